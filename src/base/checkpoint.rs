@@ -1,0 +1,102 @@
+use super::{Attempt, CheckpointId, SubtaskId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Why a checkpoint is taken, which decides what the tasks do once it is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CheckpointKind {
+    /// Taken by the clock; the job goes on.
+    Periodic,
+    /// Taken after every source reached its end; the tasks finish when it is complete.
+    Final,
+    /// Taken to stop the job: sources hold after the barrier; the tasks finish when it is complete.
+    Stop,
+}
+
+impl CheckpointKind {
+    /// Whether the tasks finish once a checkpoint of this kind is complete.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, CheckpointKind::Final | CheckpointKind::Stop)
+    }
+}
+
+impl fmt::Display for CheckpointKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CheckpointKind::Periodic => "periodic",
+            CheckpointKind::Final => "final",
+            CheckpointKind::Stop => "stop",
+        })
+    }
+}
+
+/// Names one file of private state: whose it is, of which checkpoint, written by which attempt.
+///
+/// The attempt is part of the identity so that a file written by a task that is long gone can never be
+/// taken for that of its successor (PUB-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StateFile {
+    /// The checkpoint the file belongs to.
+    pub checkpoint: CheckpointId,
+    /// The subtask whose state it holds.
+    pub subtask: SubtaskId,
+    /// The attempt that wrote it.
+    //= spec/publish.md#pub-9-a-state-file-belongs-to-one-attempt
+    //# The identity of a state file MUST include the attempt that writes it.
+    pub attempt: Attempt,
+}
+
+/// Where a subtask's state lies, and how to know that it is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StateHandle {
+    /// The file.
+    pub file: StateFile,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The CRC-32C of all its bytes.
+    pub checksum: u32,
+}
+
+/// Everything that is needed to start a job from a checkpoint: the content of `_metadata`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CompletedCheckpoint {
+    /// The checkpoint's number.
+    pub id: CheckpointId,
+    /// The attempt that took it.
+    pub attempt: Attempt,
+    /// Why it was taken.
+    pub kind: CheckpointKind,
+    /// The state of every subtask; `None` for a subtask without state.
+    pub states: BTreeMap<SubtaskId, Option<StateHandle>>,
+}
+
+impl CompletedCheckpoint {
+    /// The bytes of all state files together.
+    #[must_use]
+    pub fn state_bytes(&self) -> u64 {
+        self.states.values().flatten().map(|handle| handle.bytes).sum()
+    }
+}
+
+/// Why a task could not take part in a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum DeclineReason {
+    /// The synchronous part failed (Flink: `CHECKPOINT_DECLINED`).
+    SyncPartFailed,
+    /// The asynchronous part failed (Flink: `CHECKPOINT_ASYNC_EXCEPTION`).
+    AsyncPartFailed,
+    /// A cancellation marker arrived (Flink: `CHECKPOINT_DECLINED_ON_CANCELLATION_BARRIER`).
+    OnCancellationBarrier,
+    /// A newer barrier arrived during the alignment (Flink: `CHECKPOINT_DECLINED_SUBSUMED`).
+    Subsumed,
+}
+
+impl DeclineReason {
+    /// Whether the decline counts towards the tolerable failures (`spec/coordinator.md`, COORD-9).
+    #[must_use]
+    pub fn counts_as_failure(self) -> bool {
+        matches!(self, DeclineReason::SyncPartFailed | DeclineReason::AsyncPartFailed)
+    }
+}

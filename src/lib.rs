@@ -1,0 +1,22 @@
+//! Snapline: checkpoints, state and exactly-once output for stream processors, in the terms of Apache Flink.
+//!
+//! The protocol is a set of pure state machines. The models of the `snapline-model` crate check those
+//! machines exhaustively, and the runtime drives the same code with threads, clocks and files.
+
+pub mod align;
+#[cfg(feature = "runtime")]
+pub mod backend;
+pub mod base;
+#[cfg(feature = "runtime")]
+pub mod codec;
+pub mod commit;
+pub mod coordinator;
+pub mod keygroup;
+pub mod publish;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+#[cfg(feature = "runtime")]
+pub mod state;
+#[cfg(feature = "runtime")]
+pub mod store;
+pub mod subtask;
