@@ -1,0 +1,174 @@
+use crate::base::{
+    Attempt, Channel, CheckpointId, CheckpointKind, DeclineReason, Millis, StateFile, StateHandle,
+};
+use serde::{Deserialize, Serialize};
+
+/// How long the parts of a checkpoint took in one subtask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Durations {
+    /// From the first barrier to the last.
+    pub alignment: Millis,
+    /// The synchronous part, while no record is processed.
+    pub sync: Millis,
+    /// The asynchronous part.
+    pub asynchronous: Millis,
+}
+
+/// What happened to a subtask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Input {
+    /// The coordinator triggered a checkpoint at a source.
+    TriggerArrived {
+        /// The attempt the message was meant for.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Its kind.
+        kind: CheckpointKind,
+    },
+    /// A barrier was read from a channel that was not blocked.
+    BarrierArrived {
+        /// The channel.
+        channel: Channel,
+        /// The barrier's checkpoint.
+        checkpoint: CheckpointId,
+        /// Its kind.
+        kind: CheckpointKind,
+    },
+    /// A cancellation marker was read from a channel that was not blocked.
+    CancellationArrived {
+        /// The channel.
+        channel: Channel,
+        /// The cancelled checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// A channel has delivered all its data; barriers may still follow.
+    EndOfDataArrived {
+        /// The channel.
+        channel: Channel,
+    },
+    /// A channel was closed: neither data nor barriers follow.
+    ChannelEnded {
+        /// The channel.
+        channel: Channel,
+    },
+    /// A source has no more data.
+    SourceExhausted,
+    /// [`Output::TakeSnapshot`] has been carried out.
+    SnapshotTaken {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// [`Output::TakeSnapshot`] has failed; the task goes on.
+    SnapshotFailed {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// [`Output::StartUpload`] has ended well: the state is durable.
+    UploadFinished {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Where the state lies; `None` for a subtask without state.
+        handle: Option<StateHandle>,
+    },
+    /// [`Output::StartUpload`] has failed or was cancelled, and has removed what it wrote.
+    UploadFailed {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The coordinator says that a checkpoint is complete and durable.
+    CompletionArrived {
+        /// The attempt the message was meant for.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The coordinator says that a checkpoint was aborted.
+    AbortArrived {
+        /// The attempt the message was meant for.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+}
+
+/// What a subtask must do, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Output {
+    /// Read nothing more from the channel.
+    BlockChannel(Channel),
+    /// Read from the channel again.
+    ResumeChannel(Channel),
+    /// Send everything buffered, then the barrier, to every output channel.
+    EmitBarrier {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Its kind.
+        kind: CheckpointKind,
+    },
+    /// Send a cancellation marker to every output channel.
+    EmitCancellation {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The last input has been processed: let the user's code emit what it still holds.
+    FinishInput,
+    /// Tell every output channel that no more data follows.
+    EmitEndOfData,
+    /// Tell the coordinator that this source has no more data.
+    ReportEndOfData {
+        /// The attempt of the source.
+        attempt: Attempt,
+    },
+    /// Do the synchronous part now, before any other input, and report its end.
+    TakeSnapshot {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Its kind.
+        kind: CheckpointKind,
+    },
+    /// Make the snapshot durable in the background and report the end.
+    StartUpload {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// Stop the upload if that is still possible; its end is reported all the same.
+    CancelUpload {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// Tell the coordinator that the state is durable.
+    Acknowledge {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The attempt of the subtask.
+        attempt: Attempt,
+        /// Where the state lies.
+        handle: Option<StateHandle>,
+        /// How long it took.
+        durations: Durations,
+    },
+    /// Tell the coordinator that there will be no state.
+    Decline {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The attempt of the subtask.
+        attempt: Attempt,
+        /// Why.
+        reason: DeclineReason,
+    },
+    /// Tell the user's code that the checkpoint is complete and durable.
+    NotifyComplete {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// Tell the user's code that the checkpoint was aborted.
+    NotifyAborted {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// Delete a file that nobody will refer to.
+    DiscardState(StateFile),
+    /// Close every output channel and end the task.
+    Finish,
+}

@@ -1,0 +1,486 @@
+//! The task side of a checkpoint: barrier, synchronous part, asynchronous part, acknowledgement.
+//!
+//! A [`Subtask`] owns the [`Aligner`] of its input gate. A source has no gate: the coordinator triggers it.
+//! The driver carries out outputs in their order and reports every effect back.
+//!
+//! Specification: `spec/subtask.md`. Flink: `SubtaskCheckpointCoordinatorImpl`.
+
+mod message;
+
+pub use message::{Durations, Input, Output};
+
+use crate::align::{self, Aligner};
+use crate::base::{
+    Attempt, Channel, CheckpointId, CheckpointKind, DeclineReason, Millis, Misuse, StateHandle, SubtaskId,
+    Violation,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+const MACHINE: &str = "subtask";
+
+/// How many aborted checkpoints are remembered while their barriers have not arrived (conformance P07).
+const REMEMBERED_ABORTS: usize = 128;
+
+/// Who a subtask is, and how many channels it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Config {
+    /// The subtask.
+    pub id: SubtaskId,
+    /// The attempt it belongs to. Messages of any other attempt are ignored.
+    pub attempt: Attempt,
+    /// The number of input channels; 0 makes it a source.
+    pub channels: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Part {
+    Sync {
+        began: Millis,
+        alignment: Millis,
+    },
+    Async {
+        began: Millis,
+        alignment: Millis,
+        sync: Millis,
+    },
+    /// Aborted during the asynchronous part, whose end is still to be reported.
+    Cancelled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Life {
+    Running,
+    /// A terminal checkpoint has been taken: nothing is processed until it is decided.
+    Holding(CheckpointId),
+    Finished,
+}
+
+/// The checkpointing of one subtask in one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Subtask {
+    id: SubtaskId,
+    attempt: Attempt,
+    gate: Aligner,
+    /// The highest checkpoint for which a barrier or a cancellation marker was emitted.
+    newest_emitted: Option<CheckpointId>,
+    /// The highest checkpoint of whose completion the user's code was told.
+    newest_completed: Option<CheckpointId>,
+    /// Aborted before their barriers arrived.
+    aborted: BTreeSet<CheckpointId>,
+    parts: BTreeMap<CheckpointId, Part>,
+    /// Channels that have delivered all their data.
+    exhausted: BTreeSet<Channel>,
+    end_of_data: bool,
+    life: Life,
+}
+
+impl Subtask {
+    /// A running subtask that has seen nothing of its attempt yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Subtask {
+            id: config.id,
+            attempt: config.attempt,
+            gate: Aligner::new(config.channels),
+            newest_emitted: None,
+            newest_completed: None,
+            aborted: BTreeSet::new(),
+            parts: BTreeMap::new(),
+            exhausted: BTreeSet::new(),
+            end_of_data: false,
+            life: Life::Running,
+        }
+    }
+
+    /// Who this is.
+    #[must_use]
+    pub fn id(&self) -> SubtaskId {
+        self.id
+    }
+
+    /// The attempt it belongs to.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// The newest checkpoint of whose completion it was told.
+    #[must_use]
+    pub fn newest_completed(&self) -> Option<CheckpointId> {
+        self.newest_completed
+    }
+
+    /// Whether nothing may be read from `channel` now.
+    #[must_use]
+    pub fn is_blocked(&self, channel: Channel) -> bool {
+        self.gate.is_blocked(channel)
+    }
+
+    /// Whether a source must not emit records now, because a terminal checkpoint has been taken.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.life != Life::Running
+    }
+
+    /// Whether all data has been processed.
+    #[must_use]
+    pub fn has_reached_end_of_data(&self) -> bool {
+        self.end_of_data
+    }
+
+    /// Whether the subtask is done.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.life == Life::Finished
+    }
+
+    /// Whether an asynchronous part is running, so that the task must not end yet (conformance P33).
+    #[must_use]
+    pub fn has_pending_uploads(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// The gate, for those who want to look at it.
+    #[must_use]
+    pub fn gate(&self) -> &Aligner {
+        &self.gate
+    }
+
+    /// Takes in what happened and appends what must be done, in order.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the driver read from a blocked channel, triggered a subtask that has a gate, or
+    /// reported an effect that was never asked for; nothing has changed.
+    pub fn on(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        match input {
+            Input::TriggerArrived { attempt, checkpoint, kind } => {
+                self.trigger(now, attempt, checkpoint, kind, out)
+            }
+            Input::BarrierArrived { channel, checkpoint, kind } => {
+                self.at_gate(now, align::Input::BarrierArrived { channel, checkpoint, kind }, out)
+            }
+            Input::CancellationArrived { channel, checkpoint } => {
+                self.at_gate(now, align::Input::CancellationArrived { channel, checkpoint }, out)
+            }
+            Input::ChannelEnded { channel } => self.at_gate(now, align::Input::ChannelEnded { channel }, out),
+            Input::EndOfDataArrived { channel } => self.channel_exhausted(channel, out),
+            Input::SourceExhausted => self.source_exhausted(out),
+            Input::SnapshotTaken { checkpoint } => self.snapshot_taken(now, checkpoint, out),
+            Input::SnapshotFailed { checkpoint } => self.snapshot_failed(checkpoint, out),
+            Input::UploadFinished { checkpoint, handle } => {
+                self.upload_finished(now, checkpoint, handle, out)
+            }
+            Input::UploadFailed { checkpoint } => self.upload_failed(checkpoint, out),
+            Input::CompletionArrived { attempt, checkpoint } => {
+                if attempt == self.attempt {
+                    self.completed(checkpoint, out);
+                }
+                Ok(())
+            }
+            Input::AbortArrived { attempt, checkpoint } => {
+                if attempt == self.attempt {
+                    self.aborted(now, checkpoint, out)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// When time alone can change something: never, in aligned mode.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        self.gate.deadline()
+    }
+
+    /// Its invariants, those of its gate included.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.gate.check()?;
+        let newest = self.newest_emitted;
+        Violation::unless(
+            self.parts.keys().all(|id| newest.is_some_and(|newest| *id <= newest)),
+            MACHINE,
+            "SUBTASK-1",
+            || format!("{:?} are being taken, but the newest barrier emitted is {newest:?}", self.parts),
+        )?;
+        Violation::unless(
+            self.aborted.iter().all(|id| newest.is_none_or(|newest| *id > newest)),
+            MACHINE,
+            "SUBTASK-6",
+            || format!("aborts {:?} are remembered at or below the newest barrier {newest:?}", self.aborted),
+        )
+    }
+
+    fn trigger(
+        &mut self,
+        now: Millis,
+        attempt: Attempt,
+        checkpoint: CheckpointId,
+        kind: CheckpointKind,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Misuse> {
+        if self.gate.channels() > 0 {
+            return Err(Misuse::new(MACHINE, format!("{} is no source, but was triggered", self.id)));
+        }
+        //= spec/subtask.md#subtask-3-a-source-takes-each-checkpoint-once
+        //# A source MUST ignore a trigger that is not newer than all it has emitted a barrier or marker
+        //# for.
+        let is_old = self.newest_emitted.is_some_and(|newest| checkpoint <= newest);
+        //= spec/subtask.md#subtask-2-messages-of-other-attempts-are-ignored
+        //# A message of the coordinator to another attempt MUST change nothing.
+        if attempt != self.attempt || is_old || self.life == Life::Finished {
+            return Ok(());
+        }
+        self.begin(now, checkpoint, kind, Millis(0), out);
+        Ok(())
+    }
+
+    fn at_gate(&mut self, now: Millis, input: align::Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        let mut decisions = Vec::new();
+        self.gate.on(now, input, &mut decisions)?;
+        for decision in decisions {
+            match decision {
+                align::Output::BlockChannel(channel) => out.push(Output::BlockChannel(channel)),
+                align::Output::ResumeChannel(channel) => out.push(Output::ResumeChannel(channel)),
+                align::Output::Aligned { checkpoint, kind, alignment } => {
+                    self.begin(now, checkpoint, kind, alignment, out);
+                }
+                align::Output::Aborted { checkpoint, reason } => {
+                    self.give_up(checkpoint, out);
+                    //= spec/subtask.md#subtask-17-a-checkpoint-lost-at-the-gate-is-declined
+                    //# A checkpoint that the gate gives up by itself MUST be declined with the reason of
+                    //# the gate.
+                    out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The barrier goes out before the snapshot and no record between them, so that the cut is the same on
+    /// both sides of every channel.
+    fn begin(
+        &mut self,
+        now: Millis,
+        checkpoint: CheckpointId,
+        kind: CheckpointKind,
+        alignment: Millis,
+        out: &mut Vec<Output>,
+    ) {
+        //= spec/subtask.md#subtask-7-an-aborted-checkpoint-is-not-started
+        //# A checkpoint whose abort arrived before its barriers MUST NOT be snapshotted.
+        if self.aborted.contains(&checkpoint) {
+            self.give_up(checkpoint, out);
+            return;
+        }
+        self.emitted(checkpoint);
+        //= spec/subtask.md#subtask-1-the-barrier-goes-out-before-the-snapshot
+        //# A subtask MUST emit the barrier of a checkpoint before it takes its snapshot.
+        //= spec/output.md#cut-1-a-published-checkpoint-is-a-consistent-cut
+        //# A published checkpoint MUST hold exactly the effects of the records before its barriers.
+        out.push(Output::EmitBarrier { checkpoint, kind });
+        self.parts.insert(checkpoint, Part::Sync { began: now, alignment });
+        if kind.is_terminal() {
+            //= spec/subtask.md#subtask-13-a-terminal-checkpoint-holds-the-subtask
+            //# A subtask that takes a terminal checkpoint MUST hold until that is decided.
+            self.life = Life::Holding(checkpoint);
+        }
+        out.push(Output::TakeSnapshot { checkpoint, kind });
+    }
+
+    /// Tells everyone downstream not to wait for this checkpoint.
+    fn give_up(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) {
+        self.emitted(checkpoint);
+        //= spec/subtask.md#subtask-8-a-missing-barrier-is-replaced-by-a-cancellation-marker
+        //# A subtask that gives a checkpoint up before its barrier MUST emit a cancellation marker instead.
+        out.push(Output::EmitCancellation { checkpoint });
+    }
+
+    fn emitted(&mut self, checkpoint: CheckpointId) {
+        self.newest_emitted = Some(checkpoint);
+        //= spec/subtask.md#subtask-6-aborts-are-remembered-only-ahead-of-barriers
+        //# An abort MUST be remembered only while the checkpoint is newer than all that were emitted.
+        self.aborted = self.aborted.split_off(&checkpoint.next());
+    }
+
+    fn channel_exhausted(&mut self, channel: Channel, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        if channel.0 >= self.gate.channels() || !self.exhausted.insert(channel) {
+            return Err(Misuse::new(
+                MACHINE,
+                format!("channel {channel} cannot deliver its end of data now"),
+            ));
+        }
+        //= spec/subtask.md#subtask-16-the-end-of-data-is-passed-on-once
+        //# A subtask MUST pass the end of data on once, when all of its channels have delivered it.
+        if self.exhausted.len() == usize::from(self.gate.channels()) {
+            self.end_of_data = true;
+            out.push(Output::FinishInput);
+            out.push(Output::EmitEndOfData);
+        }
+        Ok(())
+    }
+
+    fn source_exhausted(&mut self, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        if self.gate.channels() > 0 || self.end_of_data {
+            return Err(Misuse::new(MACHINE, format!("{} cannot reach the end of a source now", self.id)));
+        }
+        self.end_of_data = true;
+        out.push(Output::EmitEndOfData);
+        //= spec/subtask.md#subtask-18-a-source-reports-the-end-of-its-data
+        //# A source that reaches the end of its data MUST report it to the coordinator.
+        out.push(Output::ReportEndOfData { attempt: self.attempt });
+        Ok(())
+    }
+
+    fn snapshot_taken(
+        &mut self,
+        now: Millis,
+        checkpoint: CheckpointId,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Misuse> {
+        let Some(part @ Part::Sync { began, alignment }) = self.parts.get(&checkpoint).copied() else {
+            return Err(self.unasked("a snapshot", checkpoint));
+        };
+        debug_assert!(matches!(part, Part::Sync { .. }));
+        self.parts.insert(checkpoint, Part::Async { began: now, alignment, sync: now.since(began) });
+        out.push(Output::StartUpload { checkpoint });
+        Ok(())
+    }
+
+    fn snapshot_failed(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        let Some(Part::Sync { .. }) = self.parts.get(&checkpoint) else {
+            return Err(self.unasked("a failed snapshot", checkpoint));
+        };
+        self.parts.remove(&checkpoint);
+        //= spec/subtask.md#subtask-5-a-failed-part-is-declined
+        //# A subtask whose snapshot or upload fails MUST decline the checkpoint.
+        let reason = DeclineReason::SyncPartFailed;
+        out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
+        Ok(())
+    }
+
+    fn upload_finished(
+        &mut self,
+        now: Millis,
+        checkpoint: CheckpointId,
+        handle: Option<StateHandle>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Misuse> {
+        match self.parts.get(&checkpoint).copied() {
+            Some(Part::Async { began, alignment, sync }) => {
+                //= spec/subtask.md#subtask-4-acknowledged-means-durable
+                //# A subtask MUST acknowledge a checkpoint only after the upload of its state has finished.
+                let durations = Durations { alignment, sync, asynchronous: now.since(began) };
+                out.push(Output::Acknowledge { checkpoint, attempt: self.attempt, handle, durations });
+            }
+            //= spec/subtask.md#subtask-11-a-cancelled-upload-leaves-nothing
+            //# The state of a cancelled upload that finishes all the same MUST be discarded and not
+            //# acknowledged.
+            Some(Part::Cancelled) => out.extend(handle.map(|handle| Output::DiscardState(handle.file))),
+            Some(Part::Sync { .. }) | None => return Err(self.unasked("an upload", checkpoint)),
+        }
+        self.parts.remove(&checkpoint);
+        Ok(())
+    }
+
+    fn upload_failed(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        match self.parts.get(&checkpoint) {
+            Some(Part::Async { .. }) => {
+                //= spec/subtask.md#subtask-5-a-failed-part-is-declined
+                //# A subtask whose snapshot or upload fails MUST decline the checkpoint.
+                let reason = DeclineReason::AsyncPartFailed;
+                out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
+            }
+            Some(Part::Cancelled) => {}
+            Some(Part::Sync { .. }) | None => return Err(self.unasked("a failed upload", checkpoint)),
+        }
+        self.parts.remove(&checkpoint);
+        Ok(())
+    }
+
+    fn completed(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) {
+        //= spec/subtask.md#subtask-12-completions-are-notified-in-order
+        //# The user's code MUST be notified of completed checkpoints in increasing order, each at most
+        //# once.
+        let is_new = self.newest_completed.is_none_or(|newest| checkpoint > newest);
+        if !is_new || self.life == Life::Finished {
+            return;
+        }
+        self.newest_completed = Some(checkpoint);
+        out.push(Output::NotifyComplete { checkpoint });
+        if self.life == Life::Holding(checkpoint) {
+            //= spec/subtask.md#subtask-14-a-subtask-finishes-with-its-terminal-checkpoint
+            //# A subtask MUST finish only when the terminal checkpoint that it holds for is complete.
+            self.life = Life::Finished;
+            out.push(Output::Finish);
+        }
+    }
+
+    fn aborted(
+        &mut self,
+        now: Millis,
+        checkpoint: CheckpointId,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Misuse> {
+        if self.life == Life::Finished {
+            return Ok(());
+        }
+        if self.gate.pending() == Some(checkpoint) {
+            self.at_gate_aborted(now, checkpoint, out)?;
+        } else if self.newest_emitted.is_none_or(|newest| checkpoint > newest) {
+            self.aborted.insert(checkpoint);
+            //= spec/subtask.md#subtask-9-the-memory-of-aborts-is-bounded
+            //# A subtask MUST remember at most the 128 newest aborted checkpoints.
+            if self.aborted.len() > REMEMBERED_ABORTS {
+                self.aborted.pop_first();
+            }
+        } else if let Some(Part::Async { .. }) = self.parts.get(&checkpoint) {
+            self.parts.insert(checkpoint, Part::Cancelled);
+            //= spec/subtask.md#subtask-10-an-abort-stops-the-upload
+            //# The abort of a checkpoint in its asynchronous part MUST cancel the upload.
+            out.push(Output::CancelUpload { checkpoint });
+        }
+        if self.life == Life::Holding(checkpoint) {
+            //= spec/subtask.md#subtask-15-an-aborted-terminal-checkpoint-lets-the-subtask-go-on
+            //# The abort of the terminal checkpoint that a subtask holds for MUST let it run again.
+            self.life = Life::Running;
+        }
+        out.push(Output::NotifyAborted { checkpoint });
+        Ok(())
+    }
+
+    /// Releases the channels of a checkpoint that the coordinator gave up, without declining it once more.
+    fn at_gate_aborted(
+        &mut self,
+        now: Millis,
+        checkpoint: CheckpointId,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Misuse> {
+        let mut decisions = Vec::new();
+        self.gate.on(now, align::Input::CheckpointAborted { checkpoint }, &mut decisions)?;
+        for decision in decisions {
+            match decision {
+                align::Output::ResumeChannel(channel) => out.push(Output::ResumeChannel(channel)),
+                align::Output::Aborted { checkpoint, .. } => self.give_up(checkpoint, out),
+                align::Output::BlockChannel(_) | align::Output::Aligned { .. } => {
+                    return Err(Misuse::new(MACHINE, "an abort cannot start an alignment"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unasked(&self, what: &str, checkpoint: CheckpointId) -> Misuse {
+        Misuse::new(
+            MACHINE,
+            format!("{what} of checkpoint {checkpoint} was reported to {}, which asked for none", self.id),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;
