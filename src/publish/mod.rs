@@ -1,0 +1,431 @@
+//! The order of durable steps that makes a checkpoint visible exactly once, and recovery from what is found.
+//!
+//! A checkpoint becomes visible through one durable step: a *pointer* with the next number of the job's log of
+//! pointers, written only if that number is free. Before it the state files and the metadata are durable;
+//! nothing before it matters, nothing after it is missing. An attempt begins by writing a *claim* with the
+//! next number, so every older attempt finds its own next number taken: it is fenced.
+//!
+//! Specification: `spec/publish.md`.
+
+mod objects;
+mod recover;
+
+pub use objects::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, Ticket};
+pub use recover::{Recovered, RecoveryFailure};
+
+use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Incarnation, Millis, Misuse, Violation};
+use recover::{Recovery, Step};
+use serde::{Deserialize, Serialize};
+
+const MACHINE: &str = "publish";
+
+/// Settings of a [`Publisher`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Config {
+    /// The process that publishes; no other process of the job ever has the same.
+    pub incarnation: Incarnation,
+    /// How long to wait before a failed or uncertain operation is repeated.
+    pub retry_pause: Millis,
+    /// How often a failing read or claim is repeated during a recovery before the recovery fails.
+    pub recovery_retries: u32,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Input {
+    /// An attempt is to begin: find the newest checkpoint and fence everyone else.
+    RecoveryRequested,
+    /// All state of a checkpoint is durable: make it visible.
+    PublicationRequested(CompletedCheckpoint),
+    /// An operation has ended.
+    Answered {
+        /// The ticket of the operation.
+        ticket: Ticket,
+        /// How it ended.
+        answer: Answer,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What must be done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Output {
+    /// Carry out an operation on the storage and report its answer.
+    Perform {
+        /// Identifies the operation.
+        ticket: Ticket,
+        /// What to do.
+        operation: Operation,
+    },
+    /// The attempt has begun, durably.
+    Recovered(Recovered),
+    /// The attempt cannot begin.
+    RecoveryFailed(RecoveryFailure),
+    /// The checkpoint is visible, durably.
+    Published(CheckpointId),
+    /// The checkpoint is not visible and never will be.
+    PublicationFailed(CheckpointId),
+    /// Another attempt of the job has begun: this one must stop, and must delete nothing.
+    Fenced,
+    /// Delete a pointer that nobody needs; failing to is harmless.
+    DeletePointer(PointerSequence),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Phase {
+    Idle,
+    Recovering(Recovery),
+    Ready,
+    Publishing(Publication),
+    Fenced,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Publication {
+    checkpoint: CompletedCheckpoint,
+    step: PublicationStep,
+    waiting: Waiting,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum PublicationStep {
+    Metadata,
+    /// `uncertain` once a put of the pointer may have been applied: from then on only the pointer itself tells.
+    Pointer {
+        uncertain: bool,
+    },
+    /// Reading the pointer back to learn whose it is.
+    Confirm {
+        uncertain: bool,
+    },
+}
+
+/// What a phase waits for: an answer, or the time to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Waiting {
+    Answer(Ticket),
+    Until(Millis),
+}
+
+/// The publication of the checkpoints of one job by one process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Publisher {
+    incarnation: Incarnation,
+    retry_pause: Millis,
+    recovery_retries: u32,
+    attempt: Attempt,
+    /// The highest pointer known.
+    newest: PointerSequence,
+    /// The pointer of the newest publication, which the next one makes superfluous.
+    superfluous: Option<PointerSequence>,
+    next_ticket: Ticket,
+    phase: Phase,
+}
+
+impl Publisher {
+    /// A publisher that has not looked at the storage yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Publisher {
+            incarnation: config.incarnation,
+            retry_pause: config.retry_pause,
+            recovery_retries: config.recovery_retries,
+            attempt: Attempt(0),
+            newest: PointerSequence(0),
+            superfluous: None,
+            next_ticket: Ticket(0),
+            phase: Phase::Idle,
+        }
+    }
+
+    /// Whether a publication or recovery is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self.phase, Phase::Publishing(_) | Phase::Recovering(_))
+    }
+
+    /// The checkpoint that is being published.
+    #[must_use]
+    pub fn publishing(&self) -> Option<CheckpointId> {
+        match &self.phase {
+            Phase::Publishing(publication) => Some(publication.checkpoint.id),
+            Phase::Idle | Phase::Recovering(_) | Phase::Ready | Phase::Fenced => None,
+        }
+    }
+
+    /// Whether another attempt has taken over.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.phase == Phase::Fenced
+    }
+
+    /// Takes in what happened and appends what must be done, in order.
+    ///
+    /// # Errors
+    /// [`Misuse`] when a recovery or publication is requested while another is under way, or a publication
+    /// before a recovery; nothing has changed.
+    pub fn on(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        match input {
+            Input::RecoveryRequested => {
+                if self.is_busy() {
+                    return Err(Misuse::new(MACHINE, "a recovery was requested while the publisher is busy"));
+                }
+                if self.phase == Phase::Fenced {
+                    out.push(Output::Fenced);
+                    return Ok(());
+                }
+                let waiting = self.perform(Operation::List, out);
+                self.phase = Phase::Recovering(Recovery::new(waiting));
+            }
+            Input::PublicationRequested(checkpoint) => self.begin(checkpoint, out)?,
+            Input::Answered { ticket, answer } => self.answered(now, ticket, answer, out),
+            Input::Tick => self.tick(now, out),
+        }
+        Ok(())
+    }
+
+    /// The next time at which a tick can change anything.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        match self.waiting() {
+            Some(Waiting::Until(time)) => Some(time),
+            Some(Waiting::Answer(_)) | None => None,
+        }
+    }
+
+    /// Its invariants.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn check(&self) -> Result<(), Violation> {
+        if let Phase::Publishing(publication) = &self.phase {
+            let attempt = publication.checkpoint.attempt;
+            Violation::unless(attempt == self.attempt, MACHINE, "PUB-4", || {
+                format!("attempt {} publishes a checkpoint of attempt {attempt}", self.attempt)
+            })?;
+        }
+        let issued = match self.waiting() {
+            Some(Waiting::Answer(ticket)) => ticket < self.next_ticket,
+            _ => true,
+        };
+        Violation::unless(issued, MACHINE, "PUB-10", || {
+            "an answer is awaited that was never asked for".into()
+        })
+    }
+
+    fn waiting(&self) -> Option<Waiting> {
+        match &self.phase {
+            Phase::Recovering(recovery) => Some(recovery.waiting),
+            Phase::Publishing(publication) => Some(publication.waiting),
+            Phase::Idle | Phase::Ready | Phase::Fenced => None,
+        }
+    }
+
+    fn perform(&mut self, operation: Operation, out: &mut Vec<Output>) -> Waiting {
+        let ticket = self.next_ticket;
+        self.next_ticket = Ticket(ticket.0.wrapping_add(1));
+        out.push(Output::Perform { ticket, operation });
+        Waiting::Answer(ticket)
+    }
+
+    fn begin(&mut self, checkpoint: CompletedCheckpoint, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        match self.phase {
+            Phase::Ready => {}
+            Phase::Fenced => {
+                out.push(Output::Fenced);
+                return Ok(());
+            }
+            _ => {
+                return Err(Misuse::new(
+                    MACHINE,
+                    format!("checkpoint {} cannot be published now", checkpoint.id),
+                ));
+            }
+        }
+        //= spec/publish.md#pub-4-an-attempt-publishes-its-own-checkpoints
+        //# A publisher MUST publish only checkpoints of its own attempt.
+        if checkpoint.attempt != self.attempt {
+            let what = format!("attempt {} publishes for attempt {}", self.attempt, checkpoint.attempt);
+            return Err(Misuse::new(MACHINE, what));
+        }
+        let waiting = self.perform(Operation::PutMetadata(checkpoint.clone()), out);
+        self.phase = Phase::Publishing(Publication { checkpoint, step: PublicationStep::Metadata, waiting });
+        Ok(())
+    }
+
+    fn answered(&mut self, now: Millis, ticket: Ticket, answer: Answer, out: &mut Vec<Output>) {
+        //= spec/publish.md#pub-10-answers-need-their-tickets
+        //# An answer MUST be taken in only if it carries the ticket that is awaited.
+        if self.waiting() != Some(Waiting::Answer(ticket)) {
+            return;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Recovering(recovery) => self.recovery_answered(now, recovery, answer, out),
+            Phase::Publishing(publication) => self.publication_answered(now, publication, answer, out),
+            other => self.phase = other,
+        }
+    }
+
+    fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Recovering(recovery) => self.enter(recovery, out),
+            Phase::Publishing(publication) => self.step(publication, out),
+            other => self.phase = other,
+        }
+    }
+
+    fn pointer(&self, kind: PointerKind, attempt: Attempt, newest: Option<CheckpointId>) -> Pointer {
+        Pointer { kind, attempt, incarnation: self.incarnation, newest }
+    }
+
+    fn publication_pointer(&self, publication: &Publication) -> Pointer {
+        self.pointer(PointerKind::Publication, self.attempt, Some(publication.checkpoint.id))
+    }
+
+    /// Asks the storage for what the publication's step needs.
+    fn step(&mut self, mut publication: Publication, out: &mut Vec<Output>) {
+        let operation = match publication.step {
+            PublicationStep::Metadata => Operation::PutMetadata(publication.checkpoint.clone()),
+            PublicationStep::Pointer { .. } => {
+                Operation::PutPointer(self.newest.next(), self.publication_pointer(&publication))
+            }
+            PublicationStep::Confirm { .. } => Operation::ReadPointer(self.newest.next()),
+        };
+        publication.waiting = self.perform(operation, out);
+        self.phase = Phase::Publishing(publication);
+    }
+
+    fn publication_answered(
+        &mut self,
+        now: Millis,
+        mut publication: Publication,
+        answer: Answer,
+        out: &mut Vec<Output>,
+    ) {
+        use PublicationStep::{Confirm, Metadata, Pointer};
+        let id = publication.checkpoint.id;
+        match (publication.step, answer) {
+            //= spec/publish.md#pub-2-metadata-comes-before-the-pointer
+            //# A pointer to a checkpoint MUST NOT be written before the metadata is durable.
+            //= spec/publish.md#pub-3-nothing-is-missing
+            //# Everything that the newest published checkpoint refers to MUST exist.
+            (Metadata, Answer::Stored) => {
+                publication.step = Pointer { uncertain: false };
+                self.step(publication, out);
+            }
+            //= spec/publish.md#pub-8-a-failed-publication-is-certain
+            //# A publication MUST be reported as failed only if its pointer was certainly not written.
+            (Metadata, _) | (Pointer { uncertain: false }, Answer::Failed) => {
+                self.phase = Phase::Ready;
+                out.push(Output::PublicationFailed(id));
+            }
+            (Pointer { .. }, Answer::Stored) => self.published(id, out),
+            (Pointer { uncertain }, Answer::Exists) => {
+                publication.step = Confirm { uncertain };
+                self.step(publication, out);
+            }
+            //= spec/publish.md#pub-7-only-the-pointer-tells-what-happened-to-it
+            //# The uncertain put of a pointer MUST be settled by reading that pointer back.
+            (Pointer { .. }, _) => {
+                publication.step = Confirm { uncertain: true };
+                publication.waiting = Waiting::Until(now + self.retry_pause);
+                self.phase = Phase::Publishing(publication);
+            }
+            //= spec/publish.md#pub-6-a-foreign-pointer-fences
+            //# A publisher that finds another pointer under its next number MUST stop as fenced.
+            (Confirm { .. }, Answer::Pointer(Some(found))) => {
+                if found == self.publication_pointer(&publication) {
+                    self.published(id, out);
+                } else {
+                    self.phase = Phase::Fenced;
+                    out.push(Output::Fenced);
+                }
+            }
+            (Confirm { .. }, Answer::Corrupt) => {
+                self.phase = Phase::Fenced;
+                out.push(Output::Fenced);
+            }
+            (Confirm { uncertain }, Answer::Pointer(None)) => {
+                publication.step = Pointer { uncertain };
+                self.step(publication, out);
+            }
+            (Confirm { .. }, _) => {
+                publication.waiting = Waiting::Until(now + self.retry_pause);
+                self.phase = Phase::Publishing(publication);
+            }
+        }
+    }
+
+    fn published(&mut self, id: CheckpointId, out: &mut Vec<Output>) {
+        self.newest = self.newest.next();
+        self.phase = Phase::Ready;
+        out.push(Output::Published(id));
+        //= spec/publish.md#pub-11-the-old-pointer-goes-last
+        //# The pointer of a publication MUST NOT be deleted before a newer publication is durable.
+        out.extend(self.superfluous.replace(self.newest).map(Output::DeletePointer));
+    }
+
+    /// Asks the storage for what the recovery's step needs.
+    fn enter(&mut self, mut recovery: Recovery, out: &mut Vec<Output>) {
+        let operation = match &recovery.step {
+            Step::List => Operation::List,
+            Step::ReadPointer => Operation::ReadPointer(recovery.newest_pointer),
+            Step::ReadMetadata(checkpoint) => Operation::ReadMetadata(*checkpoint),
+            Step::Claim => Operation::PutPointer(recovery.newest_pointer.next(), self.claim(&recovery)),
+            Step::ConfirmClaim => Operation::ReadPointer(recovery.newest_pointer.next()),
+        };
+        recovery.waiting = self.perform(operation, out);
+        self.phase = Phase::Recovering(recovery);
+    }
+
+    fn claim(&self, recovery: &Recovery) -> Pointer {
+        let newest = recovery.newest.as_ref().map(|checkpoint| checkpoint.id);
+        //= spec/publish.md#pub-5-claims-stay-and-attempts-increase
+        //# A claim MUST stay in the log for ever, with an attempt above those of all pointers before it.
+        self.pointer(PointerKind::Claim, recovery.previous_attempt.next(), newest)
+    }
+
+    fn recovery_answered(
+        &mut self,
+        now: Millis,
+        mut recovery: Recovery,
+        answer: Answer,
+        out: &mut Vec<Output>,
+    ) {
+        match recovery.advance(answer, |recovery| self.claim(recovery)) {
+            recover::Next::Step(step) => {
+                recovery.step = step;
+                self.enter(recovery, out);
+            }
+            recover::Next::Retry(step) => {
+                recovery.step = step;
+                recovery.retries += 1;
+                //= spec/publish.md#pub-16-a-recovery-has-patience-but-not-for-ever
+                //# A recovery MUST fail as unavailable instead of repeating more steps than configured.
+                if recovery.retries > self.recovery_retries {
+                    out.push(Output::RecoveryFailed(RecoveryFailure::StorageUnavailable));
+                    return;
+                }
+                recovery.waiting = Waiting::Until(now + self.retry_pause);
+                self.phase = Phase::Recovering(recovery);
+            }
+            //= spec/publish.md#pub-15-a-recovery-claims-before-it-answers
+            //# A recovery MUST claim its attempt durably before it reports what it has found.
+            recover::Next::Claimed => {
+                self.attempt = recovery.previous_attempt.next();
+                self.newest = recovery.newest_pointer.next();
+                self.superfluous = recovery.superfluous();
+                self.phase = Phase::Ready;
+                out.push(Output::Recovered(recovery.into_recovered(self.attempt)));
+            }
+            recover::Next::Failed(failure) => out.push(Output::RecoveryFailed(failure)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Incarnation};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The number of a pointer. Pointers are a log: the highest number is the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PointerSequence(pub u64);
+
+impl PointerSequence {
+    /// The first pointer of a job.
+    pub const FIRST: PointerSequence = PointerSequence(1);
+
+    /// The number after this one.
+    #[must_use]
+    pub fn next(self) -> PointerSequence {
+        PointerSequence(self.0 + 1)
+    }
+}
+
+impl fmt::Display for PointerSequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What a pointer was written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PointerKind {
+    /// An attempt began. Never deleted, so that an older attempt can never write this number again (PUB-5).
+    Claim,
+    /// A checkpoint became visible.
+    Publication,
+}
+
+/// One durable entry that says which checkpoint is the newest, and who may write the next entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Pointer {
+    /// What the pointer was written for.
+    pub kind: PointerKind,
+    /// The attempt that wrote it.
+    pub attempt: Attempt,
+    /// The process that wrote it.
+    pub incarnation: Incarnation,
+    /// The newest published checkpoint; `None` when nothing was ever published.
+    pub newest: Option<CheckpointId>,
+}
+
+/// What a storage was seen to hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Listing {
+    /// The numbers of all pointers.
+    pub pointers: BTreeSet<PointerSequence>,
+    /// The ids of all checkpoints of which anything exists, published or not.
+    pub checkpoints: BTreeSet<CheckpointId>,
+}
+
+/// Pairs a request to the storage with its answer. A machine never uses one twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ticket(pub u32);
+
+/// Something the storage must do, durably, before it answers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Operation {
+    /// List pointers and checkpoints.
+    List,
+    /// Read one pointer.
+    ReadPointer(PointerSequence),
+    /// Read the metadata of one checkpoint.
+    ReadMetadata(CheckpointId),
+    /// Write the metadata of a checkpoint, unless it exists.
+    PutMetadata(CompletedCheckpoint),
+    /// Write a pointer, unless its number is taken.
+    PutPointer(PointerSequence, Pointer),
+}
+
+/// How an [`Operation`] ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Answer {
+    /// The answer to [`Operation::List`].
+    Listed(Listing),
+    /// The answer to [`Operation::ReadPointer`]; `None` when there is no such pointer.
+    Pointer(Option<Pointer>),
+    /// The answer to [`Operation::ReadMetadata`]; `None` when there is no such checkpoint.
+    Metadata(Option<CompletedCheckpoint>),
+    /// The put is durable.
+    Stored,
+    /// The put changed nothing: something has that name already.
+    Exists,
+    /// The operation has failed and has changed nothing; trying again may help.
+    Failed,
+    /// The put may or may not have been applied (F24, FS5).
+    Unknown,
+    /// What was read is damaged; the driver keeps the details for the error message.
+    Corrupt,
+}
