@@ -1,0 +1,24 @@
+use crate::base::{
+    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, StateFile, StateHandle, SubtaskId,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A checkpoint that was triggered and is not complete.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct Pending {
+    pub(super) kind: CheckpointKind,
+    pub(super) expires: Millis,
+    pub(super) acknowledged: BTreeMap<SubtaskId, Option<StateHandle>>,
+}
+
+impl Pending {
+    /// The files that only this checkpoint refers to.
+    pub(super) fn files(&self) -> impl Iterator<Item = StateFile> + '_ {
+        self.acknowledged.values().flatten().map(|handle| handle.file)
+    }
+
+    pub(super) fn complete(self, id: CheckpointId, attempt: Attempt) -> CompletedCheckpoint {
+        CompletedCheckpoint { id, attempt, kind: self.kind, states: self.acknowledged }
+    }
+}
