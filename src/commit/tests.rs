@@ -1,0 +1,199 @@
+use super::*;
+use proptest::prelude::*;
+
+const SINK: SubtaskId = SubtaskId::new(2, 0);
+
+fn transaction(attempt: u32, sequence: u32) -> TransactionId {
+    TransactionId { subtask: SINK, attempt: Attempt(attempt), sequence }
+}
+
+fn committer(attempt: u32, restored: impl IntoIterator<Item = TransactionId>) -> Committer {
+    Committer::new(SINK, Attempt(attempt), restored.into_iter().collect())
+}
+
+fn on(committer: &mut Committer, input: Input) -> Vec<Output> {
+    let mut out = Vec::new();
+    committer.on(Millis(0), input, &mut out).unwrap();
+    committer.check().unwrap();
+    out
+}
+
+fn began(checkpoint: u64) -> Input {
+    Input::SnapshotBegan { checkpoint: CheckpointId(checkpoint) }
+}
+
+fn completed(checkpoint: u64) -> Input {
+    Input::CheckpointCompleted { checkpoint: CheckpointId(checkpoint) }
+}
+
+fn started(found: impl IntoIterator<Item = TransactionId>) -> Input {
+    Input::Started { found: found.into_iter().collect() }
+}
+
+/// A participant of attempt 1 that has started with nothing.
+fn fresh() -> Committer {
+    let mut fresh = committer(1, []);
+    assert_eq!(on(&mut fresh, started([])), []);
+    fresh
+}
+
+//= spec/commit.md#commit-3-the-barrier-closes-the-transaction
+//= type=test
+//# The beginning of a snapshot MUST pre-commit the open transaction.
+//= spec/commit.md#commit-4-commit-follows-completion
+//= type=test
+//# A transaction MUST be committed only after a checkpoint that covers it is complete.
+#[test]
+fn commit_completion_commits_the_transaction_of_its_checkpoint() {
+    let mut sink = fresh();
+    assert_eq!(on(&mut sink, Input::TransactionNeeded), [Output::Begin(transaction(1, 0))]);
+    assert_eq!(on(&mut sink, began(1)), [Output::PreCommit(transaction(1, 0))]);
+    assert_eq!(sink.open(), None);
+    assert_eq!(on(&mut sink, Input::TransactionNeeded), [Output::Begin(transaction(1, 1))]);
+    assert_eq!(on(&mut sink, completed(0)), []);
+    assert_eq!(on(&mut sink, completed(1)), [Output::Commit(transaction(1, 0))]);
+    assert_eq!(sink.open(), Some(transaction(1, 1)));
+}
+
+//= spec/commit.md#commit-1-open-or-pre-committed
+//= type=test
+//# A transaction MUST NOT be open and pre-committed at once.
+#[test]
+fn commit_record_after_the_barrier_goes_into_another_transaction() {
+    let mut sink = fresh();
+    on(&mut sink, Input::TransactionNeeded);
+    on(&mut sink, began(1));
+    on(&mut sink, Input::TransactionNeeded);
+    assert!(!sink.snapshot().contains(&sink.open().expect("a transaction is open")));
+}
+
+//= spec/commit.md#commit-5-completion-covers-older-checkpoints
+//= type=test
+//# The completion of a checkpoint MUST commit all that was pre-committed for it or for older ones.
+#[test]
+fn commit_completion_covers_aborted_and_unheard_checkpoints() {
+    let mut sink = fresh();
+    for checkpoint in 1..=3 {
+        on(&mut sink, Input::TransactionNeeded);
+        on(&mut sink, began(checkpoint));
+    }
+    assert_eq!(on(&mut sink, completed(2)), [0, 1].map(|n| Output::Commit(transaction(1, n))));
+    assert_eq!(on(&mut sink, completed(1)), [], "a late notice says nothing new");
+    assert_eq!(on(&mut sink, completed(3)), [Output::Commit(transaction(1, 2))]);
+}
+
+//= spec/commit.md#commit-2-a-transaction-is-committed-or-waits
+//= type=test
+//# A transaction that is being committed MUST NOT wait for a checkpoint.
+//= spec/commit.md#commit-6-the-snapshot-knows-what-is-pre-committed
+//= type=test
+//# A snapshot MUST hold every transaction that is pre-committed and not known to be committed.
+#[test]
+fn commit_snapshot_holds_what_may_not_be_committed_yet() {
+    let mut sink = fresh();
+    on(&mut sink, Input::TransactionNeeded);
+    on(&mut sink, began(1));
+    assert_eq!(sink.snapshot(), [transaction(1, 0)].into());
+    on(&mut sink, completed(1));
+    assert_eq!(sink.snapshot(), [transaction(1, 0)].into());
+    assert_eq!(on(&mut sink, completed(2)), [], "it is asked for once");
+    on(&mut sink, Input::Committed(transaction(1, 0)));
+    assert_eq!(sink.snapshot(), [].into());
+}
+
+//= spec/commit.md#commit-7-restored-transactions-are-committed
+//= type=test
+//# A participant that starts MUST commit every transaction of its restored snapshot.
+//= spec/commit.md#commit-8-all-others-are-rolled-back
+//= type=test
+//# A participant that starts MUST roll back every unfinished transaction not in its snapshot.
+#[test]
+fn commit_failure_before_the_notice_is_made_up_for_at_the_start() {
+    let (covered, unfinished) = (transaction(1, 0), transaction(1, 1));
+    let mut sink = committer(2, [covered]);
+    let done = on(&mut sink, started([covered, unfinished]));
+    assert_eq!(done, [Output::RollBack(unfinished), Output::Commit(covered)]);
+    assert_eq!(on(&mut sink, completed(1)), []);
+}
+
+#[test]
+fn commit_restored_transaction_that_is_gone_outside_is_committed_again() {
+    let mut sink = committer(2, [transaction(1, 0)]);
+    assert_eq!(on(&mut sink, started([])), [Output::Commit(transaction(1, 0))]);
+}
+
+//= spec/commit.md#commit-9-names-are-unique
+//= type=test
+//# The name of a transaction MUST differ from all others of its subtask over all attempts.
+#[test]
+fn commit_names_of_two_attempts_differ() {
+    let mut names = BTreeSet::new();
+    for attempt in 1..=2 {
+        let mut sink = committer(attempt, []);
+        on(&mut sink, started([]));
+        for checkpoint in 1..=2 {
+            on(&mut sink, Input::TransactionNeeded);
+            assert!(names.insert(sink.open()), "{:?} was used before", sink.open());
+            on(&mut sink, began(checkpoint));
+        }
+    }
+}
+
+#[test]
+fn commit_checkpoint_without_records_commits_nothing() {
+    let mut sink = fresh();
+    assert_eq!(on(&mut sink, began(1)), []);
+    assert_eq!(on(&mut sink, completed(1)), []);
+}
+
+#[test]
+fn commit_misuse_is_refused_without_change() {
+    let refused = |sink: &Committer, input: Input| {
+        let (mut after, mut out) = (sink.clone(), Vec::new());
+        assert!(after.on(Millis(0), input.clone(), &mut out).is_err(), "{input:?}");
+        assert_eq!((&after, out.len()), (sink, 0), "{input:?}");
+    };
+    for early in [Input::TransactionNeeded, began(1), completed(1)] {
+        refused(&committer(1, []), early);
+    }
+    let mut sink = fresh();
+    refused(&sink, started([]));
+    refused(&sink, Input::Committed(transaction(1, 0)));
+    on(&mut sink, Input::TransactionNeeded);
+    refused(&sink, Input::TransactionNeeded);
+}
+
+proptest! {
+    #[test]
+    fn commit_random_inputs_lose_no_transaction_and_commit_none_uncovered(
+        steps in prop::collection::vec((0_u8..4, 0_u64..6), 0..60),
+    ) {
+        let mut sink = fresh();
+        let (mut newest, mut covered_by) = (0, BTreeMap::new());
+        let mut completed_up_to = 0;
+        let mut committed = BTreeSet::new();
+        for (what, number) in steps {
+            let input = match what {
+                0 => Input::TransactionNeeded,
+                1 => { newest += 1; began(newest) }
+                2 => { completed_up_to = completed_up_to.max(number.min(newest)); completed(number.min(newest)) }
+                _ => Input::Committed(transaction(1, number as u32)),
+            };
+            let mut out = Vec::new();
+            let _ = sink.on(Millis(0), input, &mut out);
+            sink.check().unwrap();
+            for output in out {
+                match output {
+                    Output::PreCommit(transaction) => { covered_by.insert(transaction, newest); }
+                    Output::Commit(transaction) => {
+                        prop_assert!(covered_by[&transaction] <= completed_up_to);
+                        prop_assert!(committed.insert(transaction));
+                    }
+                    Output::Begin(_) | Output::RollBack(_) => {}
+                }
+            }
+            let waiting = covered_by.keys().filter(|t| !committed.contains(t));
+            prop_assert!(waiting.into_iter().all(|transaction| sink.snapshot().contains(transaction)));
+        }
+    }
+}
