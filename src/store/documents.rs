@@ -1,0 +1,59 @@
+use super::StorageError;
+use crate::base::{CheckpointId, JobId};
+use crate::codec::{
+    CheckpointMetadata, CodecError, Corrupt, FileKind, decode_document, decode_metadata, encode_document,
+};
+use crate::publish::{Pointer, PointerSequence};
+use std::fmt::Display;
+use std::io;
+
+/// The bytes of a pointer file. The number goes with it, so that a file under a wrong name is recognised.
+///
+/// # Errors
+/// None in practice: all parts of a pointer can be serialized.
+pub fn encode_pointer(sequence: PointerSequence, pointer: &Pointer) -> Result<Vec<u8>, CodecError> {
+    encode_document(FileKind::Pointer, &(sequence, pointer))
+}
+
+/// Reads a pointer file.
+///
+/// # Errors
+/// The bytes are damaged, or are something else.
+pub fn decode_pointer(bytes: &[u8]) -> Result<(PointerSequence, Pointer), Corrupt> {
+    decode_document(FileKind::Pointer, bytes)
+}
+
+/// Decodes the pointer found under the name `object`, which must be number `sequence`.
+pub(super) fn pointer_at(
+    object: &impl Display,
+    sequence: PointerSequence,
+    bytes: &[u8],
+) -> Result<Pointer, StorageError> {
+    match decode_pointer(bytes).map_err(|corrupt| StorageError::corrupt(object, corrupt))? {
+        (found, pointer) if found == sequence => Ok(pointer),
+        (found, _) => {
+            let what = format!("this is pointer {found} under the name of pointer {sequence}");
+            Err(StorageError::corrupt(object, Corrupt::at(0, what)))
+        }
+    }
+}
+
+/// Decodes the metadata found under the name `object`, which must be of checkpoint `id` of `job`.
+pub(super) fn metadata_at(
+    object: &impl Display,
+    job: JobId,
+    id: CheckpointId,
+    bytes: &[u8],
+) -> Result<CheckpointMetadata, StorageError> {
+    let metadata = decode_metadata(bytes).map_err(|corrupt| StorageError::corrupt(object, corrupt))?;
+    if metadata.job == job && metadata.checkpoint.id == id {
+        return Ok(metadata);
+    }
+    let what = format!("this is checkpoint {} of job {}", metadata.checkpoint.id, metadata.job);
+    Err(StorageError::corrupt(object, Corrupt::at(0, what)))
+}
+
+/// What a failure to encode `object` means: nothing was written.
+pub(super) fn not_encoded(object: &impl Display, error: CodecError) -> StorageError {
+    StorageError::unavailable(object, io::Error::new(io::ErrorKind::InvalidInput, error))
+}

@@ -1,0 +1,94 @@
+use crate::codec::Corrupt;
+use std::borrow::Cow;
+use std::io;
+
+/// Why a storage could not do what was asked, and who must act.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Nothing has changed. Trying again may help.
+    #[error("{object} is unavailable, nothing was changed; the operation can be repeated: {source}")]
+    Unavailable {
+        /// The full name of the object.
+        object: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A write may or may not have been applied. The object must be read before anything else is decided.
+    #[error("writing {object} may or may not have succeeded; it must be read before going on: {source}")]
+    Uncertain {
+        /// The full name of the object.
+        object: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The object is not what was written. Trying again does not help: someone must look.
+    #[error(
+        "{object} is corrupt at byte {offset}: {what}; stop the job, then put the object back from a copy \
+         or start from another checkpoint"
+    )]
+    Corrupt {
+        /// The full name of the object.
+        object: String,
+        /// Where, in bytes from its start.
+        offset: u64,
+        /// What was found.
+        what: Cow<'static, str>,
+    },
+    /// The state does not fit. The job's configuration must change.
+    #[error(
+        "{object} has at least {bytes} bytes, more than the {limit} that are kept in memory; give \
+         JobManagerCheckpointStorage a larger limit, or set execution.checkpointing.storage to filesystem"
+    )]
+    TooLarge {
+        /// The full name of the object.
+        object: String,
+        /// The bytes that were to be written until now.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+impl StorageError {
+    pub(super) fn unavailable(object: impl ToString, source: io::Error) -> Self {
+        StorageError::Unavailable { object: object.to_string(), source }
+    }
+
+    pub(super) fn uncertain(object: impl ToString, source: io::Error) -> Self {
+        StorageError::Uncertain { object: object.to_string(), source }
+    }
+
+    pub(super) fn corrupt(object: impl ToString, corrupt: Corrupt) -> Self {
+        StorageError::Corrupt { object: object.to_string(), offset: corrupt.offset, what: corrupt.what }
+    }
+
+    /// The full name of the object that the operation was about.
+    #[must_use]
+    pub fn object(&self) -> &str {
+        match self {
+            StorageError::Unavailable { object, .. }
+            | StorageError::Uncertain { object, .. }
+            | StorageError::Corrupt { object, .. }
+            | StorageError::TooLarge { object, .. } => object,
+        }
+    }
+
+    /// As an error of a `Read` or a `Write`; [`from_io`](Self::from_io) gets it back.
+    #[must_use]
+    pub fn into_io(self) -> io::Error {
+        let kind = match &self {
+            StorageError::Unavailable { source, .. } | StorageError::Uncertain { source, .. } => {
+                source.kind()
+            }
+            StorageError::Corrupt { .. } => io::ErrorKind::InvalidData,
+            StorageError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
+        };
+        io::Error::new(kind, self)
+    }
+
+    /// The storage error that `error` wraps, or else that `object` is unavailable because of `error`.
+    #[must_use]
+    pub fn from_io(object: impl ToString, error: io::Error) -> Self {
+        error.downcast::<StorageError>().unwrap_or_else(|source| StorageError::unavailable(object, source))
+    }
+}

@@ -1,0 +1,341 @@
+use super::documents::{metadata_at, not_encoded, pointer_at};
+use super::job_manager::already_written;
+use super::reader::{VerifyingReader, check_length, missing};
+use super::temporary::{PREFIX, TemporaryFile, absent_is_ok, sync_directory};
+use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
+use crate::base::{CheckpointId, JobId, StateFile, StateHandle};
+use crate::codec::{CheckpointMetadata, encode_metadata};
+use crate::publish::{Listing, Pointer, PointerSequence};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+const METADATA: &str = "_metadata";
+const CHECKPOINT_PREFIX: &str = "chk-";
+const POINTERS: &str = "pointers";
+
+/// Keeps checkpoints in a directory (Flink: `FileSystemCheckpointStorage`), in Flink's layout.
+///
+/// ```text
+/// <dir>/<job-id>/shared/
+///               /taskowned/
+///               /pointers/<sequence, 20 digits>
+///               /chk-<id>/_metadata
+///               /chk-<id>/<operator>-<subtask>-<attempt>.state
+/// ```
+///
+/// Every object is written under a temporary name, synced, linked to its name, which fails when that is taken,
+/// and its directory is synced. The file system must have hard links; [`open`](Self::open) tries.
+#[derive(Clone, Debug)]
+pub struct FileSystemCheckpointStorage {
+    job: JobId,
+    directory: PathBuf,
+}
+
+impl FileSystemCheckpointStorage {
+    /// Opens the checkpoints of `job` under `directory`, which is created if it does not exist.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when the directory cannot be created or written.
+    pub fn open(directory: impl AsRef<Path>, job: JobId) -> Result<Self, StorageError> {
+        let directory = directory.as_ref().join(job.to_string());
+        let storage = FileSystemCheckpointStorage { job, directory };
+        for name in ["shared", "taskowned", POINTERS] {
+            let path = storage.directory.join(name);
+            create_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
+        }
+        let probed = storage.probe();
+        probed.map_err(|error| StorageError::unavailable(storage.directory.display(), error))?;
+        Ok(storage)
+    }
+
+    /// The jobs that have checkpoints under `directory`, in ascending order; none when it does not exist.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when the directory cannot be read.
+    pub fn jobs(directory: impl AsRef<Path>) -> Result<Vec<JobId>, StorageError> {
+        let directory = directory.as_ref();
+        let mut jobs: Vec<JobId> = names_in(directory)?
+            .iter()
+            .filter_map(|name| name.parse().ok().filter(|job: &JobId| job.to_string() == *name))
+            .collect();
+        jobs.sort_unstable();
+        Ok(jobs)
+    }
+
+    /// The job's directory, `<dir>/<job-id>`.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where a state file lies.
+    #[must_use]
+    pub fn state_path(&self, file: StateFile) -> PathBuf {
+        self.checkpoint_path(file.checkpoint).join(format!("{}-{}.state", file.subtask, file.attempt))
+    }
+
+    /// Where the metadata of a checkpoint lies.
+    #[must_use]
+    pub fn metadata_path(&self, checkpoint: CheckpointId) -> PathBuf {
+        self.checkpoint_path(checkpoint).join(METADATA)
+    }
+
+    /// Where a pointer lies.
+    #[must_use]
+    pub fn pointer_path(&self, sequence: PointerSequence) -> PathBuf {
+        self.directory.join(POINTERS).join(format!("{:020}", sequence.0))
+    }
+
+    fn checkpoint_path(&self, checkpoint: CheckpointId) -> PathBuf {
+        self.directory.join(format!("{CHECKPOINT_PREFIX}{checkpoint}"))
+    }
+
+    /// Does once what every put needs: create, link and remove.
+    fn probe(&self) -> io::Result<()> {
+        let file = TemporaryFile::beside(&self.directory.join("probe"))?;
+        let link = self.directory.join(format!("{PREFIX}probe-link-{}", std::process::id()));
+        absent_is_ok(fs::remove_file(&link))?;
+        match file.link_to(&link) {
+            // Another thread or process of the same number is probing: links work.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked.and_then(|()| absent_is_ok(fs::remove_file(&link))),
+        }
+    }
+
+    /// Writes a small object under `path`, unless that exists.
+    fn put(&self, path: &Path, bytes: &[u8]) -> Result<Put, StorageError> {
+        let unavailable = |error| StorageError::unavailable(path.display(), error);
+        let mut file = TemporaryFile::beside(path).map_err(unavailable)?;
+        file.write_all(bytes).and_then(|()| file.sync()).map_err(unavailable)?;
+        publish(&file, path)
+    }
+}
+
+/// Links a synced file to `path` and makes the name durable. On `Exists` the name of the other is durable too.
+fn publish(file: &TemporaryFile, path: &Path) -> Result<Put, StorageError> {
+    let put = match file.link_to(path) {
+        Ok(()) => Put::Stored,
+        Err(error) => match error.kind() {
+            io::ErrorKind::AlreadyExists => Put::Exists,
+            // The system has looked and has refused; anything else may have happened on the way back.
+            io::ErrorKind::NotFound
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::Unsupported => return Err(StorageError::unavailable(path.display(), error)),
+            _ => return Err(StorageError::uncertain(path.display(), error)),
+        },
+    };
+    match (sync_parents(path), put) {
+        (Ok(()), put) => Ok(put),
+        (Err(error), Put::Stored) => Err(StorageError::uncertain(path.display(), error)),
+        (Err(error), Put::Exists) => Err(StorageError::unavailable(path.display(), error)),
+    }
+}
+
+/// Makes the name of a file durable, and that of the directory it is in.
+fn sync_parents(path: &Path) -> io::Result<()> {
+    path.ancestors().skip(1).take(2).try_for_each(sync_directory)
+}
+
+/// Creates a directory and whatever is missing above it, and makes all the new names durable.
+fn create_durably(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_durably(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        // Something else than a directory is in the way.
+        Err(error) if !path.is_dir() => return Err(error),
+        _ => {}
+    }
+    sync_directory(parent)
+}
+
+/// The names in a directory that are text; none when it does not exist.
+fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
+    let read = || -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    };
+    read().map_err(|error| StorageError::unavailable(directory.display(), error))
+}
+
+/// The number after `prefix`, when `name` is how that number is written with at least `digits` digits.
+fn number_in(name: &str, prefix: &str, digits: usize) -> Option<u64> {
+    let number = name.strip_prefix(prefix)?.parse().ok()?;
+    (name == format!("{prefix}{number:0digits$}")).then_some(number)
+}
+
+fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StorageError::unavailable(path.display(), error)),
+    }
+}
+
+/// Removes a file and makes that durable; a file or directory that is absent is fine.
+fn remove_durably(path: &Path) -> io::Result<()> {
+    absent_is_ok(fs::remove_file(path))?;
+    path.parent().map_or(Ok(()), |parent| absent_is_ok(sync_directory(parent)))
+}
+
+impl CheckpointStorage for FileSystemCheckpointStorage {
+    fn state_name(&self, file: StateFile) -> String {
+        self.state_path(file).display().to_string()
+    }
+
+    fn create_state(&self, file: StateFile) -> Result<Box<dyn StateWriter>, StorageError> {
+        let path = self.state_path(file);
+        let created = create_durably(&self.checkpoint_path(file.checkpoint))
+            .and_then(|()| TemporaryFile::beside(&path))
+            .map_err(|error| StorageError::unavailable(path.display(), error))?;
+        Ok(Box::new(FileWriter { temporary: created, path, file, bytes: 0, checksum: 0, failed: false }))
+    }
+
+    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
+        let path = self.state_path(handle.file);
+        let object = path.display().to_string();
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (length, file) = opened.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => missing(&object),
+            _ => StorageError::unavailable(&object, error),
+        })?;
+        check_length(&object, length, handle)?;
+        let buffered = io::BufReader::with_capacity(64 * 1024, file);
+        Ok(Box::new(VerifyingReader::new(buffered, object, *handle)))
+    }
+
+    fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {
+        let id = metadata.checkpoint.id;
+        let path = self.metadata_path(id);
+        let bytes = encode_metadata(metadata).map_err(|error| not_encoded(&path.display(), error))?;
+        create_durably(&self.checkpoint_path(id))
+            .map_err(|error| StorageError::unavailable(path.display(), error))?;
+        self.put(&path, &bytes)
+    }
+
+    fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError> {
+        let path = self.metadata_path(checkpoint);
+        let found = read_if_present(&path)?;
+        found.map(|bytes| metadata_at(&path.display(), self.job, checkpoint, &bytes)).transpose()
+    }
+
+    fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {
+        let path = self.pointer_path(sequence);
+        let bytes = encode_pointer(sequence, pointer).map_err(|e| not_encoded(&path.display(), e))?;
+        self.put(&path, &bytes)
+    }
+
+    fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {
+        let path = self.pointer_path(sequence);
+        let found = read_if_present(&path)?;
+        found.map(|bytes| pointer_at(&path.display(), sequence, &bytes)).transpose()
+    }
+
+    fn list(&self) -> Result<Listing, StorageError> {
+        let checkpoints = names_in(&self.directory)?;
+        let pointers = names_in(&self.directory.join(POINTERS))?;
+        let checkpoint = |name: &String| number_in(name, CHECKPOINT_PREFIX, 1).map(CheckpointId);
+        let pointer = |name: &String| number_in(name, "", 20).map(PointerSequence);
+        Ok(Listing {
+            pointers: pointers.iter().filter_map(pointer).collect(),
+            checkpoints: checkpoints.iter().filter_map(checkpoint).collect(),
+        })
+    }
+
+    fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
+        let path = self.checkpoint_path(checkpoint);
+        remove_durably(&path.join(METADATA))
+            .and_then(|()| absent_is_ok(fs::remove_dir_all(&path)))
+            .and_then(|()| sync_directory(&self.directory))
+            .map_err(|error| StorageError::unavailable(path.display(), error))
+    }
+
+    /// Also removes what killed writers of this or an older number have left behind. A writer that is still
+    /// alive then cannot link its file any more, which it reports as not written.
+    fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError> {
+        let path = self.pointer_path(sequence);
+        let directory = self.directory.join(POINTERS);
+        for name in names_in(&directory)? {
+            let digits = name.strip_prefix(PREFIX).and_then(|rest| rest.get(..20));
+            if digits.and_then(|digits| number_in(digits, "", 20)).is_some_and(|left| left <= sequence.0) {
+                let left_over = directory.join(name);
+                absent_is_ok(fs::remove_file(&left_over))
+                    .map_err(|error| StorageError::unavailable(left_over.display(), error))?;
+            }
+        }
+        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))
+    }
+
+    fn delete_state(&self, file: StateFile) -> Result<(), StorageError> {
+        let path = self.state_path(file);
+        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))
+    }
+}
+
+#[derive(Debug)]
+struct FileWriter {
+    temporary: TemporaryFile,
+    path: PathBuf,
+    file: StateFile,
+    bytes: u64,
+    checksum: u32,
+    /// A write has failed, so the content has a hole.
+    failed: bool,
+}
+
+impl Write for FileWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.temporary.write(bytes) {
+            Ok(written) => {
+                self.bytes += written as u64;
+                self.checksum = crc32c::crc32c_append(self.checksum, &bytes[..written]);
+                Ok(written)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                self.failed = true;
+                Err(StorageError::unavailable(self.path.display(), error).into_io())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
+impl StateWriter for FileWriter {
+    fn finish(self: Box<Self>) -> Result<StateHandle, StorageError> {
+        let unavailable = |error| StorageError::unavailable(self.path.display(), error);
+        if self.failed {
+            return Err(unavailable(io::Error::other("an earlier write of this file has failed")));
+        }
+        self.temporary.sync().map_err(unavailable)?;
+        match publish(&self.temporary, &self.path) {
+            Ok(Put::Stored) => {
+                Ok(StateHandle { file: self.file, bytes: self.bytes, checksum: self.checksum })
+            }
+            Ok(Put::Exists) => Err(unavailable(already_written())),
+            // Nobody knows the file yet: without it the caller may simply write it again.
+            Err(StorageError::Uncertain { source, .. }) => {
+                let _ = fs::remove_file(&self.path);
+                Err(unavailable(source))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Checkpoint storages: where the files of checkpoints and the log of pointers live, durably.
+//!
+//! A storage makes no decisions. The publish machine says in which order objects are written and how a
+//! recovery reads them; [`perform`] carries its operations out. What every storage promises is the contract of
+//! [`CheckpointStorage`]; what happens to an operation that fails is in [`StorageError`].
+
+mod documents;
+mod error;
+mod file_system;
+mod job_manager;
+mod perform;
+mod reader;
+mod temporary;
+
+pub use documents::{decode_pointer, encode_pointer};
+pub use error::StorageError;
+pub use file_system::FileSystemCheckpointStorage;
+pub use job_manager::JobManagerCheckpointStorage;
+pub use perform::{JobDescription, perform};
+
+use crate::base::{CheckpointId, StateFile, StateHandle};
+use crate::codec::CheckpointMetadata;
+use crate::publish::{Listing, Pointer, PointerSequence};
+use std::fmt::Debug;
+use std::io::{Read, Write};
+
+/// How a put-if-absent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Put {
+    /// The object is durable.
+    Stored,
+    /// An object of that name was there already, and is durable; nothing has changed.
+    Exists,
+}
+
+/// The durable home of one job's checkpoints.
+///
+/// Every put is atomic and exclusive, also against other processes: of any number of writers of one name exactly
+/// one gets [`Put::Stored`], and no reader ever sees a part of an object. Every answer other than an error is
+/// durable. Deleting what does not exist succeeds.
+pub trait CheckpointStorage: Send + Sync + Debug {
+    /// Starts to write a state file. It becomes visible when the writer is finished.
+    ///
+    /// # Errors
+    /// The storage cannot be written.
+    fn create_state(&self, file: StateFile) -> Result<Box<dyn StateWriter>, StorageError>;
+
+    /// The full name of a state file, for messages.
+    fn state_name(&self, file: StateFile) -> String;
+
+    /// Opens a state file, whose existence and length are checked here. Its checksum is verified when the end
+    /// is read: whoever uses the bytes must read to the end first. A read that fails gives an error that
+    /// wraps a [`StorageError`].
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] when the file is missing or has another length than its handle says.
+    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError>;
+
+    /// Writes the metadata of a checkpoint, unless it exists.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`]: not written. [`StorageError::Uncertain`]: perhaps written.
+    fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError>;
+
+    /// Reads the metadata of a checkpoint; `None` when there is none.
+    ///
+    /// # Errors
+    /// It is damaged, or the storage cannot be read.
+    fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError>;
+
+    /// Writes a pointer, unless its number is taken.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`]: not written. [`StorageError::Uncertain`]: perhaps written.
+    fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError>;
+
+    /// Reads a pointer; `None` when there is none of that number.
+    ///
+    /// # Errors
+    /// It is damaged, or the storage cannot be read.
+    fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError>;
+
+    /// Lists all pointers, and all checkpoints of which anything exists.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn list(&self) -> Result<Listing, StorageError>;
+
+    /// Deletes a checkpoint: its metadata first, so that a half-deleted checkpoint is never taken for a whole
+    /// one, then its private state.
+    ///
+    /// # Errors
+    /// Something could not be deleted; deleting again goes on where this ended.
+    fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError>;
+
+    /// Deletes a pointer.
+    ///
+    /// # Errors
+    /// It could not be deleted.
+    fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError>;
+
+    /// Deletes a state file.
+    ///
+    /// # Errors
+    /// It could not be deleted.
+    fn delete_state(&self, file: StateFile) -> Result<(), StorageError>;
+}
+
+/// A state file being written. Write in large pieces: nothing is buffered.
+///
+/// Dropping the writer without finishing it removes what was written.
+pub trait StateWriter: Write + Send {
+    /// Makes all that was written durable and visible, and names it.
+    ///
+    /// # Errors
+    /// The file is not visible, and what was written has been removed. Also after any failed write.
+    fn finish(self: Box<Self>) -> Result<StateHandle, StorageError>;
+}

@@ -1,0 +1,75 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How the names of files begin that are not complete.
+pub(super) const PREFIX: &str = ".tmp-";
+
+/// A file under a name of its own that no listing shows, until it is linked to its real name.
+///
+/// Dropping it removes the temporary name, and with it the content unless it has been linked.
+#[derive(Debug)]
+pub(super) struct TemporaryFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl TemporaryFile {
+    /// Creates a file beside `target`. The name holds the process id and a counter; a name that another
+    /// process left behind is passed over.
+    pub(super) fn beside(target: &Path) -> io::Result<Self> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        loop {
+            let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let path = target.with_file_name(format!("{PREFIX}{name}-{}-{count}", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(TemporaryFile { file, path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Makes the content durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Gives the content the name `target` as well, unless that exists. The content must be synced before, and
+    /// the directory after.
+    pub(super) fn link_to(&self, target: &Path) -> io::Result<()> {
+        fs::hard_link(&self.path, target)
+    }
+}
+
+impl Write for TemporaryFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        // What cannot be removed is never listed, and goes with its checkpoint or its pointer.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Turns "there is no such file" into success.
+pub(super) fn absent_is_ok(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
