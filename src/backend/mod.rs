@@ -1,0 +1,3 @@
+//! The stores of keyed state.
+
+pub mod heap;

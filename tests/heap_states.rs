@@ -1,0 +1,234 @@
+//! Opening, restoring and refusing state: what a user of the heap and operator backends sees.
+#![cfg(feature = "runtime")]
+
+use snapline::backend::heap::HeapKeyedStateBackend;
+use snapline::codec::CodecError;
+use snapline::keygroup::*;
+use snapline::state::*;
+
+fn max() -> MaxParallelism {
+    MaxParallelism::new(8).expect("valid")
+}
+
+fn backend() -> HeapKeyedStateBackend<String> {
+    HeapKeyedStateBackend::new(max(), max().all_groups()).expect("valid")
+}
+
+fn counts() -> ValueStateDescriptor<u64> {
+    ValueStateDescriptor::new("counts")
+}
+
+/// A backend that holds "a" to "d", each with its length.
+fn filled() -> HeapKeyedStateBackend<String> {
+    let mut backend = backend();
+    let state = backend.value_state(&counts()).expect("opens");
+    for key in ["a", "bb", "ccc", "dddd"] {
+        backend.set_current_key(key.to_owned()).expect("all groups");
+        state.update(&mut backend, key.len() as u64);
+    }
+    backend
+}
+
+fn written(backend: &HeapKeyedStateBackend<String>) -> Vec<u8> {
+    let mut file = Vec::new();
+    backend.snapshot().write_to(&mut file).expect("writes");
+    file
+}
+
+fn image(file: &[u8]) -> KeyedImage {
+    SnapshotImage::read_from(file, None).expect("intact").keyed.expect("keyed state")
+}
+
+fn restored(file: &[u8]) -> HeapKeyedStateBackend<String> {
+    HeapKeyedStateBackend::restore(max(), max().all_groups(), vec![image(file)]).expect("restores")
+}
+
+fn content(backend: &mut HeapKeyedStateBackend<String>) -> Vec<(String, u64)> {
+    let state = backend.value_state(&counts()).expect("opens");
+    let mut content: Vec<_> = state.entries(backend).map(|(key, value)| (key.clone(), *value)).collect();
+    content.sort();
+    content
+}
+
+#[test]
+fn heap_key_of_another_subtask_is_refused_and_changes_nothing() {
+    let one = KeyGroupRange::range_of(max(), 8, 0).expect("valid");
+    let mut backend = HeapKeyedStateBackend::<u32>::new(max(), one).expect("valid");
+    let (mut own, mut foreign) = (None, None);
+    for key in 0..100u32 {
+        let slot = if one.contains(key_group_of(key.key_hash(), max())) { &mut own } else { &mut foreign };
+        *slot = Some(key);
+    }
+    let (own, foreign) = (own.expect("some key"), foreign.expect("some key"));
+    backend.set_current_key(own).expect("its own key");
+    let refused = backend.set_current_key(foreign).expect_err("not its own");
+    assert!(matches!(refused, StateError::WrongSubtask { .. }), "{refused}");
+    assert!(backend.set_current_key_from(&foreign).is_err());
+    assert_eq!(backend.current_key(), Some(&own));
+}
+
+#[test]
+fn heap_range_beyond_the_key_groups_is_refused() {
+    let range = KeyGroupRange::new(KeyGroup(4), KeyGroup(8)).expect("a range");
+    let refused = HeapKeyedStateBackend::<u32>::new(max(), range).expect_err("8 groups");
+    assert!(matches!(refused, StateError::NoSuchRange { .. }), "{refused}");
+}
+
+#[test]
+fn heap_state_opened_twice_is_one_state_unless_its_type_differs() {
+    let mut backend = filled();
+    let again = backend.value_state(&counts()).expect("the same");
+    assert_eq!(again.len(&backend), 4);
+    let other = backend.value_state(&ValueStateDescriptor::<String>::new("counts"));
+    let message = other.expect_err("another type").to_string();
+    assert_eq!(message, "state `counts` holds u64, it cannot be opened as alloc::string::String");
+    // The same id does not make two types one.
+    let disguised = ValueStateDescriptor::<i64>::new("counts").with_type_id("u64");
+    assert!(matches!(backend.value_state(&disguised), Err(StateError::TypeMismatch { .. })));
+}
+
+#[test]
+fn heap_two_states_of_one_key_do_not_interfere() {
+    let mut backend = filled();
+    let names = backend.value_state(&ValueStateDescriptor::<String>::new("names")).expect("opens");
+    let counts = backend.value_state(&counts()).expect("opens");
+    backend.set_current_key("a".to_owned()).expect("all groups");
+    assert_eq!(names.get(&backend), None);
+    names.update(&mut backend, "x".to_owned());
+    counts.clear(&mut backend);
+    assert_eq!((names.get(&backend).map(String::as_str), counts.get(&backend)), (Some("x"), None));
+    backend.set_current_key("bb".to_owned()).expect("all groups");
+    assert_eq!((names.get(&backend), counts.get(&backend)), (None, Some(&2)));
+}
+
+#[test]
+fn heap_state_never_opened_survives_the_next_snapshot() {
+    let file = written(&filled());
+    let untouched = restored(&file);
+    let mut again = restored(&written(&untouched));
+    let expected = [("a", 1), ("bb", 2), ("ccc", 3), ("dddd", 4)].map(|(key, n)| (key.to_owned(), n));
+    assert_eq!(content(&mut again), expected);
+}
+
+#[test]
+fn heap_restored_state_of_another_type_is_refused_and_kept() {
+    let mut backend = restored(&written(&filled()));
+    let wrong = backend.value_state(&ValueStateDescriptor::<String>::new("counts"));
+    assert!(matches!(wrong, Err(StateError::TypeMismatch { .. })));
+    // An id that claims to be the right one: the bytes do not decode, in a named state and group.
+    let lie = ValueStateDescriptor::<(u64, u64)>::new("counts").with_type_id("u64");
+    let undecodable = backend.value_state(&lie).expect_err("one number is not two");
+    let StateError::Undecodable { state, key_group: Some(_), .. } = &undecodable else {
+        panic!("{undecodable}");
+    };
+    assert_eq!(state, "counts");
+    assert_eq!(content(&mut backend).len(), 4);
+}
+
+#[test]
+fn heap_restore_that_does_not_fit_the_job_is_refused() {
+    let file = written(&filled());
+    let all = max().all_groups();
+    let keys = HeapKeyedStateBackend::<u64>::restore(max(), all, vec![image(&file)]);
+    let message = keys.expect_err("keys of another type").to_string();
+    assert!(message.contains("its keys are alloc::string::String, the job's are u64"), "{message}");
+
+    let wider = MaxParallelism::new(16).expect("valid");
+    let groups = HeapKeyedStateBackend::<String>::restore(wider, all, vec![image(&file)]);
+    let message = groups.expect_err("I04").to_string();
+    assert!(message.contains("its maximum parallelism is 8, the job's is 16"), "{message}");
+
+    let twice = HeapKeyedStateBackend::<String>::restore(max(), all, vec![image(&file), image(&file)]);
+    let message = twice.expect_err("every group twice").to_string();
+    assert!(message.contains("in two parts"), "{message}");
+}
+
+#[test]
+fn heap_restore_of_a_key_in_a_wrong_group_is_refused() {
+    let mut image = image(&written(&filled()));
+    let state = image.states.get_mut("counts").expect("restored");
+    let (group, entries) = state.groups.pop_first().expect("a group");
+    let free = (0..8).map(KeyGroup).find(|g| *g != group && !state.groups.contains_key(g)).expect("a group");
+    state.groups.insert(free, entries);
+    let mut backend =
+        HeapKeyedStateBackend::<String>::restore(max(), max().all_groups(), vec![image]).expect("restores");
+    let message = backend.value_state(&counts()).expect_err("a wrong group").to_string();
+    assert!(message.contains(&format!("key group {free}: a key of group {group} stands there")), "{message}");
+}
+
+#[test]
+fn heap_state_file_with_any_flipped_bit_or_truncated_is_corrupt() {
+    let file = written(&filled());
+    let read = |bytes: &[u8]| SnapshotImage::read_from(bytes, None);
+    for bit in 0..file.len() * 8 {
+        let mut damaged = file.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(matches!(read(&damaged), Err(StateError::Codec(CodecError::Corrupt(_)))), "bit {bit}");
+    }
+    for length in 0..file.len() {
+        assert!(matches!(read(&file[..length]), Err(StateError::Codec(CodecError::Corrupt(_)))), "{length}");
+    }
+}
+
+#[test]
+fn heap_snapshot_of_nothing_is_empty() {
+    let mut backend = backend();
+    let operator = OperatorStateBackend::new();
+    backend.value_state(&counts()).expect("opens");
+    let snapshot = TaskSnapshot::new(Some(Box::new(backend.snapshot())), operator.snapshot());
+    assert!(snapshot.is_empty(), "Q42");
+    let snapshot = TaskSnapshot::new(Some(Box::new(filled().snapshot())), operator.snapshot());
+    assert!(!snapshot.is_empty());
+}
+
+#[test]
+fn heap_snapshot_whose_target_fails_reports_it() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let failed = filled().snapshot().write_to(&mut Full);
+    assert!(matches!(failed, Err(StateError::Codec(CodecError::Io(_)))));
+}
+
+#[test]
+fn heap_operator_state_round_trips_beside_keyed_state() {
+    let mut operator = OperatorStateBackend::new();
+    let offsets = operator.list_state(&ListStateDescriptor::<(u32, u64)>::new("offsets")).expect("opens");
+    let names = operator.list_state(&ListStateDescriptor::<String>::new("names")).expect("opens");
+    offsets.replace(&mut operator, vec![(0, 10), (1, 20)]);
+    names.add(&mut operator, "x".to_owned());
+    let snapshot = TaskSnapshot::new(Some(Box::new(filled().snapshot())), operator.snapshot());
+    // S08: isolated from what comes after.
+    offsets.add(&mut operator, (2, 30));
+    names.replace(&mut operator, vec![]);
+    let mut file = Vec::new();
+    snapshot.write_to(&mut file).expect("writes");
+    assert_eq!(offsets.get(&operator).len(), 3);
+
+    let image = SnapshotImage::read_from(&file[..], None).expect("intact");
+    let keyed = vec![image.keyed.expect("keyed state")];
+    let mut backend = HeapKeyedStateBackend::restore(max(), max().all_groups(), keyed).expect("restores");
+    assert_eq!(content(&mut backend).len(), 4);
+    let mut operator = OperatorStateBackend::restore(image.operator);
+    // `names` is not opened, and must go on.
+    let offsets = operator.list_state(&ListStateDescriptor::<(u32, u64)>::new("offsets")).expect("opens");
+    assert_eq!(offsets.get(&operator), [(0, 10), (1, 20)]);
+    let mut file = Vec::new();
+    TaskSnapshot::new(None, operator.snapshot()).write_to(&mut file).expect("writes");
+    let image = SnapshotImage::read_from(&file[..], None).expect("intact");
+    assert_eq!(image.keyed, None);
+    let mut operator = OperatorStateBackend::restore(image.operator);
+    let wrong = operator.list_state(&ListStateDescriptor::<u8>::new("names"));
+    assert!(matches!(wrong, Err(StateError::TypeMismatch { .. })));
+    let lie = ListStateDescriptor::<u64>::new("names").with_type_id("alloc::string::String");
+    assert!(matches!(operator.list_state(&lie), Err(StateError::Undecodable { .. })));
+    let names = operator.list_state(&ListStateDescriptor::<String>::new("names")).expect("opens");
+    assert_eq!(names.get(&operator), ["x"]);
+    assert!(operator.list_state(&ListStateDescriptor::<u8>::new("names")).is_err());
+}
