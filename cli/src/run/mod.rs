@@ -1,0 +1,52 @@
+//! What every job has in common: options, directories, progress and the summary.
+
+mod directories;
+mod options;
+mod progress;
+mod summary;
+
+pub use directories::Directories;
+pub use options::RunArgs;
+
+use anyhow::{Context, Result};
+use snapline::base::JobId;
+use snapline::runtime::{Job, JobControl, JobError};
+use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, JobManagerCheckpointStorage};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Runs a job with its directories, shows its progress and prints its summary.
+pub fn run(
+    args: &RunArgs,
+    directories: &Directories,
+    build: impl FnOnce(JobId) -> Result<Job, JobError>,
+) -> Result<ExitCode> {
+    let job = build(directories.job)?;
+    let storage: Arc<dyn CheckpointStorage> = match args.storage {
+        options::Storage::Filesystem => {
+            Arc::new(FileSystemCheckpointStorage::open(&directories.checkpoints, directories.job)?)
+        }
+        options::Storage::Jobmanager => Arc::new(JobManagerCheckpointStorage::new(directories.job)),
+    };
+    let handle = job.start(args.job_options(), storage)?;
+    stop_on_interrupt(handle.control())?;
+    progress::watch(&handle);
+    let summary = handle.wait()?;
+    summary::print(args.json, directories, &summary)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first interrupt stops the job with a checkpoint, the second one ends the process.
+fn stop_on_interrupt(job: JobControl) -> Result<()> {
+    let interrupts = AtomicU32::new(0);
+    ctrlc::set_handler(move || {
+        if interrupts.fetch_add(1, Ordering::Relaxed) > 0 {
+            eprintln!("stopped at once; --resume goes on from the newest completed checkpoint");
+            std::process::exit(130);
+        }
+        eprintln!("stopping with a checkpoint; interrupt again to stop at once");
+        job.stop();
+    })
+    .context("interrupts cannot be handled")
+}

@@ -1,0 +1,126 @@
+use clap::{Args, ValueEnum};
+use snapline::base::Millis;
+use snapline::coordinator::RestartStrategy;
+use snapline::keygroup::MaxParallelism;
+use snapline::runtime::JobOptions;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of every job.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Text files, or folders of them.
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    pub input: Vec<PathBuf>,
+    /// Where the output appears. It must be empty, or belong to the job that is resumed.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Where checkpoints are kept.
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint_dir: Option<PathBuf>,
+    /// The time between two checkpoints, such as 200ms or 1s; `off` takes only the final one.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    pub interval: Interval,
+    /// After this time a checkpoint is given up.
+    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = duration)]
+    pub timeout: Millis,
+    /// How many instances each operator has.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = parallelism)]
+    pub parallelism: u16,
+    /// The upper bound of the parallelism for the life of the job; Flink's default if it is not given.
+    #[arg(long, value_name = "N", value_parser = max_parallelism)]
+    pub max_parallelism: Option<MaxParallelism>,
+    /// Where working state is kept.
+    #[arg(long, value_enum, default_value_t = Backend::Heap)]
+    pub backend: Backend,
+    /// Where checkpoints are kept: in files, or in memory until the process ends.
+    #[arg(long, value_enum, default_value_t = Storage::Filesystem)]
+    pub storage: Storage,
+    /// How many checkpoints may fail in a row.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub tolerable_failures: u32,
+    /// How often the job is restarted after a failure.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub restart_attempts: u32,
+    /// How long to wait before a restart.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub restart_delay: Millis,
+    /// Go on from the newest completed checkpoint of the job that owns the output.
+    #[arg(long)]
+    pub resume: bool,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A state backend, by Flink's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// Objects in memory (Flink: `hashmap`).
+    #[value(alias = "hashmap")]
+    Heap,
+}
+
+/// A checkpoint storage, by Flink's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Storage {
+    /// In files below the checkpoint directory.
+    Filesystem,
+    /// In the memory of this process, at most 5 MiB for each subtask: nothing can be resumed.
+    Jobmanager,
+}
+
+/// The checkpoint interval; `None` for `off`.
+pub type Interval = OptionalMillis;
+
+/// Milliseconds, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionalMillis(pub Option<Millis>);
+
+impl RunArgs {
+    /// The options of the runtime.
+    pub fn job_options(&self) -> JobOptions {
+        JobOptions {
+            checkpoint_interval: self.interval.0,
+            checkpoint_timeout: self.timeout,
+            tolerable_failed_checkpoints: self.tolerable_failures,
+            restart: match self.restart_attempts {
+                0 => RestartStrategy::None,
+                attempts => RestartStrategy::FixedDelay { attempts, delay: self.restart_delay },
+            },
+            ..JobOptions::default()
+        }
+    }
+}
+
+fn interval(text: &str) -> Result<Interval, String> {
+    if text == "off" {
+        return Ok(OptionalMillis(None));
+    }
+    match duration(text)? {
+        Millis(0) => Err("an interval must be at least 1ms; `off` turns periodic checkpoints off".into()),
+        millis => Ok(OptionalMillis(Some(millis))),
+    }
+}
+
+fn duration(text: &str) -> Result<Millis, String> {
+    let parsed: Duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a number and a unit, such as 200ms, 1s or 10min"))?;
+    let millis =
+        u64::try_from(parsed.as_millis()).map_err(|_| "that is longer than can be counted".to_owned())?;
+    if millis == 0 && !parsed.is_zero() {
+        return Err("times are counted in whole milliseconds; 1ms is the shortest".into());
+    }
+    Ok(Millis(millis))
+}
+
+fn parallelism(text: &str) -> Result<u16, String> {
+    let number: u16 = text.parse().map_err(|_| "a whole number from 1 to 32768 is needed".to_owned())?;
+    MaxParallelism::new(number).map_err(|_| "a parallelism from 1 to 32768 is needed".to_owned())?;
+    Ok(number)
+}
+
+fn max_parallelism(text: &str) -> Result<MaxParallelism, String> {
+    let number = parallelism(text)?;
+    MaxParallelism::new(number).map_err(|error| error.to_string())
+}

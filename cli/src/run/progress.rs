@@ -1,0 +1,41 @@
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use snapline::runtime::{JobHandle, Progress};
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+const REFRESH: Duration = Duration::from_millis(100);
+
+/// Shows how the job goes on, on stderr and only if that is a terminal, until it ends.
+pub fn watch(handle: &JobHandle) {
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(
+        ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}")
+            .unwrap_or(ProgressStyle::default_spinner()),
+    );
+    let start = Instant::now();
+    while !handle.wait_timeout(REFRESH) {
+        bar.set_message(line(&handle.progress(), start.elapsed()));
+        bar.tick();
+    }
+    bar.finish_and_clear();
+}
+
+fn line(progress: &Progress, elapsed: Duration) -> String {
+    let rate = progress.records_read as f64 / elapsed.as_secs_f64().max(0.001);
+    let mut line = format!("{} records, {}/s", HumanCount(progress.records_read), HumanCount(rate as u64));
+    if let Some(last) = progress.last {
+        let _ = write!(
+            line,
+            "; checkpoint {} took {}, {}; {} completed, {} failed",
+            last.id,
+            last.duration,
+            HumanBytes(last.bytes),
+            progress.completed,
+            progress.aborted
+        );
+    }
+    if progress.restarts > 0 {
+        let _ = write!(line, "; {} restarts", progress.restarts);
+    }
+    line
+}

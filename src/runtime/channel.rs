@@ -1,0 +1,106 @@
+//! The channels between subtasks.
+
+use crate::base::{CheckpointId, CheckpointKind};
+use crate::keygroup::{KeyGroupRangeAssignment, key_group_of};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What flows through a channel, in order.
+#[derive(Debug)]
+pub(super) enum Element<T> {
+    Records(Vec<T>),
+    Barrier(CheckpointId, CheckpointKind),
+    Cancellation(CheckpointId),
+    EndOfData,
+    /// Nothing follows. A channel that closes without it belongs to a task that failed.
+    ChannelEnd,
+}
+
+/// Which downstream subtask gets a record.
+pub(super) enum Partitioner<T> {
+    /// The one of the same index.
+    Forward,
+    /// The owner of the record's key group.
+    KeyGroups { key_hash: Arc<dyn Fn(&T) -> i32 + Send + Sync>, assignment: KeyGroupRangeAssignment },
+}
+
+impl<T> Clone for Partitioner<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Partitioner::Forward => Partitioner::Forward,
+            Partitioner::KeyGroups { key_hash, assignment } => {
+                Partitioner::KeyGroups { key_hash: Arc::clone(key_hash), assignment: *assignment }
+            }
+        }
+    }
+}
+
+impl<T> Partitioner<T> {
+    /// The place of the record's channel among the sender's channels.
+    pub(super) fn select(&self, record: &T) -> usize {
+        match self {
+            Partitioner::Forward => 0,
+            Partitioner::KeyGroups { key_hash, assignment } => {
+                let group = key_group_of(key_hash(record), assignment.max_parallelism());
+                usize::from(assignment.owner_of(group))
+            }
+        }
+    }
+
+    fn connects(&self, from: usize, to: usize) -> bool {
+        match self {
+            Partitioner::Forward => from == to,
+            Partitioner::KeyGroups { .. } => true,
+        }
+    }
+}
+
+/// The connection of two operators. Every attempt gets new channels.
+pub(super) struct Edge<T> {
+    upstream: usize,
+    downstream: usize,
+    partitioner: Partitioner<T>,
+    ends: Mutex<Ends<T>>,
+}
+
+struct Ends<T> {
+    senders: Vec<Vec<Sender<Element<T>>>>,
+    receivers: Vec<Vec<Receiver<Element<T>>>>,
+}
+
+impl<T> Edge<T> {
+    pub(super) fn new(upstream: u16, downstream: u16, partitioner: Partitioner<T>) -> Self {
+        let ends = Mutex::new(Ends { senders: Vec::new(), receivers: Vec::new() });
+        Edge { upstream: upstream.into(), downstream: downstream.into(), partitioner, ends }
+    }
+
+    pub(super) fn partitioner(&self) -> Partitioner<T> {
+        self.partitioner.clone()
+    }
+
+    /// Opens the channels of a new attempt; what is left of the old one is dropped.
+    pub(super) fn open(&self, capacity: usize) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.senders = (0..self.upstream).map(|_| Vec::new()).collect();
+        ends.receivers = (0..self.downstream).map(|_| Vec::new()).collect();
+        for from in 0..self.upstream {
+            for to in (0..self.downstream).filter(|to| self.partitioner.connects(from, *to)) {
+                let (sender, receiver) = bounded(capacity);
+                ends.senders[from].push(sender);
+                ends.receivers[to].push(receiver);
+            }
+        }
+    }
+
+    /// The channels into downstream subtask `index`; they are handed out once per attempt.
+    pub(super) fn receivers(&self, index: u16) -> Vec<Receiver<Element<T>>> {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.receivers.get_mut(usize::from(index)).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The channels out of upstream subtask `index`; they are handed out once per attempt.
+    pub(super) fn senders(&self, index: u16) -> Vec<Sender<Element<T>>> {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.senders.get_mut(usize::from(index)).map(std::mem::take).unwrap_or_default()
+    }
+}

@@ -1,0 +1,114 @@
+use super::function::UserError;
+use crate::base::{CheckpointId, Misuse, SubtaskId};
+use crate::publish::RecoveryFailure;
+use crate::state::StateError;
+use crate::store::StorageError;
+
+/// An error of the user's code that a restart would meet again: the job ends at once.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unrecoverable(pub String);
+
+/// Why a subtask ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The attempt is being cancelled: the failure, if any, is another task's.
+    #[error("cancelled")]
+    Cancelled,
+    /// The user's code returned an error.
+    #[error(transparent)]
+    User(UserError),
+    /// The user's code panicked.
+    #[error("panicked: {0}")]
+    Panicked(String),
+    /// State could not be opened, restored or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The state file could not be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The runtime broke a machine's protocol: a bug in Snapline.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+    /// A restored state file is damaged or does not fit the job.
+    #[error("{object}: {source}")]
+    Restore {
+        /// The full name of the state file.
+        object: String,
+        /// What is wrong with it.
+        source: StateError,
+    },
+}
+
+impl TaskError {
+    /// Whether a restart would fail in the same way.
+    #[must_use]
+    pub fn is_unrecoverable(&self) -> bool {
+        match self {
+            TaskError::Storage(error) => matches!(error, StorageError::Corrupt { .. }),
+            TaskError::Restore { .. } | TaskError::Misuse(_) => true,
+            TaskError::State(error) => !matches!(error, StateError::Codec(_)),
+            TaskError::User(error) => error.is::<Unrecoverable>(),
+            TaskError::Cancelled | TaskError::Panicked(_) => false,
+        }
+    }
+}
+
+/// Why a job ended without finishing.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The settings make no sense.
+    #[error("the job cannot run: {0}")]
+    Invalid(String),
+    /// A subtask failed, and no restart is left or none would help.
+    #[error("{operator}, subtask {}: {cause}", subtask.index)]
+    TaskFailed {
+        /// The subtask.
+        subtask: SubtaskId,
+        /// The name of its operator.
+        operator: String,
+        /// What happened.
+        cause: String,
+    },
+    /// Too many checkpoints failed in a row, and no restart is left.
+    #[error("too many checkpoints failed in a row; the last one because: {cause}")]
+    CheckpointsFailed {
+        /// What happened to the last one.
+        cause: String,
+    },
+    /// Another process runs the same job. This one has stopped and has left everything to it.
+    #[error("another process has taken over this job; this one has stopped and has changed nothing since")]
+    Fenced,
+    /// The newest checkpoint could not be found or read; nothing was started.
+    #[error("the job cannot start from its newest checkpoint: {}", describe(.failure, .cause))]
+    Recovery {
+        /// What could not be read.
+        failure: RecoveryFailure,
+        /// What the storage said.
+        cause: Option<StorageError>,
+    },
+    /// The checkpoint is of a job with other operators.
+    #[error("checkpoint {checkpoint} does not fit the job: {what}")]
+    Incompatible {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What differs.
+        what: String,
+    },
+    /// The thread that runs the coordinator is gone: a bug in Snapline.
+    #[error("the coordinator's thread panicked")]
+    CoordinatorPanicked,
+}
+
+fn describe(failure: &RecoveryFailure, cause: &Option<StorageError>) -> String {
+    if let Some(cause) = cause {
+        return cause.to_string();
+    }
+    match failure {
+        RecoveryFailure::StorageUnavailable => "the storage failed too often".into(),
+        RecoveryFailure::PointerUnreadable(sequence) => format!("pointer {sequence} cannot be read"),
+        RecoveryFailure::MetadataUnreadable(checkpoint) => {
+            format!("the metadata of checkpoint {checkpoint} is missing or another checkpoint's")
+        }
+    }
+}

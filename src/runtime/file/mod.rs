@@ -1,0 +1,9 @@
+//! Files as a replayable source and as a transactional sink.
+
+mod sink;
+mod source;
+mod split;
+
+pub use sink::FileSink;
+pub use source::{FileSource, LineAt};
+pub use split::{FileSplit, splits_of};

@@ -1,0 +1,133 @@
+use super::split::cannot_read;
+use crate::base::{Attempt, SubtaskId};
+use crate::commit::TransactionId;
+use crate::runtime::{Durability, SubtaskContext, TransactionalSink, Unrecoverable, UserError};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+const IN_PROGRESS: &str = ".inprogress";
+
+/// Writes records as lines into files that appear, whole, when the checkpoint that covers them completes.
+///
+/// A transaction is a hidden file, `.part-<subtask>-<attempt>-<number>.inprogress`; to commit it is to rename
+/// it to `part-<subtask>-<attempt>-<number>`.
+pub struct FileSink<T, F> {
+    directory: PathBuf,
+    subtask: SubtaskId,
+    format: F,
+    open: Option<BufWriter<File>>,
+    line: Vec<u8>,
+    records: PhantomData<fn(T)>,
+}
+
+impl<T, F> FileSink<T, F>
+where
+    F: FnMut(&T, &mut Vec<u8>) + Send,
+{
+    /// The instance of `context` of a sink into `directory`, which must exist; `format` appends a record's
+    /// text, without the end of the line.
+    pub fn new(context: SubtaskContext, directory: impl Into<PathBuf>, format: F) -> Self {
+        let (directory, subtask) = (directory.into(), context.subtask);
+        FileSink { directory, subtask, format, open: None, line: Vec::new(), records: PhantomData }
+    }
+
+    fn in_progress(&self, transaction: TransactionId) -> PathBuf {
+        self.directory.join(format!(".part-{transaction}{IN_PROGRESS}"))
+    }
+
+    fn committed(&self, transaction: TransactionId) -> PathBuf {
+        self.directory.join(format!("part-{transaction}"))
+    }
+
+    /// The transaction of this subtask that a file's name stands for.
+    fn parse(&self, name: &str) -> Option<TransactionId> {
+        let numbers = name.strip_prefix(".part-")?.strip_suffix(IN_PROGRESS)?;
+        let mut numbers = numbers.split('-');
+        let index: u16 = numbers.next()?.parse().ok()?;
+        let attempt = Attempt(numbers.next()?.parse().ok()?);
+        let sequence = numbers.next()?.parse().ok()?;
+        let transaction = TransactionId { subtask: self.subtask, attempt, sequence };
+        (numbers.next().is_none() && index == self.subtask.index).then_some(transaction)
+    }
+}
+
+fn cannot_write(path: &Path, error: std::io::Error) -> UserError {
+    format!("cannot write {}: {error}", path.display()).into()
+}
+
+fn sync_directory(directory: &Path) -> Result<(), UserError> {
+    File::open(directory).and_then(|opened| opened.sync_all()).map_err(|error| cannot_write(directory, error))
+}
+
+impl<T, F> TransactionalSink for FileSink<T, F>
+where
+    T: Send + 'static,
+    F: FnMut(&T, &mut Vec<u8>) + Send,
+{
+    type In = T;
+
+    fn unfinished(&mut self) -> Result<BTreeSet<TransactionId>, UserError> {
+        let entries = fs::read_dir(&self.directory).map_err(|error| cannot_read(&self.directory, error))?;
+        let mut found = BTreeSet::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| cannot_read(&self.directory, error))?;
+            found.extend(entry.file_name().to_str().and_then(|name| self.parse(name)));
+        }
+        Ok(found)
+    }
+
+    fn begin(&mut self, transaction: TransactionId) -> Result<(), UserError> {
+        let path = self.in_progress(transaction);
+        let file = File::create_new(&path).map_err(|error| cannot_write(&path, error))?;
+        self.open = Some(BufWriter::with_capacity(256 * 1024, file));
+        Ok(())
+    }
+
+    fn write(&mut self, record: T) -> Result<(), UserError> {
+        let Some(open) = &mut self.open else { return Err("no transaction is open".into()) };
+        self.line.clear();
+        (self.format)(&record, &mut self.line);
+        self.line.push(b'\n');
+        open.write_all(&self.line).map_err(|error| cannot_write(&self.directory, error))
+    }
+
+    fn pre_commit(&mut self, transaction: TransactionId) -> Result<Durability, UserError> {
+        let path = self.in_progress(transaction);
+        let Some(open) = self.open.take() else { return Err("no transaction is open".into()) };
+        let file = open.into_inner().map_err(|error| cannot_write(&path, error.into_error()))?;
+        let directory = self.directory.clone();
+        Ok(Box::new(move || {
+            file.sync_all().map_err(|error| cannot_write(&path, error))?;
+            sync_directory(&directory)
+        }))
+    }
+
+    fn commit(&mut self, transaction: TransactionId) -> Result<(), UserError> {
+        let (from, to) = (self.in_progress(transaction), self.committed(transaction));
+        match fs::rename(&from, &to) {
+            Ok(()) => sync_directory(&self.directory),
+            Err(error) if error.kind() == ErrorKind::NotFound && to.exists() => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let what = format!(
+                    "output is lost: the checkpoint refers to {}, which does not exist, nor does {}; put the \
+                     file back, or start again with an empty output directory",
+                    from.display(),
+                    to.display()
+                );
+                Err(Unrecoverable(what).into())
+            }
+            Err(error) => Err(cannot_write(&to, error)),
+        }
+    }
+
+    fn roll_back(&mut self, transaction: TransactionId) -> Result<(), UserError> {
+        let path = self.in_progress(transaction);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot_write(&path, error)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a job's author writes: sources, keyed functions and sinks.
+
+use crate::backend::heap::{HeapKeyedStateBackend, StateKey};
+use crate::base::{Attempt, CheckpointId, SubtaskId};
+use crate::commit::TransactionId;
+use crate::state::{OperatorStateBackend, StateError};
+use std::collections::BTreeSet;
+
+/// An error of the user's code: the attempt fails and the job restarts.
+pub type UserError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Which of its parallel instances a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubtaskContext {
+    /// The subtask; its index is below the parallelism.
+    pub subtask: SubtaskId,
+    /// How many instances the operator has.
+    pub parallelism: u16,
+    /// The execution of the job that this instance belongs to.
+    pub attempt: Attempt,
+}
+
+/// Takes in the records that a function emits.
+pub trait Collector<T> {
+    /// Emits a record.
+    fn collect(&mut self, record: T);
+}
+
+/// What a source has to say after it was polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceStatus {
+    /// There is more.
+    MoreAvailable,
+    /// There is nothing more, for ever.
+    EndOfInput,
+}
+
+/// Reads records from outside, and can read them again from a position that is part of its state.
+pub trait SourceFunction: Send {
+    /// What it emits.
+    type Out: Send + 'static;
+
+    /// Opens its state and takes its position from it, if it was restored.
+    ///
+    /// # Errors
+    /// Anything that makes reading impossible; the attempt fails.
+    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
+
+    /// Emits a small number of records and returns soon: checkpoints begin between two polls.
+    ///
+    /// # Errors
+    /// Anything that makes reading impossible; the attempt fails.
+    fn poll(&mut self, out: &mut dyn Collector<Self::Out>) -> Result<SourceStatus, UserError>;
+
+    /// Writes its position into its state.
+    ///
+    /// # Errors
+    /// The checkpoint is declined, the source goes on.
+    fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
+}
+
+/// The state of the current record's key.
+#[derive(Debug)]
+pub struct KeyedContext<'a, K> {
+    pub(super) state: &'a mut HeapKeyedStateBackend<K>,
+}
+
+impl<K: StateKey> KeyedContext<'_, K> {
+    /// The key of the current record.
+    #[must_use]
+    pub fn current_key(&self) -> Option<&K> {
+        self.state.current_key()
+    }
+
+    /// The backend to which state handles are given.
+    pub fn state(&mut self) -> &mut HeapKeyedStateBackend<K> {
+        self.state
+    }
+}
+
+/// Processes the records of one key after the other, with state of that key.
+pub trait KeyedProcessFunction: Send {
+    /// The key; a part of the record.
+    type Key: StateKey;
+    /// What it takes in.
+    type In: Send + 'static;
+    /// What it emits.
+    type Out: Send + 'static;
+
+    /// Opens its state, restored or empty.
+    ///
+    /// # Errors
+    /// The state does not fit what was restored; the attempt fails.
+    fn open(&mut self, state: &mut HeapKeyedStateBackend<Self::Key>) -> Result<(), StateError>;
+
+    /// Processes a record; its key is the current one.
+    ///
+    /// # Errors
+    /// Anything; the attempt fails.
+    fn process(
+        &mut self,
+        record: Self::In,
+        context: &mut KeyedContext<'_, Self::Key>,
+        out: &mut dyn Collector<Self::Out>,
+    ) -> Result<(), UserError>;
+
+    /// Emits what is still held after the last record. There is no current key.
+    ///
+    /// # Errors
+    /// Anything; the attempt fails.
+    fn finish(
+        &mut self,
+        state: &mut HeapKeyedStateBackend<Self::Key>,
+        out: &mut dyn Collector<Self::Out>,
+    ) -> Result<(), UserError> {
+        let _ = (state, out);
+        Ok(())
+    }
+}
+
+/// Makes a pre-committed transaction durable, on a thread of its own.
+pub type Durability = Box<dyn FnOnce() -> Result<(), UserError> + Send>;
+
+/// Writes records into transactions that become visible when the checkpoint that covers them completes.
+pub trait TransactionalSink: Send {
+    /// What it takes in.
+    type In: Send + 'static;
+
+    /// Every transaction of this subtask that exists outside and is not committed, of whatever attempt.
+    ///
+    /// # Errors
+    /// They cannot be listed; the attempt fails.
+    fn unfinished(&mut self) -> Result<BTreeSet<TransactionId>, UserError>;
+
+    /// Opens a transaction; records go there from now on.
+    ///
+    /// # Errors
+    /// It cannot be opened; the attempt fails.
+    fn begin(&mut self, transaction: TransactionId) -> Result<(), UserError>;
+
+    /// Writes a record into the open transaction.
+    ///
+    /// # Errors
+    /// It cannot be written; the attempt fails.
+    fn write(&mut self, record: Self::In) -> Result<(), UserError>;
+
+    /// Closes the open transaction and returns what makes it durable. The checkpoint is acknowledged only
+    /// after that has succeeded.
+    ///
+    /// # Errors
+    /// It cannot be closed; the checkpoint is declined and the attempt fails.
+    fn pre_commit(&mut self, transaction: TransactionId) -> Result<Durability, UserError>;
+
+    /// Makes a pre-committed transaction visible, durably. Doing so again changes nothing.
+    ///
+    /// # Errors
+    /// It cannot be made visible, or is lost; the attempt fails and commits it again when it is restored.
+    fn commit(&mut self, transaction: TransactionId) -> Result<(), UserError>;
+
+    /// Removes a transaction that nobody refers to.
+    ///
+    /// # Errors
+    /// It cannot be removed; the attempt fails.
+    fn roll_back(&mut self, transaction: TransactionId) -> Result<(), UserError>;
+
+    /// A checkpoint is complete and durable; its transactions have been committed.
+    fn checkpoint_completed(&mut self, checkpoint: CheckpointId) {
+        let _ = checkpoint;
+    }
+}

@@ -1,0 +1,33 @@
+//! Runs a job on threads of this process: one per subtask, one for the coordinator, a few for storage.
+//!
+//! Nothing here decides anything about checkpoints. Threads feed the machines with what happens (a barrier was
+//! read, a file is durable, time has passed) and carry out what the machines answer.
+//!
+//! A job is built with [`JobBuilder`], started with [`Job::start`] and watched through its [`JobHandle`].
+
+mod builder;
+mod channel;
+mod clock;
+mod error;
+pub mod file;
+mod function;
+mod gate;
+mod io;
+mod master;
+mod options;
+mod output;
+mod process;
+mod progress;
+mod sink;
+mod source;
+mod task;
+
+pub use builder::{Job, JobBuilder, KeyedStream, Stream};
+pub use error::{JobError, TaskError, Unrecoverable};
+pub use function::{
+    Collector, Durability, KeyedContext, KeyedProcessFunction, SourceFunction, SourceStatus, SubtaskContext,
+    TransactionalSink, UserError,
+};
+pub use master::{JobControl, JobHandle};
+pub use options::JobOptions;
+pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};

@@ -1,0 +1,50 @@
+use crate::base::{Incarnation, Millis};
+use crate::coordinator::RestartStrategy;
+
+/// Settings of a run. The names and defaults are Flink's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobOptions {
+    /// `execution.checkpointing.interval`; without it only the final checkpoint is taken. Default: none.
+    pub checkpoint_interval: Option<Millis>,
+    /// `execution.checkpointing.timeout`. Default: 10 minutes.
+    pub checkpoint_timeout: Millis,
+    /// `execution.checkpointing.min-pause`. Default: 0 ms.
+    pub min_pause: Millis,
+    /// `execution.checkpointing.max-concurrent-checkpoints`. Default: 1.
+    pub max_concurrent_checkpoints: usize,
+    /// `execution.checkpointing.tolerable-failed-checkpoints`. Default: 0.
+    pub tolerable_failed_checkpoints: u32,
+    /// `execution.checkpointing.num-retained`. Default: 1.
+    pub retained_checkpoints: usize,
+    /// `restart-strategy`. Default: 3 attempts, 1 s apart.
+    pub restart: RestartStrategy,
+    /// How many batches of records a channel holds before its sender waits. Default: 8.
+    pub channel_capacity: usize,
+    /// How many records a batch holds before it is sent. Default: 1,024.
+    pub batch_records: usize,
+    /// Tells this process from every other that runs the same job. Default: drawn from the clock and process id.
+    pub incarnation: Incarnation,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        JobOptions {
+            checkpoint_interval: None,
+            checkpoint_timeout: Millis(600_000),
+            min_pause: Millis(0),
+            max_concurrent_checkpoints: 1,
+            tolerable_failed_checkpoints: 0,
+            retained_checkpoints: 1,
+            restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
+            channel_capacity: 8,
+            batch_records: 1_024,
+            incarnation: draw_incarnation(),
+        }
+    }
+}
+
+fn draw_incarnation() -> Incarnation {
+    use std::hash::{BuildHasher, RandomState};
+    let drawn = RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()));
+    Incarnation(drawn)
+}

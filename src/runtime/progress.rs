@@ -1,0 +1,80 @@
+use crate::base::{Attempt, CheckpointId, Millis};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A completed checkpoint, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointSummary {
+    /// Its number.
+    pub id: CheckpointId,
+    /// From the trigger to the moment at which it was durable and visible.
+    pub duration: Millis,
+    /// The bytes of all state files.
+    pub bytes: u64,
+}
+
+/// How a job goes on, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Records emitted by sources, in all attempts.
+    pub records_read: u64,
+    /// Records taken by sinks, in all attempts.
+    pub records_written: u64,
+    /// The attempt that runs.
+    pub attempt: Attempt,
+    /// Checkpoints completed by this process.
+    pub completed: u64,
+    /// Checkpoints aborted in this process.
+    pub aborted: u64,
+    /// The newest one completed by this process.
+    pub last: Option<CheckpointSummary>,
+    /// The checkpoint from which the current attempt was restored.
+    pub restored_from: Option<CheckpointId>,
+    /// Restarts in this process.
+    pub restarts: u32,
+}
+
+/// How a job ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    /// All input was processed, all output is committed.
+    Finished,
+    /// The job was stopped with this checkpoint, from which it can go on.
+    Stopped(CheckpointId),
+}
+
+/// What a job did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobSummary {
+    /// How it ended.
+    pub end: JobEnd,
+    /// Its last progress.
+    pub progress: Progress,
+    /// How long it ran in this process.
+    pub elapsed: Millis,
+}
+
+/// Where threads report what they do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meters {
+    pub(super) records_read: Arc<AtomicU64>,
+    pub(super) records_written: Arc<AtomicU64>,
+    /// Counted, but shown nowhere: what goes between operators.
+    pub(super) records_between: Arc<AtomicU64>,
+    checkpoints: Arc<Mutex<Progress>>,
+}
+
+impl Meters {
+    pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn read(&self) -> Progress {
+        let mut progress = *self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.records_read = self.records_read.load(Ordering::Relaxed);
+        progress.records_written = self.records_written.load(Ordering::Relaxed);
+        progress
+    }
+}

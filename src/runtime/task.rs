@@ -1,0 +1,315 @@
+//! What every subtask's thread has in common: it drives the checkpointing machine and carries out its outputs.
+
+use super::clock::Clock;
+use super::error::TaskError;
+use super::function::{Durability, SubtaskContext};
+use super::io::IoQueue;
+use super::progress::Meters;
+use crate::base::{Attempt, CheckpointId, CheckpointKind, DeclineReason, StateFile, StateHandle, SubtaskId};
+use crate::state::{SnapshotImage, StateError, TaskSnapshot};
+use crate::store::{CheckpointStorage, StorageError};
+use crate::subtask::{Config, Input, Output, Subtask};
+use crossbeam_channel::{Receiver, Sender};
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a task is told.
+#[derive(Debug)]
+pub(super) enum Control {
+    Trigger(CheckpointId, CheckpointKind),
+    Complete(CheckpointId),
+    Abort(CheckpointId),
+    Uploaded(CheckpointId, Option<StateHandle>),
+    UploadFailed(CheckpointId),
+    Cancel,
+}
+
+/// What a task tells the coordinator's thread.
+#[derive(Debug)]
+pub(super) enum Report {
+    Running,
+    Acknowledge(CheckpointId, Option<StateHandle>),
+    Decline(CheckpointId, DeclineReason),
+    EndOfData,
+    Finished,
+    Failed(TaskError),
+    /// The cause of a decline, for people.
+    Trouble(String),
+}
+
+/// A report and where it comes from.
+#[derive(Debug)]
+pub(super) struct TaskReport {
+    pub(super) attempt: Attempt,
+    pub(super) subtask: SubtaskId,
+    pub(super) report: Report,
+}
+
+/// What a subtask's thread works with.
+pub(super) struct Environment {
+    pub(super) context: SubtaskContext,
+    pub(super) control: Receiver<Control>,
+    pub(super) control_sender: Sender<Control>,
+    pub(super) reports: Sender<TaskReport>,
+    pub(super) io: IoQueue,
+    pub(super) storage: Arc<dyn CheckpointStorage>,
+    pub(super) clock: Clock,
+    pub(super) meters: Meters,
+    pub(super) batch_records: usize,
+    pub(super) restored: Option<StateHandle>,
+}
+
+impl Environment {
+    pub(super) fn report(&self, report: Report) {
+        let SubtaskContext { subtask, attempt, .. } = self.context;
+        // The receiver is gone only when the job is over.
+        let _ = self.reports.send(TaskReport { attempt, subtask, report });
+    }
+
+    /// Reads the state from which this subtask is restored.
+    pub(super) fn restore(&self) -> Result<SnapshotImage, TaskError> {
+        let Some(handle) = self.restored else { return Ok(SnapshotImage::default()) };
+        let reader = self.storage.read_state(&handle)?;
+        SnapshotImage::read_from(reader, None).map_err(|error| self.restore_error(handle.file, error))
+    }
+
+    /// Names the file in an error that was found while its content was taken in.
+    pub(super) fn restore_error(&self, file: StateFile, error: StateError) -> TaskError {
+        let object = self.storage.state_name(file);
+        TaskError::Restore { object, source: error }
+    }
+
+    /// The same for an error found when restored state is opened.
+    pub(super) fn open_error(&self, error: StateError) -> TaskError {
+        match self.restored {
+            Some(handle) => self.restore_error(handle.file, error),
+            None => TaskError::State(error),
+        }
+    }
+}
+
+/// What goes to every output channel beside records.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Marker {
+    Barrier(CheckpointId, CheckpointKind),
+    Cancellation(CheckpointId),
+    EndOfData,
+    ChannelEnd,
+}
+
+/// What differs between sources, functions and sinks.
+pub(super) trait Operator {
+    /// Sends everything buffered, then the marker.
+    fn emit(&mut self, marker: Marker) -> Result<(), TaskError>;
+
+    /// The synchronous part; what makes transactions durable, if there are any, belongs to the asynchronous.
+    fn snapshot(&mut self, checkpoint: CheckpointId)
+    -> Result<(TaskSnapshot, Option<Durability>), TaskError>;
+
+    /// Lets the user's code emit what it still holds.
+    fn finish_input(&mut self) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// A checkpoint is complete and durable.
+    fn completed(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
+        let _ = checkpoint;
+        Ok(())
+    }
+}
+
+type Snapshot = (TaskSnapshot, Option<Durability>);
+
+/// The checkpointing of one subtask: its machine and the effects under way.
+pub(super) struct Checkpointing {
+    machine: Subtask,
+    environment: Environment,
+    snapshots: BTreeMap<CheckpointId, Snapshot>,
+    cancelled: BTreeMap<CheckpointId, Arc<AtomicBool>>,
+}
+
+impl Checkpointing {
+    pub(super) fn new(environment: Environment, channels: u16) -> Self {
+        let SubtaskContext { subtask, attempt, .. } = environment.context;
+        let machine = Subtask::new(Config { id: subtask, attempt, channels });
+        Checkpointing { machine, environment, snapshots: BTreeMap::new(), cancelled: BTreeMap::new() }
+    }
+
+    pub(super) fn machine(&self) -> &Subtask {
+        &self.machine
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Takes in what the coordinator or an upload says.
+    pub(super) fn control(&mut self, message: Control, operator: &mut dyn Operator) -> Result<(), TaskError> {
+        let attempt = self.environment.context.attempt;
+        let input = match message {
+            Control::Trigger(checkpoint, kind) => Input::TriggerArrived { attempt, checkpoint, kind },
+            Control::Complete(checkpoint) => Input::CompletionArrived { attempt, checkpoint },
+            Control::Abort(checkpoint) => Input::AbortArrived { attempt, checkpoint },
+            Control::Uploaded(checkpoint, handle) => Input::UploadFinished { checkpoint, handle },
+            Control::UploadFailed(checkpoint) => Input::UploadFailed { checkpoint },
+            Control::Cancel => return Err(TaskError::Cancelled),
+        };
+        self.on(input, operator)
+    }
+
+    /// Feeds the machine and carries out its outputs, in their order.
+    pub(super) fn on(&mut self, input: Input, operator: &mut dyn Operator) -> Result<(), TaskError> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut outputs = Vec::new();
+            self.machine.on(self.environment.clock.now(), input, &mut outputs)?;
+            debug_assert_eq!(self.machine.check(), Ok(()));
+            for output in outputs {
+                inputs.extend(self.carry_out(output, operator)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, output: Output, operator: &mut dyn Operator) -> Result<Option<Input>, TaskError> {
+        match output {
+            // The gate asks the machine which channels are blocked.
+            Output::BlockChannel(_) | Output::ResumeChannel(_) | Output::NotifyAborted { .. } => {}
+            Output::EmitBarrier { checkpoint, kind } => operator.emit(Marker::Barrier(checkpoint, kind))?,
+            Output::EmitCancellation { checkpoint } => operator.emit(Marker::Cancellation(checkpoint))?,
+            Output::FinishInput => operator.finish_input()?,
+            Output::EmitEndOfData => operator.emit(Marker::EndOfData)?,
+            Output::ReportEndOfData { .. } => self.environment.report(Report::EndOfData),
+            Output::TakeSnapshot { checkpoint, .. } => return self.snapshot(checkpoint, operator).map(Some),
+            Output::StartUpload { checkpoint } => self.upload(checkpoint),
+            Output::CancelUpload { checkpoint } => {
+                if let Some(cancelled) = self.cancelled.get(&checkpoint) {
+                    cancelled.store(true, Ordering::Relaxed);
+                }
+            }
+            Output::Acknowledge { checkpoint, handle, durations, .. } => {
+                self.cancelled.remove(&checkpoint);
+                tracing::debug!(%checkpoint, subtask = %self.machine.id(), ?durations, "acknowledged");
+                self.environment.report(Report::Acknowledge(checkpoint, handle));
+            }
+            Output::Decline { checkpoint, reason, .. } => {
+                self.cancelled.remove(&checkpoint);
+                self.environment.report(Report::Decline(checkpoint, reason));
+            }
+            Output::NotifyComplete { checkpoint } => operator.completed(checkpoint)?,
+            Output::DiscardState(file) => {
+                let storage = Arc::clone(&self.environment.storage);
+                self.environment.io.run(move || discard(&*storage, file));
+            }
+            Output::Finish => match operator.emit(Marker::ChannelEnd) {
+                // Whoever finished first has closed the channel; whoever failed has reported it.
+                Err(TaskError::Cancelled) => {}
+                end => end?,
+            },
+        }
+        Ok(None)
+    }
+
+    fn snapshot(
+        &mut self,
+        checkpoint: CheckpointId,
+        operator: &mut dyn Operator,
+    ) -> Result<Input, TaskError> {
+        match operator.snapshot(checkpoint) {
+            Ok(snapshot) => {
+                self.snapshots.insert(checkpoint, snapshot);
+                Ok(Input::SnapshotTaken { checkpoint })
+            }
+            Err(error @ (TaskError::User(_) | TaskError::State(_))) => {
+                self.environment.report(Report::Trouble(error.to_string()));
+                Ok(Input::SnapshotFailed { checkpoint })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn upload(&mut self, checkpoint: CheckpointId) {
+        let Some((snapshot, durability)) = self.snapshots.remove(&checkpoint) else { return };
+        let SubtaskContext { subtask, attempt, .. } = self.environment.context;
+        let file = StateFile { checkpoint, subtask, attempt };
+        let cancelled = Arc::new(AtomicBool::new(false));
+        self.cancelled.insert(checkpoint, Arc::clone(&cancelled));
+        let upload = Upload {
+            file,
+            snapshot,
+            durability,
+            cancelled,
+            storage: Arc::clone(&self.environment.storage),
+            control: self.environment.control_sender.clone(),
+            reports: self.environment.reports.clone(),
+        };
+        self.environment.io.run(move || upload.run());
+    }
+}
+
+/// The asynchronous part of a checkpoint.
+struct Upload {
+    file: StateFile,
+    snapshot: TaskSnapshot,
+    durability: Option<Durability>,
+    cancelled: Arc<AtomicBool>,
+    storage: Arc<dyn CheckpointStorage>,
+    control: Sender<Control>,
+    reports: Sender<TaskReport>,
+}
+
+impl Upload {
+    fn run(self) {
+        let Upload { file, snapshot, durability, cancelled, storage, control, reports } = self;
+        let write = || -> Result<Option<StateHandle>, TaskError> {
+            if let Some(make_durable) = durability {
+                make_durable().map_err(TaskError::User)?;
+            }
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(TaskError::Cancelled);
+            }
+            if snapshot.is_empty() {
+                return Ok(None);
+            }
+            let mut writer = storage.create_state(file)?;
+            match snapshot.write_to(&mut *writer) {
+                Ok(()) => Ok(Some(writer.finish()?)),
+                Err(error) => Err(error.into()),
+            }
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(write))
+            .unwrap_or_else(|panic| Err(TaskError::Panicked(panic_message(&*panic))));
+        let StateFile { checkpoint, subtask, attempt } = file;
+        let (message, written) = match outcome {
+            Ok(handle) => (Control::Uploaded(checkpoint, handle), handle),
+            Err(error) => {
+                let report = Report::Trouble(error.to_string());
+                let _ = reports.send(TaskReport { attempt, subtask, report });
+                (Control::UploadFailed(checkpoint), None)
+            }
+        };
+        if control.send(message).is_err() && written.is_some() {
+            // The task is gone: nobody will ever refer to the file.
+            discard(&*storage, file);
+        }
+    }
+}
+
+pub(super) fn discard(storage: &dyn CheckpointStorage, file: StateFile) {
+    report_leftover(storage.delete_state(file));
+}
+
+/// What cannot be deleted now is deleted when a later checkpoint completes.
+pub(super) fn report_leftover(result: Result<(), StorageError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "something superfluous could not be deleted");
+    }
+}
+
+/// What a panic said.
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
