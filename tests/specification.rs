@@ -2,6 +2,8 @@
 //!
 //! This reads the citations that duvet reads, without needing duvet; `spec/README.md` shows their form.
 
+#![allow(clippy::disallowed_methods)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! What every checkpoint storage promises, run against both, and what only files can go through.
 #![cfg(feature = "runtime")]
+#![allow(clippy::disallowed_methods)]
 
 use proptest::prelude::*;
 use snapline::base::*;

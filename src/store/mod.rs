@@ -4,6 +4,8 @@
 //! recovery reads them; [`perform`] carries its operations out. What every storage promises is the contract of
 //! [`CheckpointStorage`]; what happens to an operation that fails is in [`StorageError`].
 
+#![allow(clippy::disallowed_methods)]
+
 mod documents;
 mod error;
 mod file_system;
