@@ -20,3 +20,8 @@ pub mod state;
 #[cfg(feature = "runtime")]
 pub mod store;
 pub mod subtask;
+
+/// The README's example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

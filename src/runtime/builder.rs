@@ -183,6 +183,9 @@ impl JobBuilder {
             if !uids.insert(&metadata.uid) {
                 self.problems.push(format!("two operators have the uid `{}`", metadata.uid));
             }
+            if metadata.uid.is_empty() || metadata.uid.contains(char::is_control) {
+                self.problems.push(format!("{:?} cannot be the uid of an operator", metadata.uid));
+            }
             if !is_connected() {
                 self.problems.push(format!("nothing reads what operator `{}` emits", metadata.uid));
             }

@@ -1,5 +1,6 @@
 use super::function::UserError;
 use crate::base::{CheckpointId, Misuse, SubtaskId};
+use crate::codec::CodecError;
 use crate::publish::RecoveryFailure;
 use crate::state::StateError;
 use crate::store::StorageError;
@@ -46,12 +47,20 @@ impl TaskError {
     pub fn is_unrecoverable(&self) -> bool {
         match self {
             TaskError::Storage(error) => matches!(error, StorageError::Corrupt { .. }),
-            TaskError::Restore { .. } | TaskError::Misuse(_) => true,
+            TaskError::Restore { source, .. } => !is_transient(source),
+            TaskError::Misuse(_) => true,
             TaskError::State(error) => !matches!(error, StateError::Codec(_)),
             TaskError::User(error) => error.is::<Unrecoverable>(),
             TaskError::Cancelled | TaskError::Panicked(_) => false,
         }
     }
+}
+
+/// Whether the state may be readable another time.
+fn is_transient(error: &StateError) -> bool {
+    let StateError::Codec(CodecError::Io(error)) = error else { return false };
+    let storage = error.get_ref().and_then(|inner| inner.downcast_ref::<StorageError>());
+    !matches!(storage, Some(StorageError::Corrupt { .. }))
 }
 
 /// Why a job ended without finishing.

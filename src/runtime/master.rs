@@ -7,14 +7,13 @@ use super::function::SubtaskContext;
 use super::io::{IoPool, IoQueue};
 use super::options::JobOptions;
 use super::progress::{CheckpointSummary, JobEnd, JobSummary, Meters, Progress};
-use super::task::{Control, Environment, Report, TaskReport, discard, panic_message, report_leftover};
+use super::task::{Control, Environment, Report, TaskReport, discard, guarded, report_leftover};
 use crate::base::{Attempt, CheckpointId, Millis, SubtaskId};
-use crate::coordinator::{Config, Coordinator, Input, Outcome, Output};
+use crate::coordinator::{AbortReason, Config, Coordinator, Input, Outcome, Output};
 use crate::publish::{self, Answer, Operation, Recovered, Ticket};
 use crate::store::{CheckpointStorage, StorageError, perform};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, unbounded};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -156,13 +155,59 @@ struct Tasks {
     running: BTreeSet<SubtaskId>,
 }
 
+impl Tasks {
+    fn cancel(&self) {
+        for control in self.controls.values() {
+            let _ = control.send(Control::Cancel);
+        }
+    }
+}
+
+impl Drop for Tasks {
+    /// No task outlives the coordinator's thread, even if that panics.
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
 /// What went wrong last, for the error message: machines need no text.
 #[derive(Default)]
 struct Trouble {
-    task: Option<(SubtaskId, String)>,
+    /// The first failure of an attempt: others may follow from it.
+    task: Option<(Attempt, SubtaskId, String)>,
+    /// The failure of a part of a checkpoint, or of its publication.
+    part: Option<(CheckpointId, String)>,
+    /// Why the last checkpoint that was aborted was aborted.
     checkpoint: Option<String>,
+    /// What was wrong with the last answer of the storage, if anything.
     storage: Option<StorageError>,
     incompatible: Option<JobError>,
+}
+
+impl Trouble {
+    fn task_failed(&mut self, attempt: Attempt, subtask: SubtaskId, cause: String) {
+        if self.task.as_ref().is_none_or(|(known, ..)| *known != attempt) {
+            self.task = Some((attempt, subtask, cause));
+        }
+    }
+
+    fn aborted(&mut self, checkpoint: CheckpointId, reason: AbortReason, timeout: Millis) {
+        if !reason.counts_as_failure() {
+            return;
+        }
+        let cause = match self.part.take_if(|(id, _)| *id == checkpoint) {
+            Some((_, cause)) if reason != AbortReason::Expired => cause,
+            _ if reason == AbortReason::Expired => format!("it was not complete after {timeout}"),
+            _ => format!("{reason:?}"),
+        };
+        self.checkpoint = Some(format!("checkpoint {checkpoint}: {cause}"));
+    }
+}
+
+/// What is known of an operation during which the storage panicked.
+fn uncertain(panic: &TaskError) -> StorageError {
+    let source = std::io::Error::other(panic.to_string());
+    StorageError::Uncertain { object: "an object".into(), source }
 }
 
 struct Master {
@@ -204,7 +249,7 @@ impl Master {
                 inputs.extend(self.next(inbox, reports));
             }
         }
-        self.cancel();
+        self.tasks.cancel();
         for thread in self.tasks.threads.drain(..) {
             let _ = thread.join();
         }
@@ -223,10 +268,12 @@ impl Master {
         match message {
             Ok(Message::Task(TaskReport { attempt, subtask, report })) => self.task(attempt, subtask, report),
             Ok(Message::Storage(ticket, answer, error)) => {
-                if let Some(error) = error {
+                if let Some(error) = &error {
                     tracing::warn!(%error, "a storage operation failed");
-                    self.trouble.storage = Some(error);
+                    let publishing = self.coordinator.publisher().publishing();
+                    self.trouble.part = publishing.map(|checkpoint| (checkpoint, error.to_string()));
                 }
+                self.trouble.storage = error;
                 Some(Input::StorageAnswered { ticket, answer })
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
@@ -255,12 +302,12 @@ impl Master {
             Report::Failed(error) => {
                 tracing::error!(%error, %subtask, %attempt, "a task failed");
                 let unrecoverable = error.is_unrecoverable();
-                self.trouble.task = Some((subtask, error.to_string()));
+                self.trouble.task_failed(attempt, subtask, error.to_string());
                 Some(Input::TaskFailed { attempt, subtask, unrecoverable })
             }
-            Report::Trouble(cause) => {
-                tracing::warn!(%cause, %subtask, "a part of a checkpoint failed");
-                self.trouble.checkpoint = Some(cause);
+            Report::Trouble(checkpoint, cause) => {
+                tracing::warn!(%cause, %checkpoint, %subtask, "a part of a checkpoint failed");
+                self.trouble.part = Some((checkpoint, cause));
                 None
             }
         }
@@ -294,10 +341,7 @@ impl Master {
             Output::Aborted { checkpoint, reason } => {
                 tracing::warn!(%checkpoint, ?reason, "checkpoint aborted");
                 self.triggered.remove(&checkpoint);
-                if self.trouble.checkpoint.is_none() {
-                    self.trouble.checkpoint =
-                        Some(format!("checkpoint {checkpoint} was aborted: {reason:?}"));
-                }
+                self.trouble.aborted(checkpoint, reason, self.options.checkpoint_timeout);
                 self.meters.update(|progress| progress.aborted += 1);
             }
             Output::DiscardState(file) => self.clean(io, move |storage| discard(storage, file)),
@@ -317,7 +361,10 @@ impl Master {
         let description = self.job.description.clone();
         let messages = self.messages.clone();
         io.run(move || {
-            let (answer, error) = perform(&*storage, &description, operation);
+            let performed = guarded(|| Ok(perform(&*storage, &description, operation)));
+            // Nobody knows how far a storage that panics has come.
+            let (answer, error) =
+                performed.unwrap_or_else(|panic| (Answer::Unknown, Some(uncertain(&panic))));
             let _ = messages.send(Message::Storage(ticket, answer, error));
         });
     }
@@ -339,7 +386,8 @@ impl Master {
     /// Starts a thread for every subtask. Each restores its own state and reports when it runs.
     fn start_tasks(&mut self, recovered: &Recovered, io: &IoQueue) -> Option<Input> {
         let attempt = recovered.attempt;
-        self.tasks = Tasks { attempt, ..Tasks::default() };
+        self.tasks = Tasks::default();
+        self.tasks.attempt = attempt;
         let restored_from = recovered.newest.as_ref().map(|checkpoint| checkpoint.id);
         let restarts = self.coordinator.restarts();
         self.meters.update(|progress| {
@@ -348,9 +396,17 @@ impl Master {
         });
         tracing::info!(%attempt, ?restored_from, "starting tasks");
         let first = SubtaskId::new(0, 0);
-        if let Some(problem) = restored_from.and_then(|checkpoint| self.incompatibility(checkpoint)) {
-            self.trouble.incompatible = Some(problem);
-            return Some(Input::TaskFailed { attempt, subtask: first, unrecoverable: true });
+        match restored_from.map_or(Ok(None), |checkpoint| self.incompatibility(checkpoint)) {
+            Ok(None) => {}
+            Ok(Some(problem)) => {
+                self.trouble.incompatible = Some(problem);
+                return Some(Input::TaskFailed { attempt, subtask: first, unrecoverable: true });
+            }
+            Err(error) => {
+                self.trouble.task_failed(attempt, first, error.to_string());
+                let unrecoverable = error.is_unrecoverable();
+                return Some(Input::TaskFailed { attempt, subtask: first, unrecoverable });
+            }
         }
         for operator in &self.job.operators {
             (operator.open_outputs)(self.options.channel_capacity);
@@ -377,12 +433,10 @@ impl Master {
             let body = (spec.body)(context);
             let name = format!("{}-{}", spec.metadata.uid, subtask.index);
             let thread = std::thread::Builder::new().name(name).spawn(move || {
-                let end = catch_unwind(AssertUnwindSafe(|| body(environment)));
-                let report = match end {
-                    Ok(Ok(())) => Report::Finished,
-                    Ok(Err(TaskError::Cancelled)) => return,
-                    Ok(Err(error)) => Report::Failed(error),
-                    Err(panic) => Report::Failed(TaskError::Panicked(panic_message(&*panic))),
+                let report = match guarded(|| body(environment)) {
+                    Ok(()) => Report::Finished,
+                    Err(TaskError::Cancelled) => return,
+                    Err(error) => Report::Failed(error),
                 };
                 let _ = reports.send(TaskReport { attempt, subtask, report });
             });
@@ -393,13 +447,20 @@ impl Master {
         }
         (self.tasks.controls, self.tasks.threads) = (controls, threads);
         let (subtask, cause) = failure?;
-        self.trouble.task = Some((subtask, cause));
+        for operator in &self.job.operators {
+            // Closes the channels that nobody reads, so that nobody waits for room in them.
+            (operator.open_outputs)(self.options.channel_capacity);
+        }
+        self.trouble.task_failed(attempt, subtask, cause);
         Some(Input::TaskFailed { attempt, subtask, unrecoverable: false })
     }
 
     /// Why the checkpoint's operators are not this job's, if so.
-    fn incompatibility(&self, checkpoint: CheckpointId) -> Option<JobError> {
-        let then = self.storage.read_metadata(checkpoint).ok()??.operators;
+    fn incompatibility(&self, checkpoint: CheckpointId) -> Result<Option<JobError>, TaskError> {
+        let metadata = guarded(|| Ok(self.storage.read_metadata(checkpoint)?))?;
+        // Without a word about its operators nothing can be restored from it.
+        let missing = || TaskError::User(format!("the metadata of checkpoint {checkpoint} is gone").into());
+        let then = metadata.ok_or_else(missing)?.operators;
         let now = &self.job.description.operators;
         let what = now.iter().chain(&then).find_map(|operator| {
             let uid = &operator.uid;
@@ -420,18 +481,12 @@ impl Master {
                 (_, None) => Some(format!("the job has no operator `{uid}` any more")),
                 _ => None,
             }
-        })?;
-        Some(JobError::Incompatible { checkpoint, what })
-    }
-
-    fn cancel(&self) {
-        for control in self.tasks.controls.values() {
-            let _ = control.send(Control::Cancel);
-        }
+        });
+        Ok(what.map(|what| JobError::Incompatible { checkpoint, what }))
     }
 
     fn cancel_and_join(&mut self, attempt: Attempt) {
-        self.cancel();
+        self.tasks.cancel();
         let threads = std::mem::take(&mut self.tasks.threads);
         let messages = self.messages.clone();
         let wait = move || {
@@ -447,21 +502,20 @@ impl Master {
 
     fn end(self) -> Result<JobSummary, JobError> {
         let end = |end| Ok(JobSummary { end, progress: self.meters.read(), elapsed: self.clock.now() });
-        let Trouble { task, checkpoint, storage, incompatible } = self.trouble;
+        let Trouble { task, checkpoint, storage, incompatible, .. } = self.trouble;
         match self.outcome {
             Some(Outcome::Finished) => end(JobEnd::Finished),
             Some(Outcome::Stopped(checkpoint)) => end(JobEnd::Stopped(checkpoint)),
             Some(Outcome::Fenced) => Err(JobError::Fenced),
             Some(Outcome::RecoveryFailed(failure)) => Err(JobError::Recovery { failure, cause: storage }),
             Some(Outcome::TooManyCheckpointFailures) => {
-                let cause = storage.map(|error| error.to_string()).or(checkpoint);
-                Err(JobError::CheckpointsFailed { cause: cause.unwrap_or_default() })
+                Err(JobError::CheckpointsFailed { cause: checkpoint.unwrap_or_default() })
             }
             Some(Outcome::RestartsExhausted | Outcome::Unrecoverable) | None => {
                 if let Some(incompatible) = incompatible {
                     return Err(incompatible);
                 }
-                let (subtask, cause) = task.unwrap_or((SubtaskId::new(0, 0), String::new()));
+                let (_, subtask, cause) = task.unwrap_or((Attempt(0), SubtaskId::new(0, 0), String::new()));
                 let operator = self.job.operators.get(usize::from(subtask.operator));
                 let operator = operator.map_or_else(String::new, |spec| spec.metadata.uid.clone());
                 Err(JobError::TaskFailed { subtask, operator, cause })

@@ -5,6 +5,8 @@
 //!
 //! A job is built with [`JobBuilder`], started with [`Job::start`] and watched through its [`JobHandle`].
 
+#![allow(clippy::disallowed_methods)]
+
 mod builder;
 mod channel;
 mod clock;

@@ -8,7 +8,7 @@ use super::task::{Checkpointing, Environment, Marker, Operator, Report};
 use crate::backend::heap::HeapKeyedStateBackend;
 use crate::base::{Channel, CheckpointId};
 use crate::keygroup::KeyGroupRangeAssignment;
-use crate::state::{OperatorSnapshot, TaskSnapshot};
+use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend, TaskSnapshot};
 use crate::subtask::Input;
 
 /// An operator that reads an input gate.
@@ -60,6 +60,9 @@ struct Process<'a, F: KeyedProcessFunction> {
     function: F,
     key: &'a KeyOf<F>,
     state: HeapKeyedStateBackend<F::Key>,
+    operator: OperatorStateBackend,
+    /// Not empty once `finish` has emitted what it held: a checkpoint after that must not let it do so again.
+    finished: ListState<bool>,
     outputs: Outputs<F::Out>,
 }
 
@@ -70,11 +73,15 @@ impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
 
     fn snapshot(&mut self, _: CheckpointId) -> Result<(TaskSnapshot, Option<Durability>), TaskError> {
         let keyed = Box::new(self.state.snapshot());
-        Ok((TaskSnapshot::new(Some(keyed), OperatorSnapshot::default()), None))
+        Ok((TaskSnapshot::new(Some(keyed), self.operator.snapshot()), None))
     }
 
     fn finish_input(&mut self) -> Result<(), TaskError> {
-        self.function.finish(&mut self.state, &mut self.outputs).map_err(TaskError::User)
+        if self.finished.get(&self.operator).is_empty() {
+            self.function.finish(&mut self.state, &mut self.outputs).map_err(TaskError::User)?;
+            self.finished.replace(&mut self.operator, vec![true]);
+        }
+        Ok(())
     }
 }
 
@@ -109,11 +116,16 @@ pub(super) fn run<F: KeyedProcessFunction>(
     let range = assignment
         .range_of(environment.context.subtask.index)
         .map_err(|error| TaskError::User(error.into()))?;
-    let images = environment.restore()?.keyed.into_iter().collect();
-    let mut state = HeapKeyedStateBackend::restore(assignment.max_parallelism(), range, images)
+    let image = environment.restore()?;
+    let keyed = image.keyed.into_iter().collect();
+    let mut state = HeapKeyedStateBackend::restore(assignment.max_parallelism(), range, keyed)
+        .map_err(|error| environment.open_error(error))?;
+    let mut operator = OperatorStateBackend::restore(image.operator);
+    let finished = operator
+        .list_state(&ListStateDescriptor::new("finished"))
         .map_err(|error| environment.open_error(error))?;
     function.open(&mut state).map_err(|error| environment.open_error(error))?;
     environment.report(Report::Running);
     let checkpointing = Checkpointing::new(environment, gate.channels());
-    run_gate(checkpointing, gate, &mut Process { function, key, state, outputs })
+    run_gate(checkpointing, gate, &mut Process { function, key, state, operator, finished, outputs })
 }

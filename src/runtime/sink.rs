@@ -1,16 +1,41 @@
 use super::error::TaskError;
-use super::function::{Durability, TransactionalSink};
+use super::function::{Durability, TransactionalSink, UserError};
 use super::gate::Gate;
-use super::process::{Receiver, run_gate};
+use super::process::{self, run_gate};
 use super::task::{Checkpointing, Environment, Marker, Operator, Report};
 use crate::base::{CheckpointId, Millis};
 use crate::commit::{Committer, Input, Output, TransactionId};
 use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend, TaskSnapshot};
-use std::sync::Arc;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What makes pre-committed transactions durable, in their order, as far as that is not done.
+///
+/// A snapshot also refers to the transactions of earlier checkpoints, and those may have been given up before
+/// their transactions were durable. So every snapshot waits for all of them, and fails if one has failed.
+struct Undurable {
+    waiting: Receiver<Durability>,
+    failed: bool,
+}
+
+impl Undurable {
+    fn make_durable(this: &Mutex<Undurable>) -> Result<(), UserError> {
+        let failed = "an earlier transaction could not be made durable";
+        let mut this = this.lock().map_err(|_| failed)?;
+        if this.failed {
+            return Err(failed.into());
+        }
+        let result = this.waiting.try_iter().try_for_each(|make_durable| make_durable());
+        this.failed = result.is_err();
+        result
+    }
+}
 
 struct Sink<S> {
     function: S,
+    durabilities: Sender<Durability>,
+    undurable: Arc<Mutex<Undurable>>,
     committer: Committer,
     state: OperatorStateBackend,
     transactions: ListState<TransactionId>,
@@ -53,7 +78,18 @@ impl<S: TransactionalSink> Operator for Sink<S> {
     ) -> Result<(TaskSnapshot, Option<Durability>), TaskError> {
         let durability = self.commit(Input::SnapshotBegan { checkpoint })?;
         self.transactions.replace(&mut self.state, self.committer.snapshot().into_iter().collect());
-        Ok((TaskSnapshot::new(None, self.state.snapshot()), durability))
+        if let Some(durability) = durability {
+            // The other end is a field of this sink.
+            let _ = self.durabilities.send(durability);
+        }
+        let undurable = Arc::clone(&self.undurable);
+        let durability = Box::new(move || Undurable::make_durable(&undurable));
+        Ok((TaskSnapshot::new(None, self.state.snapshot()), Some(durability)))
+    }
+
+    /// A transaction that could not be closed lacks records.
+    fn survives_a_failed_snapshot(&self) -> bool {
+        false
     }
 
     fn completed(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
@@ -63,7 +99,7 @@ impl<S: TransactionalSink> Operator for Sink<S> {
     }
 }
 
-impl<S: TransactionalSink> Receiver for Sink<S> {
+impl<S: TransactionalSink> process::Receiver for Sink<S> {
     type In = S::In;
 
     fn records(&mut self, records: Vec<S::In>) -> Result<(), TaskError> {
@@ -97,9 +133,16 @@ pub(super) fn run<S: TransactionalSink>(
     let found = function.unfinished().map_err(TaskError::User)?;
     let committer = Committer::new(context.subtask, context.attempt, restored);
     let written = Arc::clone(&environment.meters.records_written);
-    let mut sink = Sink { function, committer, state, transactions, written };
+    let (durabilities, waiting) = unbounded();
+    let undurable = Arc::new(Mutex::new(Undurable { waiting, failed: false }));
+    let mut sink = Sink { function, durabilities, undurable, committer, state, transactions, written };
     sink.commit(Input::Started { found })?;
     environment.report(Report::Running);
     let checkpointing = Checkpointing::new(environment, gate.channels());
-    run_gate(checkpointing, gate, &mut sink)
+    let end = run_gate(checkpointing, gate, &mut sink);
+    if let Some(open) = sink.committer.open() {
+        // No snapshot refers to it. What is left of it all the same is removed by the next attempt.
+        let _ = sink.function.roll_back(open);
+    }
+    end
 }

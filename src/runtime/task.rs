@@ -36,7 +36,7 @@ pub(super) enum Report {
     Finished,
     Failed(TaskError),
     /// The cause of a decline, for people.
-    Trouble(String),
+    Trouble(CheckpointId, String),
 }
 
 /// A report and where it comes from.
@@ -107,6 +107,11 @@ pub(super) trait Operator {
     /// The synchronous part; what makes transactions durable, if there are any, belongs to the asynchronous.
     fn snapshot(&mut self, checkpoint: CheckpointId)
     -> Result<(TaskSnapshot, Option<Durability>), TaskError>;
+
+    /// Whether it can go on when its snapshot has failed.
+    fn survives_a_failed_snapshot(&self) -> bool {
+        true
+    }
 
     /// Lets the user's code emit what it still holds.
     fn finish_input(&mut self) -> Result<(), TaskError> {
@@ -222,8 +227,10 @@ impl Checkpointing {
                 self.snapshots.insert(checkpoint, snapshot);
                 Ok(Input::SnapshotTaken { checkpoint })
             }
-            Err(error @ (TaskError::User(_) | TaskError::State(_))) => {
-                self.environment.report(Report::Trouble(error.to_string()));
+            Err(error @ (TaskError::User(_) | TaskError::State(_)))
+                if operator.survives_a_failed_snapshot() =>
+            {
+                self.environment.report(Report::Trouble(checkpoint, error.to_string()));
                 Ok(Input::SnapshotFailed { checkpoint })
             }
             Err(error) => Err(error),
@@ -263,10 +270,17 @@ struct Upload {
 impl Upload {
     fn run(self) {
         let Upload { file, snapshot, durability, cancelled, storage, control, reports } = self;
+        let StateFile { checkpoint, subtask, attempt } = file;
+        let report = |report| {
+            let _ = reports.send(TaskReport { attempt, subtask, report });
+        };
+        let make_durable = || durability.map_or(Ok(()), |make_durable| make_durable());
+        if let Err(error) = guarded(|| make_durable().map_err(TaskError::User)) {
+            // What the transaction holds is in no snapshot and is not sent again: only a restart writes it.
+            report(Report::Failed(error));
+            return;
+        }
         let write = || -> Result<Option<StateHandle>, TaskError> {
-            if let Some(make_durable) = durability {
-                make_durable().map_err(TaskError::User)?;
-            }
             if cancelled.load(Ordering::Relaxed) {
                 return Err(TaskError::Cancelled);
             }
@@ -279,14 +293,12 @@ impl Upload {
                 Err(error) => Err(error.into()),
             }
         };
-        let outcome = catch_unwind(AssertUnwindSafe(write))
-            .unwrap_or_else(|panic| Err(TaskError::Panicked(panic_message(&*panic))));
-        let StateFile { checkpoint, subtask, attempt } = file;
-        let (message, written) = match outcome {
+        let (message, written) = match guarded(write) {
             Ok(handle) => (Control::Uploaded(checkpoint, handle), handle),
             Err(error) => {
-                let report = Report::Trouble(error.to_string());
-                let _ = reports.send(TaskReport { attempt, subtask, report });
+                if !matches!(error, TaskError::Cancelled) {
+                    report(Report::Trouble(checkpoint, error.to_string()));
+                }
                 (Control::UploadFailed(checkpoint), None)
             }
         };
@@ -308,8 +320,14 @@ pub(super) fn report_leftover(result: Result<(), StorageError>) {
     }
 }
 
+/// Turns a panic of code that is not Snapline's into an error.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(TaskError::Panicked(panic_message(&*panic))))
+}
+
 /// What a panic said.
-pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }

@@ -1,9 +1,9 @@
 use super::options::RunArgs;
 use anyhow::{Context, Result, bail};
 use snapline::base::JobId;
-use snapline::store::FileSystemCheckpointStorage;
+use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Where everything goes when nothing is said.
@@ -38,7 +38,9 @@ impl Directories {
             None => {
                 let output = root.join(format!("output-{job}"));
                 create(&root)?;
-                write_durably(&root.join("latest"), &output.display().to_string())?;
+                let latest = root.join("latest");
+                let path = output.display().to_string();
+                write_durably(&latest, &path, |temporary| fs::rename(temporary, &latest))?;
                 output
             }
         };
@@ -61,15 +63,27 @@ fn resume(output: PathBuf, checkpoints: PathBuf) -> Result<Directories> {
             output.display()
         );
     };
-    let known = checkpoints.is_dir() && FileSystemCheckpointStorage::jobs(&checkpoints)?.contains(&job);
-    if !known && has_parts(&output)? {
+    remove_unfinished_claims(&output)?;
+    // Output appears after the checkpoint that covers it, so it must be looked at first.
+    if has_parts(&output)? && !has_checkpoint(&checkpoints, job)? {
         bail!(
-            "{} holds output of job {job}, but {} holds no checkpoints of it; name the right --checkpoint-dir",
+            "{} holds output of job {job}, but nothing in {} points to a checkpoint of it; name the right \
+             --checkpoint-dir, or put the pointers back from a copy",
             output.display(),
-            checkpoints.display()
+            checkpoints.join(job.to_string()).join("pointers").display()
         );
     }
     Ok(Directories { job, output, checkpoints })
+}
+
+/// Whether the job's newest pointer names a checkpoint, or is something that the recovery has to explain.
+fn has_checkpoint(checkpoints: &Path, job: JobId) -> Result<bool> {
+    if !checkpoints.is_dir() || !FileSystemCheckpointStorage::jobs(checkpoints)?.contains(&job) {
+        return Ok(false);
+    }
+    let storage = FileSystemCheckpointStorage::open(checkpoints, job)?;
+    let Some(newest) = storage.list()?.pointers.pop_last() else { return Ok(false) };
+    Ok(!matches!(storage.read_pointer(newest), Ok(Some(pointer)) if pointer.newest.is_none()))
 }
 
 /// Makes the directory this job's, unless it is another one's.
@@ -81,11 +95,30 @@ fn claim(output: &Path, job: JobId) -> Result<()> {
             output.display()
         );
     }
-    let mut entries = fs::read_dir(output).with_context(|| format!("cannot read {}", output.display()))?;
-    if entries.next().is_some() {
+    let entries = fs::read_dir(output).with_context(|| format!("cannot read {}", output.display()))?;
+    if entries.flatten().any(|entry| !is_unfinished_claim(&entry)) {
         bail!("{} is not empty and belongs to no job; name another --output", output.display());
     }
-    write_durably(&output.join(OWNER), &job.to_string())
+    let path = output.join(OWNER);
+    // Of two processes that claim the directory at once, one fails here.
+    write_durably(&path, &job.to_string(), |temporary| fs::hard_link(temporary, &path))?;
+    remove_unfinished_claims(output)
+}
+
+/// Whether it was left by someone who was killed while claiming the directory.
+fn is_unfinished_claim(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    let rest = name.to_str().and_then(|name| name.strip_prefix(OWNER));
+    rest.is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".tmp"))
+}
+
+/// Whoever is still claiming the directory, which has an owner now, fails in any case.
+fn remove_unfinished_claims(output: &Path) -> Result<()> {
+    let entries = fs::read_dir(output).with_context(|| format!("cannot read {}", output.display()))?;
+    for left_over in entries.flatten().filter(is_unfinished_claim) {
+        let _ = fs::remove_file(left_over.path());
+    }
+    Ok(())
 }
 
 fn owner(output: &Path) -> Result<Option<JobId>> {
@@ -109,13 +142,15 @@ fn create(directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
 }
 
-/// A crash leaves the old content or the new one.
-fn write_durably(path: &Path, text: &str) -> Result<()> {
+/// A crash leaves what was there, or the whole text: `appear` gives the finished file its name.
+fn write_durably(path: &Path, text: &str, appear: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
     let write = || {
-        let temporary = path.with_extension("tmp");
+        let temporary = path.with_extension(format!("{}.tmp", uuid::Uuid::new_v4().simple()));
         fs::write(&temporary, text)?;
-        fs::File::open(&temporary)?.sync_all()?;
-        fs::rename(&temporary, path)?;
+        let appeared =
+            fs::File::open(&temporary).and_then(|file| file.sync_all()).and_then(|()| appear(&temporary));
+        let _ = fs::remove_file(&temporary);
+        appeared?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     };

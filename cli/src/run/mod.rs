@@ -1,5 +1,7 @@
 //! What every job has in common: options, directories, progress and the summary.
 
+#![allow(clippy::disallowed_methods)]
+
 mod directories;
 mod options;
 mod progress;
@@ -8,8 +10,9 @@ mod summary;
 pub use directories::Directories;
 pub use options::RunArgs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use snapline::base::JobId;
+use snapline::publish::RecoveryFailure;
 use snapline::runtime::{Job, JobControl, JobError};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, JobManagerCheckpointStorage};
 use std::process::ExitCode;
@@ -32,9 +35,20 @@ pub fn run(
     let handle = job.start(args.job_options(), storage)?;
     stop_on_interrupt(handle.control())?;
     progress::watch(&handle);
-    let summary = handle.wait()?;
-    summary::print(args.json, directories, &summary)?;
+    let summary = handle.wait().map_err(|error| explain(error, directories))?;
+    summary::print(args, directories, &summary)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the file is that an error of the job is about.
+fn explain(error: JobError, directories: &Directories) -> anyhow::Error {
+    let JobError::Recovery { failure: RecoveryFailure::MetadataUnreadable(checkpoint), cause: None } = &error
+    else {
+        return error.into();
+    };
+    let job = directories.checkpoints.join(directories.job.to_string());
+    let path = job.join(format!("chk-{checkpoint}")).join("_metadata");
+    anyhow!("{error}; put {} back from a copy", path.display())
 }
 
 /// The first interrupt stops the job with a checkpoint, the second one ends the process.

@@ -22,7 +22,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     pub interval: Interval,
     /// After this time a checkpoint is given up.
-    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = timeout)]
     pub timeout: Millis,
     /// How many instances each operator has.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = parallelism)]
@@ -78,6 +78,19 @@ pub type Interval = OptionalMillis;
 pub struct OptionalMillis(pub Option<Millis>);
 
 impl RunArgs {
+    /// What is wrong with options that are right one by one.
+    pub fn contradiction(&self) -> Option<String> {
+        if let Some(max) = self.max_parallelism
+            && self.parallelism > max.get()
+        {
+            let parallelism = self.parallelism;
+            return Some(format!("--parallelism {parallelism} is above --max-parallelism {max}"));
+        }
+        let in_memory = self.storage == Storage::Jobmanager;
+        (self.resume && in_memory)
+            .then(|| "--resume needs the checkpoints that --storage filesystem keeps".into())
+    }
+
     /// The options of the runtime.
     pub fn job_options(&self) -> JobOptions {
         JobOptions {
@@ -100,6 +113,13 @@ fn interval(text: &str) -> Result<Interval, String> {
     match duration(text)? {
         Millis(0) => Err("an interval must be at least 1ms; `off` turns periodic checkpoints off".into()),
         millis => Ok(OptionalMillis(Some(millis))),
+    }
+}
+
+fn timeout(text: &str) -> Result<Millis, String> {
+    match duration(text)? {
+        Millis(0) => Err("a timeout must be at least 1ms: after 0 no checkpoint can complete".into()),
+        millis => Ok(millis),
     }
 }
 

@@ -1,4 +1,5 @@
 use super::directories::Directories;
+use super::options::{RunArgs, Storage};
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use indicatif::{HumanBytes, HumanCount};
@@ -34,7 +35,7 @@ struct LastCheckpoint {
 }
 
 /// Prints what the job did, to stdout: a table, or JSON.
-pub fn print(json: bool, directories: &Directories, summary: &JobSummary) -> Result<()> {
+pub fn print(args: &RunArgs, directories: &Directories, summary: &JobSummary) -> Result<()> {
     let progress = summary.progress;
     let (end, stopped_at) = match summary.end {
         JobEnd::Finished => ("finished", None),
@@ -62,15 +63,15 @@ pub fn print(json: bool, directories: &Directories, summary: &JobSummary) -> Res
         output: directories.output.display().to_string(),
         checkpoint_dir: directories.checkpoints.display().to_string(),
     };
-    if json {
+    if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
-        println!("{}", table(&summary));
+        println!("{}", table(&summary, args.storage));
     }
     Ok(())
 }
 
-fn table(summary: &Summary) -> Table {
+fn table(summary: &Summary, storage: Storage) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     let mut row = |name: &str, value: String| {
@@ -80,6 +81,7 @@ fn table(summary: &Summary) -> Table {
     row(
         "end",
         match summary.stopped_at_checkpoint {
+            Some(id) if storage == Storage::Jobmanager => format!("stopped; checkpoint {id} was in memory"),
             Some(id) => format!("stopped with checkpoint {id}; go on with --resume"),
             None => summary.end.to_owned(),
         },

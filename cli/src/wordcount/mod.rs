@@ -43,10 +43,8 @@ pub enum Emit {
 
 /// Runs the job.
 pub fn run(args: WordcountArgs) -> Result<ExitCode> {
-    if let Some(max) = args.run.max_parallelism
-        && args.run.parallelism > max.get()
-    {
-        eprintln!("error: --parallelism {} is above --max-parallelism {max}", args.run.parallelism);
+    if let Some(contradiction) = args.run.contradiction() {
+        eprintln!("error: {contradiction}");
         return Ok(ExitCode::from(2));
     }
     let splits = splits_of(&inputs(&args.run)?, SPLIT_BYTES).map_err(|error| anyhow!(error))?;

@@ -18,7 +18,7 @@ pub struct FileSink<T, F> {
     directory: PathBuf,
     subtask: SubtaskId,
     format: F,
-    open: Option<BufWriter<File>>,
+    open: Option<(PathBuf, BufWriter<File>)>,
     line: Vec<u8>,
     records: PhantomData<fn(T)>,
 }
@@ -82,21 +82,20 @@ where
     fn begin(&mut self, transaction: TransactionId) -> Result<(), UserError> {
         let path = self.in_progress(transaction);
         let file = File::create_new(&path).map_err(|error| cannot_write(&path, error))?;
-        self.open = Some(BufWriter::with_capacity(256 * 1024, file));
+        self.open = Some((path, BufWriter::with_capacity(256 * 1024, file)));
         Ok(())
     }
 
     fn write(&mut self, record: T) -> Result<(), UserError> {
-        let Some(open) = &mut self.open else { return Err("no transaction is open".into()) };
+        let Some((path, open)) = &mut self.open else { return Err("no transaction is open".into()) };
         self.line.clear();
         (self.format)(&record, &mut self.line);
         self.line.push(b'\n');
-        open.write_all(&self.line).map_err(|error| cannot_write(&self.directory, error))
+        open.write_all(&self.line).map_err(|error| cannot_write(path, error))
     }
 
-    fn pre_commit(&mut self, transaction: TransactionId) -> Result<Durability, UserError> {
-        let path = self.in_progress(transaction);
-        let Some(open) = self.open.take() else { return Err("no transaction is open".into()) };
+    fn pre_commit(&mut self, _: TransactionId) -> Result<Durability, UserError> {
+        let Some((path, open)) = self.open.take() else { return Err("no transaction is open".into()) };
         let file = open.into_inner().map_err(|error| cannot_write(&path, error.into_error()))?;
         let directory = self.directory.clone();
         Ok(Box::new(move || {

@@ -160,15 +160,20 @@ where
                 return Err(Unrecoverable(what).into());
             }
             if read == 0 {
-                break;
+                let end = position.split.end;
+                let what = format!(
+                    "{} ends at byte {next} and had data up to byte {end} when the job began; put the \
+                     original file back",
+                    path.display()
+                );
+                return Err(Unrecoverable(what).into());
             }
             let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
             (self.parse)(line, LineAt { path, offset: next }, out)?;
             next += read;
         }
-        let at_end = next >= position.split.end || next == position.next.unwrap_or(0);
         position.next = Some(next);
-        if at_end {
+        if next >= position.split.end {
             self.open = None;
         }
         Ok(SourceStatus::MoreAvailable)

@@ -1,0 +1,290 @@
+//! What the tests of the command share: a job in a folder of its own, and words for it to count.
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use snapline::base::{CheckpointId, JobId};
+use snapline::publish::{Pointer, PointerKind, PointerSequence};
+use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+use tempfile::TempDir;
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_snapline");
+
+/// A small generator: the same seed gives the same numbers.
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// Lines of words, some frequent and many rare, `bytes` long or a little more.
+pub fn text(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut chance = Chance(seed);
+    let mut text = Vec::with_capacity(bytes + 64);
+    while text.len() < bytes {
+        let range = 1 << (3 + chance.below(12));
+        text.extend_from_slice(format!("w{}", chance.below(range)).as_bytes());
+        text.push(if chance.below(9) == 0 { b'\n' } else { b' ' });
+    }
+    text.push(b'\n');
+    text
+}
+
+/// A folder with the input, the output and the checkpoints of one job.
+pub struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    /// A job over files with these contents.
+    pub fn new(files: &[Vec<u8>]) -> Self {
+        let scene = Scene { folder: TempDir::new().unwrap() };
+        fs::create_dir(scene.input()).unwrap();
+        for (number, content) in files.iter().enumerate() {
+            fs::write(scene.input().join(format!("{number}.txt")), content).unwrap();
+        }
+        scene
+    }
+
+    /// The same job in the same state in a folder of its own. Its input stays where it is.
+    pub fn copy(&self) -> Self {
+        let copy = Scene { folder: TempDir::new().unwrap() };
+        copy_folder(&self.output(), &copy.output());
+        copy_folder(&self.checkpoints(), &copy.checkpoints());
+        fs::write(copy.path("input-at"), self.input().as_os_str().as_encoded_bytes()).unwrap();
+        copy
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn input(&self) -> PathBuf {
+        fs::read_to_string(self.path("input-at")).map_or_else(|_| self.path("input"), PathBuf::from)
+    }
+
+    pub fn output(&self) -> PathBuf {
+        self.path("output")
+    }
+
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path("checkpoints")
+    }
+
+    /// The command that runs the job, without restarts.
+    pub fn command(&self, options: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(self.arguments()).args(options).current_dir(self.folder.path());
+        command
+    }
+
+    pub fn arguments(&self) -> Vec<String> {
+        let (input, output, checkpoints) = (self.input(), self.output(), self.checkpoints());
+        let path = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let mut arguments = vec!["run".into(), "wordcount".into()];
+        for (option, value) in [("--input", input), ("--output", output), ("--checkpoint-dir", checkpoints)] {
+            arguments.extend([option.into(), path(value)]);
+        }
+        arguments.extend(["--restart-attempts".into(), "0".into()]);
+        arguments
+    }
+
+    /// Runs the job to its end.
+    pub fn run(&self, options: &[&str]) -> Outcome {
+        Outcome::of(self.command(options).output().unwrap())
+    }
+
+    /// Starts the job.
+    pub fn start(&self, options: &[&str]) -> Running {
+        Running::of(self.command(options))
+    }
+
+    /// The job that owns the output.
+    pub fn job(&self) -> Option<JobId> {
+        fs::read_to_string(self.output().join("_snapline_job")).ok().map(|text| text.trim().parse().unwrap())
+    }
+
+    /// The storage of the job's checkpoints.
+    pub fn storage(&self) -> FileSystemCheckpointStorage {
+        FileSystemCheckpointStorage::open(self.checkpoints(), self.job().unwrap()).unwrap()
+    }
+
+    /// All pointers of the job, in their order.
+    pub fn pointers(&self) -> Vec<(PointerSequence, Pointer)> {
+        let storage = self.storage();
+        let sequences = storage.list().unwrap().pointers;
+        let read = |sequence| storage.read_pointer(sequence).ok().flatten().map(|found| (sequence, found));
+        sequences.into_iter().filter_map(read).collect()
+    }
+
+    /// The newest checkpoint that is published.
+    pub fn newest(&self) -> Option<CheckpointId> {
+        self.pointers().last().and_then(|(_, pointer)| pointer.newest)
+    }
+
+    /// The output, file after file.
+    pub fn parts(&self) -> Vec<u8> {
+        let parts = names(&self.output()).into_iter().filter(|name| name.starts_with("part-"));
+        parts.flat_map(|name| fs::read(self.output().join(name)).unwrap()).collect()
+    }
+
+    /// The output, with its lines in order.
+    pub fn lines(&self) -> Vec<u8> {
+        let bytes = self.parts();
+        assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "a part ends within a line");
+        let mut lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        lines.sort_unstable();
+        lines.concat()
+    }
+
+    /// Removes what only a killed process leaves: files that it had not given their names yet.
+    pub fn remove_temporary_files(&self) {
+        let directory = self.storage().directory().to_owned();
+        for folder in [directory.join("pointers"), directory] {
+            for name in names(&folder).iter().filter(|name| name.starts_with(".tmp-")) {
+                fs::remove_file(folder.join(name)).unwrap();
+            }
+        }
+    }
+
+    /// What a job that has finished leaves: one checkpoint, its pointer and the claims; no open output.
+    pub fn assert_nothing_is_left_over(&self) {
+        let output = names(&self.output());
+        let is_known = |name: &String| name == "_snapline_job" || name.starts_with("part-");
+        assert!(output.iter().all(is_known), "{output:?}");
+        let pointers = self.pointers();
+        // What an attempt that was killed had still to delete stays with the claims.
+        let last = pointers.last().unwrap().1.attempt;
+        let of_last = |pointer: &Pointer| pointer.kind == PointerKind::Publication && pointer.attempt == last;
+        assert_eq!(pointers.iter().filter(|(_, pointer)| of_last(pointer)).count(), 1, "{pointers:?}");
+        let directory = self.storage().directory().to_owned();
+        let found = names(&directory.join("pointers"));
+        assert_eq!(found.len(), pointers.len(), "{found:?}");
+        let newest = format!("chk-{}", self.newest().unwrap());
+        assert_eq!(names(&directory), [&newest, "pointers", "shared", "taskowned"].map(str::to_owned));
+        let metadata = self.storage().read_metadata(self.newest().unwrap()).unwrap().unwrap();
+        let states = metadata.checkpoint.states.values().flatten().count();
+        assert_eq!(names(&directory.join(newest)).len(), states + 1);
+    }
+}
+
+/// The names in a folder, in order.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for name in names(from) {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Outcome {
+    fn of(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let outcome =
+            Outcome { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+        assert!(!outcome.err.contains("panicked"), "{}", outcome.err);
+        outcome
+    }
+
+    /// It ended well.
+    #[track_caller]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.err);
+        self
+    }
+
+    /// It ended with this code, and its error holds each of these texts.
+    #[track_caller]
+    pub fn failed(self, code: i32, texts: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.err);
+        for text in texts {
+            assert!(self.err.contains(text), "`{text}` is not in: {}", self.err);
+        }
+        self
+    }
+}
+
+/// A run that goes on.
+pub struct Running {
+    child: Child,
+    ended: Receiver<()>,
+}
+
+impl Running {
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let (sender, ended) = mpsc::channel();
+        // The pipe closes when the process is gone.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut out, &mut std::io::sink());
+            let _ = sender.send(());
+        });
+        Running { child, ended }
+    }
+
+    /// Ends the process at once after `delay`, unless it ends before; says whether it had to.
+    pub fn kill_after(mut self, delay: Duration) -> bool {
+        if self.ended.recv_timeout(delay).is_ok() {
+            let ended = Outcome::of(self.child.wait_with_output().unwrap());
+            ended.succeeded();
+            return false;
+        }
+        self.child.kill().unwrap();
+        // It may have ended in the meantime.
+        let status = self.child.wait().unwrap();
+        if let Some(code) = status.code() {
+            assert_eq!(code, 0);
+        }
+        status.code().is_none()
+    }
+
+    /// Waits until `is_so`, or the process has ended; says whether it was so.
+    pub fn wait_until(&self, is_so: impl Fn() -> bool) -> bool {
+        loop {
+            if is_so() {
+                return true;
+            }
+            if self.ended.recv_timeout(Duration::from_millis(1)).is_ok() {
+                return is_so();
+            }
+        }
+    }
+
+    pub fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    }
+
+    pub fn end(self) -> Outcome {
+        Outcome::of(self.child.wait_with_output().unwrap())
+    }
+}

@@ -1,0 +1,83 @@
+//! The process is killed again and again, at any moment; what it resumes to write is what it would have written.
+
+#![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
+
+mod common;
+
+use common::{Chance, Scene, text};
+use snapline::publish::PointerKind;
+use std::time::Duration;
+
+const KILLS: u32 = 30;
+const INTERVAL: &str = "20ms";
+
+#[derive(Default, Debug)]
+struct Seen {
+    kills: u32,
+    /// Kills after a checkpoint and before the end.
+    useful_kills: u32,
+    resumes_from_a_checkpoint: usize,
+    ends: u32,
+}
+
+/// Kills a job at random moments until it was killed often enough, and compares every end with `expected`.
+fn kill_again_and_again(seed: u64, files: &[Vec<u8>], expected: &[u8], options: &[&str]) -> Seen {
+    let mut chance = Chance(seed);
+    let mut seen = Seen::default();
+    while seen.kills < KILLS {
+        let scene = Scene::new(files);
+        loop {
+            let mut options = options.to_vec();
+            if scene.job().is_some() {
+                options.push("--resume");
+            }
+            let running = scene.start(&options);
+            // A third of all kills hits the start and the recovery.
+            let bound = if chance.below(3) == 0 { 40_000 } else { 120_000 };
+            let delay = Duration::from_micros(chance.below(bound));
+            if seen.kills >= KILLS {
+                running.end().succeeded();
+            } else if running.kill_after(delay) {
+                seen.kills += 1;
+                seen.useful_kills += u32::from(scene.job().is_some() && scene.newest().is_some());
+                continue;
+            }
+            assert!(scene.lines() == expected, "seed {seed}: the output differs after {seen:?}");
+            scene.remove_temporary_files();
+            scene.assert_nothing_is_left_over();
+            let is_restored = |kind, newest: Option<_>| kind == PointerKind::Claim && newest.is_some();
+            let claims = scene.pointers().into_iter().filter(|(_, p)| is_restored(p.kind, p.newest));
+            seen.resumes_from_a_checkpoint += claims.count();
+            seen.ends += 1;
+            break;
+        }
+    }
+    seen
+}
+
+fn survives_kills(emit: &str) {
+    let seed = std::env::var("SNAPLINE_SEED").map_or_else(
+        |_| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
+        |seed| seed.parse().unwrap(),
+    );
+    println!("SNAPLINE_SEED={seed}");
+    let files: Vec<_> = (0..4).map(|number| text(number, 5_000_000)).collect();
+    let undisturbed = Scene::new(&files);
+    let options = ["--emit", emit, "--interval", INTERVAL];
+    undisturbed.run(&options).succeeded();
+    let expected = undisturbed.lines();
+    let seen = kill_again_and_again(seed, &files, &expected, &options);
+    println!("{seen:?}");
+    assert!(seen.resumes_from_a_checkpoint >= 3, "{seen:?}");
+    assert!(seen.useful_kills >= 3, "{seen:?}");
+}
+
+#[test]
+fn kill_at_any_moment_keeps_all_updates_exact() {
+    survives_kills("updates");
+}
+
+#[test]
+fn kill_at_any_moment_keeps_final_counts_exact() {
+    survives_kills("final");
+}

@@ -1,0 +1,413 @@
+//! A small job for the tests of the runtime: numbers, counted by key, into transactions in memory.
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use snapline::backend::heap::{HeapKeyedStateBackend, ValueState};
+use snapline::base::{CheckpointId, JobId, Millis};
+use snapline::commit::TransactionId;
+use snapline::coordinator::RestartStrategy;
+use snapline::runtime::{
+    Collector, Durability, Job, JobBuilder, JobError, JobOptions, JobSummary, KeyedContext,
+    KeyedProcessFunction, SourceFunction, SourceStatus, SubtaskContext, TransactionalSink, Unrecoverable,
+    UserError,
+};
+use snapline::state::{
+    ListState, ListStateDescriptor, OperatorStateBackend, StateError, ValueStateDescriptor,
+};
+use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+pub const JOB: JobId = JobId(7);
+const KEYS: u64 = 16;
+const NUMBERS_PER_SOURCE: u64 = 2_000;
+const STEPS: u64 = 5;
+
+/// Where the user's code can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Initialize,
+    Poll,
+    SnapshotSource,
+    Open,
+    Process,
+    Finish,
+    Unfinished,
+    Begin,
+    Write,
+    PreCommit,
+    Durability,
+    Commit,
+    RollBack,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    Error,
+    Unrecoverable,
+    Panic,
+}
+
+/// The next `times` calls at `place` fail, once `after` checkpoints are complete.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub place: Place,
+    pub fault: Fault,
+    pub after: u64,
+    pub times: u64,
+}
+
+/// A record of the output: a key and how often it had been seen.
+pub type Counted = (u64, u64);
+
+/// What is outside of the job, and outlives it.
+#[derive(Default)]
+pub struct World {
+    pub state: Mutex<Outside>,
+    pub changed: Condvar,
+    pub emitted: AtomicU64,
+    pub written: AtomicU64,
+    /// Checkpoints of whose completion the first sink was told.
+    pub completed: AtomicU64,
+}
+
+#[derive(Default)]
+pub struct Outside {
+    pub open: BTreeMap<TransactionId, Vec<Counted>>,
+    pub durable: BTreeSet<TransactionId>,
+    pub committed: BTreeMap<TransactionId, Vec<Counted>>,
+    pub violations: Vec<String>,
+    pub plan: Option<Plan>,
+    /// Where calls wait until this is `None`.
+    pub closed: Option<Place>,
+    /// Calls that wait, or have waited.
+    pub arrived: u64,
+}
+
+impl World {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub fn with(plan: Plan) -> Arc<Self> {
+        let world = World::new();
+        world.state.lock().unwrap().plan = Some(plan);
+        world
+    }
+
+    pub fn close(self: &Arc<Self>, place: Place) {
+        self.state.lock().unwrap().closed = Some(place);
+    }
+
+    pub fn open_again(&self) {
+        self.state.lock().unwrap().closed = None;
+        self.changed.notify_all();
+    }
+
+    /// Waits until a call has arrived at the closed place.
+    pub fn wait_for_arrival(&self) {
+        let state = self.state.lock().unwrap();
+        drop(self.changed.wait_while(state, |state| state.arrived == 0).unwrap());
+    }
+
+    pub fn at(&self, place: Place) -> Result<(), UserError> {
+        let mut state = self.state.lock().unwrap();
+        if state.closed == Some(place) {
+            state.arrived += 1;
+            self.changed.notify_all();
+            state = self.changed.wait_while(state, |state| state.closed == Some(place)).unwrap();
+        }
+        let after = self.completed.load(Ordering::SeqCst);
+        let Some(plan) = &mut state.plan else { return Ok(()) };
+        if plan.place != place || plan.times == 0 || after < plan.after {
+            return Ok(());
+        }
+        plan.times -= 1;
+        let fault = plan.fault;
+        drop(state);
+        let what = format!("planned at {place:?}");
+        match fault {
+            Fault::Error => Err(what.into()),
+            Fault::Unrecoverable => Err(Unrecoverable(what).into()),
+            Fault::Panic => std::panic::panic_any(what),
+        }
+    }
+
+    /// How many planned failures have happened.
+    pub fn is_plan_over(&self) -> bool {
+        self.state.lock().unwrap().plan.is_none_or(|plan| plan.times == 0)
+    }
+
+    pub fn committed(&self) -> Vec<Counted> {
+        let state = self.state.lock().unwrap();
+        let mut all: Vec<_> = state.committed.values().flatten().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The output is whole, nothing is in it twice, nothing was committed too early, and nothing is left open.
+    #[track_caller]
+    pub fn assert_exact(&self, sources: u16) {
+        assert_eq!(self.committed(), expected(sources));
+        let state = self.state.lock().unwrap();
+        assert_eq!(state.violations, Vec::<String>::new());
+        assert_eq!(state.open.keys().next(), None);
+    }
+
+    /// What is committed is a part of the output, and nothing is in it twice.
+    #[track_caller]
+    pub fn assert_not_wrong(&self, sources: u16) {
+        let committed = self.committed();
+        let expected: BTreeSet<_> = expected(sources).into_iter().collect();
+        assert!(committed.windows(2).all(|pair| pair[0] < pair[1]), "something is committed twice");
+        assert!(committed.iter().all(|counted| expected.contains(counted)));
+        assert_eq!(self.state.lock().unwrap().violations, Vec::<String>::new());
+    }
+}
+
+fn expected(sources: u16) -> Vec<Counted> {
+    let total = NUMBERS_PER_SOURCE * u64::from(sources);
+    let of_key = |key: u64| (0..total).filter(move |number| number % KEYS == key).count() as u64;
+    // The last record of each key is the one that `finish` emits.
+    (0..KEYS).flat_map(|key| (1..=of_key(key)).chain([u64::MAX]).map(move |count| (key, count))).collect()
+}
+
+struct Numbers {
+    world: Arc<World>,
+    context: SubtaskContext,
+    next: u64,
+    state: Option<ListState<u64>>,
+}
+
+impl SourceFunction for Numbers {
+    type Out = u64;
+
+    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        self.world.at(Place::Initialize)?;
+        let next = state.list_state(&ListStateDescriptor::new("next"))?;
+        self.next = next.get(state).first().copied().unwrap_or(0);
+        self.state = Some(next);
+        Ok(())
+    }
+
+    fn poll(&mut self, out: &mut dyn Collector<u64>) -> Result<SourceStatus, UserError> {
+        self.world.at(Place::Poll)?;
+        if self.next == NUMBERS_PER_SOURCE {
+            return Ok(SourceStatus::EndOfInput);
+        }
+        // Each step of the input comes after a checkpoint, so that there is something to go on from.
+        let steps = 1 + self.world.completed.load(Ordering::SeqCst);
+        let may_go_on = self.next < steps * NUMBERS_PER_SOURCE / STEPS;
+        if !may_go_on {
+            std::thread::yield_now();
+            return Ok(SourceStatus::MoreAvailable);
+        }
+        let (index, sources) = (u64::from(self.context.subtask.index), u64::from(self.context.parallelism));
+        for _ in 0..10 {
+            out.collect(self.next * sources + index);
+            self.next += 1;
+        }
+        self.world.emitted.fetch_add(10, Ordering::SeqCst);
+        Ok(SourceStatus::MoreAvailable)
+    }
+
+    fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        self.world.at(Place::SnapshotSource)?;
+        if let Some(next) = self.state {
+            next.replace(state, vec![self.next]);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Number {
+    key: u64,
+}
+
+struct Count {
+    world: Arc<World>,
+    counts: Option<ValueState<u64>>,
+}
+
+impl KeyedProcessFunction for Count {
+    type Key = u64;
+    type In = Number;
+    type Out = Counted;
+
+    fn open(&mut self, state: &mut HeapKeyedStateBackend<u64>) -> Result<(), StateError> {
+        self.world.at(Place::Open).map_err(|error| StateError::from(std::io::Error::other(error)))?;
+        self.counts = Some(state.value_state(&ValueStateDescriptor::new("count"))?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        number: Number,
+        context: &mut KeyedContext<'_, u64>,
+        out: &mut dyn Collector<Counted>,
+    ) -> Result<(), UserError> {
+        self.world.at(Place::Process)?;
+        let counts = self.counts.ok_or("not opened")?;
+        let count = counts.get_or_insert_with(context.state(), || 0);
+        *count += 1;
+        out.collect((number.key, *count));
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        state: &mut HeapKeyedStateBackend<u64>,
+        out: &mut dyn Collector<Counted>,
+    ) -> Result<(), UserError> {
+        self.world.at(Place::Finish)?;
+        for (key, _) in self.counts.ok_or("not opened")?.entries(state) {
+            out.collect((*key, u64::MAX));
+        }
+        Ok(())
+    }
+}
+
+struct Memory {
+    world: Arc<World>,
+    context: SubtaskContext,
+    open: Vec<Counted>,
+}
+
+impl TransactionalSink for Memory {
+    type In = Counted;
+
+    fn unfinished(&mut self) -> Result<BTreeSet<TransactionId>, UserError> {
+        self.world.at(Place::Unfinished)?;
+        let state = self.world.state.lock().unwrap();
+        Ok(state.open.keys().filter(|id| id.subtask == self.context.subtask).copied().collect())
+    }
+
+    fn begin(&mut self, transaction: TransactionId) -> Result<(), UserError> {
+        self.world.at(Place::Begin)?;
+        self.world.state.lock().unwrap().open.insert(transaction, Vec::new());
+        Ok(())
+    }
+
+    fn write(&mut self, record: Counted) -> Result<(), UserError> {
+        self.world.at(Place::Write)?;
+        self.world.written.fetch_add(1, Ordering::SeqCst);
+        self.open.push(record);
+        Ok(())
+    }
+
+    fn pre_commit(&mut self, transaction: TransactionId) -> Result<Durability, UserError> {
+        let records = std::mem::take(&mut self.open);
+        self.world.at(Place::PreCommit)?;
+        let world = Arc::clone(&self.world);
+        world.state.lock().unwrap().open.insert(transaction, records);
+        Ok(Box::new(move || {
+            world.at(Place::Durability)?;
+            world.state.lock().unwrap().durable.insert(transaction);
+            Ok(())
+        }))
+    }
+
+    fn commit(&mut self, transaction: TransactionId) -> Result<(), UserError> {
+        self.world.at(Place::Commit)?;
+        let mut state = self.world.state.lock().unwrap();
+        if !state.durable.contains(&transaction) {
+            state.violations.push(format!("{transaction} is committed before it is durable"));
+        }
+        match state.open.remove(&transaction) {
+            Some(records) => drop(state.committed.insert(transaction, records)),
+            None if state.committed.contains_key(&transaction) => {}
+            None => state.violations.push(format!("{transaction} is lost")),
+        }
+        Ok(())
+    }
+
+    fn roll_back(&mut self, transaction: TransactionId) -> Result<(), UserError> {
+        self.world.at(Place::RollBack)?;
+        self.world.state.lock().unwrap().open.remove(&transaction);
+        Ok(())
+    }
+
+    fn checkpoint_completed(&mut self, _: CheckpointId) {
+        if self.context.subtask.index == 0 {
+            self.world.completed.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// The job, with `parallelism` instances of each operator.
+pub fn job(world: &Arc<World>, parallelism: u16) -> Job {
+    let mut job = JobBuilder::new();
+    let [sources, counts, sinks] = [0; 3].map(|_| Arc::clone(world));
+    let numbers = job.source("numbers", parallelism, move |context| Keyed {
+        numbers: Numbers { world: Arc::clone(&sources), context, next: 0, state: None },
+    });
+    let keyed = numbers.key_by(|number: &Number| &number.key);
+    let counted = job.process(keyed, "count", parallelism, None, move |_| Count {
+        world: Arc::clone(&counts),
+        counts: None,
+    });
+    job.sink(counted, "memory", move |context| Memory {
+        world: Arc::clone(&sinks),
+        context,
+        open: Vec::new(),
+    });
+    job.build(JOB).unwrap()
+}
+
+/// Gives each number its key.
+struct Keyed {
+    numbers: Numbers,
+}
+
+struct WithKey<'a>(&'a mut dyn Collector<Number>);
+
+impl Collector<u64> for WithKey<'_> {
+    fn collect(&mut self, number: u64) {
+        self.0.collect(Number { key: number % KEYS });
+    }
+}
+
+impl SourceFunction for Keyed {
+    type Out = Number;
+
+    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        self.numbers.initialize_state(state)
+    }
+
+    fn poll(&mut self, out: &mut dyn Collector<Number>) -> Result<SourceStatus, UserError> {
+        self.numbers.poll(&mut WithKey(out))
+    }
+
+    fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        self.numbers.snapshot_state(state)
+    }
+}
+
+/// Many checkpoints, small batches, and `attempts` restarts at once.
+pub fn options(attempts: u32) -> JobOptions {
+    JobOptions {
+        checkpoint_interval: Some(Millis(1)),
+        batch_records: 16,
+        channel_capacity: 2,
+        restart: match attempts {
+            0 => RestartStrategy::None,
+            attempts => RestartStrategy::FixedDelay { attempts, delay: Millis(0) },
+        },
+        ..JobOptions::default()
+    }
+}
+
+pub fn memory() -> Arc<dyn CheckpointStorage> {
+    Arc::new(JobManagerCheckpointStorage::new(JOB))
+}
+
+/// Runs the job to its end.
+pub fn run(
+    world: &Arc<World>,
+    parallelism: u16,
+    options: JobOptions,
+    storage: &Arc<dyn CheckpointStorage>,
+) -> Result<JobSummary, JobError> {
+    job(world, parallelism).start(options, Arc::clone(storage))?.wait()
+}
