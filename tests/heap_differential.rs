@@ -195,7 +195,7 @@ fn heap_backend_agrees_with_a_map_over_ten_million_operations() {
     let mut backend =
         HeapKeyedStateBackend::<u64>::new(max_parallelism, max_parallelism.all_groups()).expect("valid");
     let state = backend.value_state(&ValueStateDescriptor::<u64>::new("s")).expect("opens");
-    let mut model = std::collections::HashMap::new();
+    let mut model = BTreeMap::new();
     let mut open = Vec::new();
     let mut random = 1u64;
     for operation in 0..10_000_000u64 {
@@ -232,10 +232,7 @@ fn heap_backend_agrees_with_a_map_over_ten_million_operations() {
             let mut restored =
                 HeapKeyedStateBackend::<u64>::restore(max_parallelism, range, image).expect("restores");
             let state = restored.value_state(&ValueStateDescriptor::<u64>::new("s")).expect("opens");
-            assert_eq!(
-                state.entries(&restored).map(|(k, v)| (*k, *v)).collect::<std::collections::HashMap<_, _>>(),
-                expected
-            );
+            assert_eq!(state.entries(&restored).map(|(k, v)| (*k, *v)).collect::<BTreeMap<_, _>>(), expected);
         }
     }
     assert_eq!(state.len(&backend), model.len());

@@ -328,6 +328,7 @@ fn align_two_channels_and_two_checkpoints_behave_as_in_the_committed_table() {
         }
     }
     if std::env::var_os("SNAPLINE_BLESS").is_some() {
+        #[allow(clippy::disallowed_methods)]
         std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/align/table.txt"), &found).unwrap();
     } else {
         assert_eq!(found, include_str!("table.txt"), "SNAPLINE_BLESS=1 rewrites the table");
