@@ -1,0 +1,226 @@
+//! The actors: who there is, what each keeps, and which adapter gets its messages.
+
+use super::faults::Fault;
+use super::message::{Content, Counted, Msg};
+use super::scope::Scope;
+use super::store::Durable;
+use serde::{Serialize, Serializer};
+use snapline::base::{Millis, StateFile, SubtaskId};
+use snapline::commit::{Committer, TransactionId};
+use snapline::coordinator::Coordinator;
+use snapline::subtask::Subtask;
+use stateright::actor::{Actor, Id, Out};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
+
+/// The number of sources, and of keys.
+pub const SOURCES: usize = 2;
+/// The two-input keyed operator's actor.
+pub const OPERATOR: usize = SOURCES;
+/// The transactional sink's actor.
+pub const SINK: usize = OPERATOR + 1;
+/// The number of tasks; they are the first actors.
+pub const TASKS: usize = SINK + 1;
+/// The coordinator's actor.
+pub const COORDINATOR: usize = TASKS;
+/// The storage's actor.
+pub const STORE: usize = COORDINATOR + 1;
+/// Nobody: late messages come from here, past those of the living.
+pub const GONE: usize = STORE + 1;
+
+/// The name of an actor, for people.
+pub fn name(id: Id) -> &'static str {
+    ["source a", "source b", "count", "sink", "coordinator", "store", "the past"][usize::from(id)]
+}
+
+/// The subtask that an actor runs.
+pub fn subtask_of(task: usize) -> SubtaskId {
+    match task {
+        OPERATOR => SubtaskId::new(1, 0),
+        SINK => SubtaskId::new(2, 0),
+        source => SubtaskId::new(0, source as u16),
+    }
+}
+
+/// The actor that runs a subtask.
+pub(super) fn task_of(subtask: SubtaskId) -> Id {
+    Id::from((0..TASKS).find(|task| subtask_of(*task) == subtask).unwrap_or(COORDINATOR))
+}
+
+/// What a task does with its records.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Work {
+    /// Emits its key again and again.
+    Source {
+        /// How many records were emitted.
+        position: u8,
+    },
+    /// Counts keys.
+    Count {
+        /// The count of every key.
+        counts: Vec<u8>,
+    },
+    /// Writes into transactions.
+    Sink {
+        /// The transactions' protocol.
+        committer: Committer,
+        /// What the open transaction holds.
+        open: Vec<Counted>,
+    },
+}
+
+/// A task that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Running {
+    /// Its checkpointing.
+    pub subtask: Subtask,
+    /// Its records.
+    pub work: Work,
+    /// Snapshots whose upload is under way.
+    pub snapshots: BTreeMap<StateFile, Content>,
+}
+
+/// What the sink has written outside: it survives every crash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct External {
+    /// Pre-committed, invisible.
+    pub prepared: BTreeMap<TransactionId, Vec<Counted>>,
+    /// Visible: the counts of every key in the order in which they were committed.
+    pub committed: Vec<Vec<u8>>,
+}
+
+/// The state of an actor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum NodeState {
+    /// A task: running or not, and what it has written outside.
+    Task(Option<Box<Running>>, External),
+    /// The coordinator and its clock.
+    Coordinator(Box<Coordinator>, Millis),
+    /// The storage.
+    Store(Durable),
+}
+
+/// A value that carries its hash: a step changes one or two actors, and only those are hashed again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hashed<T> {
+    hash: u64,
+    value: T,
+}
+
+impl<T: Hash> Hashed<T> {
+    /// Wraps a value.
+    pub fn new(value: T) -> Self {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        Hashed { hash: hasher.finish(), value }
+    }
+
+    /// Changes the value.
+    pub fn change(&mut self, change: impl FnOnce(&mut T)) {
+        change(&mut self.value);
+        let mut hasher = DefaultHasher::new();
+        self.value.hash(&mut hasher);
+        self.hash = hasher.finish();
+    }
+}
+
+impl<T> Deref for Hashed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Hash for Hashed<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Hashed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+impl<T: Serialize> Serialize for Hashed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+/// An actor.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The bounds of the model.
+    pub scope: Scope,
+    /// The bug that is planted, if any.
+    pub fault: Option<Fault>,
+}
+
+/// Timers of actors. None is ever set: whether one can fire follows from the actor's state, and the system
+/// looks there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Timer {
+    /// A source emits its next record.
+    Emit,
+    /// The coordinator's clock reaches its next deadline.
+    Tick,
+}
+
+/// What an actor sends.
+pub(super) type Sends = Out<Node>;
+
+impl Actor for Node {
+    type Msg = Msg;
+    type Timer = Timer;
+    type State = Hashed<NodeState>;
+    type Storage = ();
+    type Random = ();
+
+    fn on_start(&self, id: Id, _storage: &Option<()>, o: &mut Sends) -> Hashed<NodeState> {
+        Hashed::new(match usize::from(id) {
+            COORDINATOR => self.start_coordinator(0, o),
+            STORE => NodeState::Store(Durable::default()),
+            _ => NodeState::Task(
+                None,
+                External { committed: vec![Vec::new(); SOURCES], ..External::default() },
+            ),
+        })
+    }
+
+    fn on_msg(&self, id: Id, state: &mut Cow<Hashed<NodeState>>, src: Id, msg: Msg, o: &mut Sends) {
+        if let Msg::Late(src, msg) = msg {
+            let mut unheard = Out::new();
+            let answers = if usize::from(id) == STORE { &mut unheard } else { o };
+            return self.on_msg(id, state, src, *msg, answers);
+        }
+        state.to_mut().change(|state| match state {
+            NodeState::Task(running, external) => self.task_message(id, running, external, src, msg, o),
+            NodeState::Coordinator(machine, now) => self.coordinator_message(machine, *now, src, msg, o),
+            NodeState::Store(durable) => self.store_message(durable, src, msg, o),
+        });
+    }
+
+    fn on_timeout(&self, id: Id, state: &mut Cow<Hashed<NodeState>>, _timer: &Timer, o: &mut Sends) {
+        state.to_mut().change(|state| match state {
+            NodeState::Task(Some(running), external) => self.emit(id, running, external, o),
+            NodeState::Coordinator(machine, now) => self.tick(machine, now, o),
+            NodeState::Task(None, _) | NodeState::Store(_) => {}
+        });
+    }
+
+    fn name(&self) -> String {
+        "node".into()
+    }
+}
+
+impl Node {
+    pub(super) fn plants(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+}

@@ -1,0 +1,272 @@
+//! The actors of tasks: sources, the operator, the sink.
+
+use super::faults::Fault;
+use super::message::{Content, Counted, Element, Msg};
+use super::node::{
+    COORDINATOR, External, Node, OPERATOR, Running, SINK, SOURCES, STORE, Sends, Work, subtask_of,
+};
+use snapline::base::{Attempt, Channel, CheckpointId, Millis, StateFile, StateHandle};
+use snapline::commit::{self, Committer};
+use snapline::subtask::{Config, Input, Output, Subtask};
+use stateright::actor::Id;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Node {
+    pub(super) fn task_message(
+        &self,
+        id: Id,
+        running: &mut Option<Box<Running>>,
+        external: &mut External,
+        src: Id,
+        msg: Msg,
+        o: &mut Sends,
+    ) {
+        if let Msg::Deploy(attempt, _, content) = msg {
+            *running = Some(Box::new(self.deploy(id, attempt, content, external)));
+            return;
+        }
+        let Some(running) = running else { return };
+        let channel = channel_of(id, src);
+        let input = match msg {
+            Msg::Data(Element::Record(key)) => return count(running, key, o),
+            Msg::Data(Element::Counted(counted)) => return write(running, counted),
+            Msg::Data(Element::Barrier(checkpoint, kind)) => {
+                Input::BarrierArrived { channel, checkpoint, kind }
+            }
+            Msg::Data(Element::Cancellation(checkpoint)) => {
+                Input::CancellationArrived { channel, checkpoint }
+            }
+            Msg::Data(Element::EndOfData) => Input::EndOfDataArrived { channel },
+            Msg::Data(Element::ChannelEnd) => Input::ChannelEnded { channel },
+            Msg::Trigger(attempt, checkpoint, kind) => Input::TriggerArrived { attempt, checkpoint, kind },
+            Msg::Complete(attempt, checkpoint) => Input::CompletionArrived { attempt, checkpoint },
+            Msg::Abort(attempt, checkpoint) => Input::AbortArrived { attempt, checkpoint },
+            Msg::Written(checkpoint, file, durable) => {
+                running.snapshots.remove(&file);
+                if self.plants(Fault::AcknowledgeBeforeDurable) {
+                    return;
+                }
+                match durable {
+                    true => Input::UploadFinished { checkpoint, handle: Some(handle_of(file)) },
+                    false => Input::UploadFailed { checkpoint },
+                }
+            }
+            other => unreachable!("a task never gets {other:?}"),
+        };
+        self.drive(id, running, external, input, o);
+    }
+
+    fn deploy(&self, id: Id, attempt: Attempt, content: Option<Content>, external: &mut External) -> Running {
+        let task = usize::from(id);
+        let channels = match task {
+            OPERATOR => SOURCES as u16,
+            SINK => 1,
+            _ => 0,
+        };
+        let work = match (task, content) {
+            (OPERATOR, Some(Content::Counts(counts))) => Work::Count { counts },
+            (OPERATOR, _) => Work::Count { counts: vec![0; SOURCES] },
+            (SINK, content) => {
+                let restored = match content {
+                    Some(Content::Transactions(transactions)) => transactions,
+                    _ => BTreeSet::new(),
+                };
+                Work::Sink {
+                    committer: Committer::new(subtask_of(SINK), attempt, restored),
+                    open: Vec::new(),
+                }
+            }
+            (_, Some(Content::Position(position))) => Work::Source { position },
+            _ => Work::Source { position: 0 },
+        };
+        let subtask = Subtask::new(Config { id: subtask_of(task), attempt, channels });
+        let mut running = Running { subtask, work, snapshots: BTreeMap::new() };
+        let found = external.prepared.keys().copied().collect();
+        self.drive_sink(&mut running.work, external, commit::Input::Started { found });
+        running
+    }
+
+    /// A source emits its next record, and learns with its last one that there are no more.
+    pub(super) fn emit(&self, id: Id, running: &mut Running, external: &mut External, o: &mut Sends) {
+        self.emit_record(id, running, o);
+        if matches!(running.work, Work::Source { position } if position >= self.scope.records) {
+            self.drive(id, running, external, Input::SourceExhausted, o);
+        }
+    }
+
+    fn emit_record(&self, id: Id, running: &mut Running, o: &mut Sends) {
+        let Work::Source { position } = &mut running.work else { return };
+        if *position < self.scope.records {
+            *position += 1;
+            send(id, Element::Record(usize::from(id) as u8), o);
+        }
+    }
+
+    fn drive(&self, id: Id, running: &mut Running, external: &mut External, input: Input, o: &mut Sends) {
+        let mut outputs = Vec::new();
+        // Only a planted bug can make a task misuse its machine; it then goes on as if nothing had been said.
+        let misuse = running.subtask.on(Millis(0), input, &mut outputs);
+        assert!(misuse.is_ok() || self.fault.is_some(), "{misuse:?}");
+        let emits_between = self.plants(Fault::EmitBetweenSnapshotAndBarrier) && usize::from(id) < SOURCES;
+        if emits_between
+            && let Some(at) = outputs.iter().position(|o| matches!(o, Output::EmitBarrier { .. }))
+        {
+            let barrier = outputs.remove(at);
+            outputs.insert(at + 1, barrier);
+        }
+        for output in outputs {
+            if emits_between && matches!(output, Output::EmitBarrier { .. }) {
+                self.emit_record(id, running, o);
+            }
+            self.carry_out(id, running, external, output, o);
+        }
+    }
+
+    fn carry_out(
+        &self,
+        id: Id,
+        running: &mut Running,
+        external: &mut External,
+        output: Output,
+        o: &mut Sends,
+    ) {
+        match output {
+            Output::EmitBarrier { checkpoint, kind } => send(id, Element::Barrier(checkpoint, kind), o),
+            Output::EmitCancellation { checkpoint } => send(id, Element::Cancellation(checkpoint), o),
+            Output::EmitEndOfData => send(id, Element::EndOfData, o),
+            Output::ReportEndOfData { attempt } => o.send(Id::from(COORDINATOR), Msg::Exhausted(attempt)),
+            Output::TakeSnapshot { checkpoint, .. } => {
+                self.snapshot(id, running, external, checkpoint);
+                self.drive(id, running, external, Input::SnapshotTaken { checkpoint }, o);
+            }
+            Output::StartUpload { checkpoint } => {
+                let file = file_of(running, checkpoint);
+                o.send(Id::from(STORE), Msg::WriteState(file, running.snapshots[&file].clone()));
+                if self.plants(Fault::AcknowledgeBeforeDurable) {
+                    let finished = Input::UploadFinished { checkpoint, handle: Some(handle_of(file)) };
+                    self.drive(id, running, external, finished, o);
+                }
+            }
+            Output::Acknowledge { checkpoint, attempt, handle, .. } => {
+                let handle = handle.expect("every task of the model has state");
+                o.send(Id::from(COORDINATOR), Msg::Acknowledge(attempt, checkpoint, handle));
+            }
+            Output::Decline { checkpoint, attempt, reason } => {
+                o.send(Id::from(COORDINATOR), Msg::Decline(attempt, checkpoint, reason));
+            }
+            Output::NotifyComplete { checkpoint } => {
+                let completed = commit::Input::CheckpointCompleted { checkpoint };
+                self.drive_sink(&mut running.work, external, completed);
+            }
+            Output::DiscardState(file) => o.send(Id::from(STORE), Msg::DiscardState(file)),
+            Output::Finish => {
+                send(id, Element::ChannelEnd, o);
+                o.send(Id::from(COORDINATOR), Msg::Finished(running.subtask.attempt()));
+            }
+            Output::BlockChannel(_)
+            | Output::ResumeChannel(_)
+            | Output::FinishInput
+            | Output::CancelUpload { .. }
+            | Output::NotifyAborted { .. } => {}
+        }
+    }
+
+    fn snapshot(&self, id: Id, running: &mut Running, external: &mut External, checkpoint: CheckpointId) {
+        let began = commit::Input::SnapshotBegan { checkpoint };
+        self.drive_sink(&mut running.work, external, began);
+        let content = match &running.work {
+            Work::Source { position } => Content::Position(*position),
+            Work::Count { counts } => Content::Counts(counts.clone()),
+            Work::Sink { committer, .. } => Content::Transactions(committer.snapshot()),
+        };
+        debug_assert_eq!(running.subtask.id(), subtask_of(usize::from(id)));
+        running.snapshots.insert(file_of(running, checkpoint), content);
+    }
+
+    fn drive_sink(&self, work: &mut Work, external: &mut External, input: commit::Input) {
+        let Work::Sink { committer, open } = work else { return };
+        let starting = matches!(input, commit::Input::Started { .. });
+        let mut outputs = Vec::new();
+        committer.on(Millis(0), input, &mut outputs).expect("the sink is never misused");
+        for output in outputs {
+            match output {
+                commit::Output::Begin(_) => {}
+                commit::Output::PreCommit(transaction) => {
+                    let written = std::mem::take(open);
+                    if self.plants(Fault::CommitAtPreCommit) {
+                        commit_records(external, written);
+                    } else if !self.plants(Fault::PreCommitNotWritten) {
+                        external.prepared.insert(transaction, written);
+                    }
+                }
+                commit::Output::Commit(transaction) => {
+                    if !(starting && self.plants(Fault::NoCommitAtRecovery))
+                        && let Some(written) = external.prepared.remove(&transaction)
+                    {
+                        commit_records(external, written);
+                    }
+                    let committed = commit::Input::Committed(transaction);
+                    committer.on(Millis(0), committed, &mut Vec::new()).expect("the commit was asked for");
+                }
+                commit::Output::RollBack(transaction) => {
+                    let written = external.prepared.remove(&transaction);
+                    if self.plants(Fault::CommitInsteadOfRollBack) {
+                        commit_records(external, written.unwrap_or_default());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The input channel of a task that a neighbour's elements arrive at.
+pub(super) fn channel_of(task: Id, src: Id) -> Channel {
+    Channel(if usize::from(task) == OPERATOR { usize::from(src) as u16 } else { 0 })
+}
+
+/// The task that reads what a task emits.
+pub(super) fn downstream(task: Id) -> Option<Id> {
+    match usize::from(task) {
+        SINK => None,
+        OPERATOR => Some(Id::from(SINK)),
+        _ => Some(Id::from(OPERATOR)),
+    }
+}
+
+fn send(from: Id, element: Element, o: &mut Sends) {
+    if let Some(downstream) = downstream(from) {
+        o.send(downstream, Msg::Data(element));
+    }
+}
+
+fn count(running: &mut Running, key: u8, o: &mut Sends) {
+    let Work::Count { counts } = &mut running.work else { return };
+    counts[usize::from(key)] += 1;
+    let counted = Counted { key, count: counts[usize::from(key)] };
+    o.send(Id::from(SINK), Msg::Data(Element::Counted(counted)));
+}
+
+fn write(running: &mut Running, counted: Counted) {
+    let Work::Sink { committer, open } = &mut running.work else { return };
+    if committer.open().is_none() {
+        let needed = commit::Input::TransactionNeeded;
+        committer.on(Millis(0), needed, &mut Vec::new()).expect("no transaction is open");
+    }
+    // The order of different keys is no part of the output: one canonical order has fewer states.
+    open.push(counted);
+    open.sort_by_key(|counted| counted.key);
+}
+
+fn commit_records(external: &mut External, written: Vec<Counted>) {
+    for counted in written {
+        external.committed[usize::from(counted.key)].push(counted.count);
+    }
+}
+
+fn file_of(running: &Running, checkpoint: CheckpointId) -> StateFile {
+    StateFile { checkpoint, subtask: running.subtask.id(), attempt: running.subtask.attempt() }
+}
+
+fn handle_of(file: StateFile) -> StateHandle {
+    StateHandle { file, bytes: 1, checksum: 0 }
+}

@@ -1,0 +1,70 @@
+//! The whole protocol, within bounds: every property holds, and the number of states is what it was.
+//!
+//! A count that changes says that the machines or the model behave differently. Look at why before it is
+//! written down anew.
+
+use snapline_model::check::{ModelName, ScopeName, check};
+use snapline_model::end_to_end::scope::{Scope, Stale};
+use snapline_model::end_to_end::system::System;
+use stateright::{Checker, Expectation, Model};
+
+fn assert_scope(scope: ScopeName, unique_states: usize) {
+    let report = check(ModelName::EndToEnd, scope, &mut |_| {});
+    let broken: Vec<_> = report.properties.iter().filter(|property| !property.holds).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert_eq!(report.unique_states, unique_states);
+}
+
+/// Other bounds than those with a name. What cannot happen within them is not asked for.
+fn assert_focus(scope: Scope, unique_states: usize) {
+    let system = System::new(scope, None);
+    let checker = system.clone().checker().threads(1).spawn_dfs().join();
+    for property in system.properties() {
+        if property.expectation == Expectation::Always {
+            checker.assert_no_discovery(property.name);
+        }
+    }
+    checker.assert_any_discovery("the job ends after everything that can go wrong");
+    assert_eq!(checker.unique_state_count(), unique_states);
+}
+
+#[test]
+fn end_to_end_small_holds() {
+    assert_scope(ScopeName::Small, 491_187);
+}
+
+#[test]
+fn end_to_end_medium_holds() {
+    assert_scope(ScopeName::Medium, 13_064_704);
+}
+
+#[test]
+fn end_to_end_task_failure_holds() {
+    let scope = Scope { records: 1, crashes: 0, task_failures: 1, stale: Stale::ToAnyone, ..Scope::SMALL };
+    assert_focus(scope, 204_002);
+}
+
+#[test]
+fn end_to_end_expired_checkpoint_holds() {
+    let scope = Scope { records: 1, crashes: 0, expiries: 1, stale: Stale::Never, ..Scope::SMALL };
+    assert_focus(scope, 23_858);
+}
+
+#[test]
+fn end_to_end_task_failure_after_expiry_holds() {
+    let scope = Scope {
+        checkpoints: 0,
+        crashes: 0,
+        task_failures: 1,
+        expiries: 1,
+        stale: Stale::Never,
+        ..Scope::SMALL
+    };
+    assert_focus(scope, 28_288);
+}
+
+#[test]
+fn end_to_end_longer_queues_hold() {
+    let scope = Scope { crashes: 0, store_faults: 1, capacity: 2, stale: Stale::Never, ..Scope::SMALL };
+    assert_focus(scope, 122_669);
+}
