@@ -159,6 +159,17 @@ fn checkpoint_of_other_parallelism_is_refused() {
     world.assert_exact(2);
 }
 
+/// Which subtask finishes first is a matter of chance.
+#[test]
+fn job_that_is_stopped_at_once_always_ends() {
+    for _ in 0..200 {
+        let handle = job(&World::new(), 2).start(options(0), memory()).unwrap();
+        handle.control().stop();
+        let summary = handle.wait().unwrap();
+        assert!(matches!(summary.end, JobEnd::Stopped(_)));
+    }
+}
+
 #[test]
 fn options_that_make_no_sense_start_nothing() {
     for change in [0, 1] {

@@ -36,12 +36,17 @@ impl<T> Outputs<T> {
     }
 
     /// Sends every batch, and then to each channel what `element` makes.
+    ///
+    /// A receiver that is gone keeps nothing from the others: when a job ends, some finish before others, and a
+    /// channel that closes without its end would look like a failure.
     pub(super) fn broadcast(&mut self, element: impl Fn() -> Element<T>) -> Result<(), TaskError> {
-        self.flush()?;
+        let mut end = self.flush();
         for sender in &self.senders {
-            sender.send(element()).map_err(|_| TaskError::Cancelled)?;
+            if sender.send(element()).is_err() {
+                end = Err(TaskError::Cancelled);
+            }
         }
-        Ok(())
+        end
     }
 
     fn send_batch(&mut self, index: usize) {
@@ -60,6 +65,23 @@ impl<T> Collector<T> for Outputs<T> {
         self.batches[index].push(record);
         if self.batches[index].len() >= self.batch_records {
             self.send_batch(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::bounded;
+
+    #[test]
+    fn output_receiver_that_is_gone_keeps_nothing_from_the_others() {
+        let (senders, mut receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| bounded(1)).unzip();
+        let mut outputs = Outputs::<u8>::new(senders, Partitioner::Forward, 1, Arc::default());
+        drop(receivers.remove(0));
+        assert!(outputs.broadcast(|| Element::ChannelEnd).is_err());
+        for receiver in receivers {
+            assert!(matches!(receiver.try_recv(), Ok(Element::ChannelEnd)));
         }
     }
 }
