@@ -83,7 +83,7 @@ impl Coordinator {
     fn trigger(&mut self, now: Millis, out: &mut Vec<Output>) {
         let (checkpoint, kind) = (self.next_checkpoint, self.next_kind());
         //= spec/coordinator.md#coord-2-ids-strictly-increase
-        //# The ids of checkpoints MUST strictly increase, in the order of triggers and of publications.
+        //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
         self.next_checkpoint = checkpoint.next();
         //= spec/coordinator.md#coord-29-the-interval-is-kept
         //# A periodic checkpoint MUST be triggered when the interval since the last trigger is over and
@@ -154,7 +154,7 @@ impl Coordinator {
         out: &mut Vec<Output>,
     ) {
         let complete = match reason {
-            AbortReason::PublicationFailed | AbortReason::Suspended | AbortReason::Subsumed => {
+            AbortReason::PublicationFailed(_) | AbortReason::Suspended | AbortReason::Subsumed => {
                 self.publishing.remove(&checkpoint)
             }
             AbortReason::Declined(..) | AbortReason::Expired => None,

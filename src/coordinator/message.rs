@@ -2,7 +2,9 @@ use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle,
     SubtaskId,
 };
-use crate::publish::{Answer, Operation, PointerSequence, Recovered, RecoveryFailure, Ticket};
+use crate::publish::{
+    Answer, Operation, PointerSequence, PublicationFailure, Recovered, RecoveryFailure, Ticket,
+};
 use serde::{Deserialize, Serialize};
 
 /// What happened.
@@ -153,7 +155,7 @@ pub enum AbortReason {
     /// A later checkpoint completed first (Flink: `CHECKPOINT_SUBSUMED`).
     Subsumed,
     /// It could not be made visible (Flink: `FINALIZE_CHECKPOINT_FAILURE`).
-    PublicationFailed,
+    PublicationFailed(PublicationFailure),
     /// The tasks failed or were stopped (Flink: `CHECKPOINT_COORDINATOR_SUSPEND`).
     Suspended,
 }
@@ -162,12 +164,14 @@ impl AbortReason {
     /// Whether it counts towards the tolerable failures (COORD-9).
     #[must_use]
     //= spec/coordinator.md#coord-9-which-failures-count
-    //# A checkpoint MUST count as failed exactly when a part failed, it expired or its publication failed.
+    //# A checkpoint MUST count as failed exactly when a part failed, it expired or the storage did not take it.
     pub fn counts_as_failure(self) -> bool {
         match self {
             AbortReason::Declined(_, reason) => reason.counts_as_failure(),
-            AbortReason::Expired | AbortReason::PublicationFailed => true,
-            AbortReason::Subsumed | AbortReason::Suspended => false,
+            AbortReason::Expired | AbortReason::PublicationFailed(PublicationFailure::StorageFailed) => true,
+            AbortReason::PublicationFailed(PublicationFailure::IdTaken)
+            | AbortReason::Subsumed
+            | AbortReason::Suspended => false,
         }
     }
 }

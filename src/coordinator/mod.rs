@@ -292,8 +292,8 @@ impl Coordinator {
                 publish::Output::Recovered(recovered) => self.recovered(recovered, out),
                 publish::Output::RecoveryFailed(failure) => self.recovery_failed(failure, out),
                 publish::Output::Published(checkpoint) => self.published(now, checkpoint, out),
-                publish::Output::PublicationFailed(checkpoint) => {
-                    self.abort(now, checkpoint, AbortReason::PublicationFailed, out);
+                publish::Output::PublicationFailed { checkpoint, cause } => {
+                    self.abort(now, checkpoint, AbortReason::PublicationFailed(cause), out);
                 }
                 publish::Output::Fenced => self.fenced(out),
                 publish::Output::DeletePointer(sequence) => out.push(Output::DeletePointer(sequence)),
@@ -305,7 +305,7 @@ impl Coordinator {
     fn recovered(&mut self, recovered: publish::Recovered, out: &mut Vec<Output>) {
         self.attempt = recovered.attempt;
         //= spec/coordinator.md#coord-2-ids-strictly-increase
-        //# The ids of checkpoints MUST strictly increase, in the order of triggers and of publications.
+        //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
         self.next_checkpoint = self.next_checkpoint.max(recovered.next_checkpoint);
         self.retained = recovered.newest.iter().cloned().collect();
         self.found = recovered.found.clone();

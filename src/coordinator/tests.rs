@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::{DeclineReason, Incarnation, StateFile, StateHandle};
-use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence};
+use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, PublicationFailure};
 
 mod life;
 mod random;
@@ -429,7 +429,7 @@ fn coord_published_checkpoint_subsumes_older_ones_and_their_state() {
 
 //= spec/coordinator.md#coord-2-ids-strictly-increase
 //= type=test
-//# The ids of checkpoints MUST strictly increase, in the order of triggers and of publications.
+//# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
 //= spec/coordinator.md#coord-8-a-published-checkpoint-subsumes-older-ones
 //= type=test
 //# The publication of a checkpoint MUST abort every older one that is still under way.
@@ -468,7 +468,7 @@ fn coord_failure_during_a_publication_aborts_all_but_the_one_in_publication() {
 
 //= spec/coordinator.md#coord-2-ids-strictly-increase
 //= type=test
-//# The ids of checkpoints MUST strictly increase, in the order of triggers and of publications.
+//# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
 #[test]
 fn coord_ids_increase_over_aborts_and_attempts() {
     let mut job = Job::running(Config { tolerable_failures: 9, ..config() });
@@ -522,7 +522,7 @@ fn coord_only_the_newest_are_retained_and_only_older_ones_deleted() {
 
 //= spec/coordinator.md#coord-9-which-failures-count
 //= type=test
-//# A checkpoint MUST count as failed exactly when a part failed, it expired or its publication failed.
+//# A checkpoint MUST count as failed exactly when a part failed, it expired or the storage did not take it.
 #[test]
 fn coord_only_failures_of_a_part_a_timeout_or_a_publication_count() {
     use DeclineReason::{AsyncPartFailed, OnCancellationBarrier, Subsumed, SyncPartFailed};
@@ -541,8 +541,16 @@ fn coord_only_failures_of_a_part_a_timeout_or_a_publication_count() {
     job.acknowledge(SOURCE, 1);
     job.acknowledge(SINK, 1);
     let done = job.answer(Answer::Failed);
-    assert!(done.contains(&aborted(1, AbortReason::PublicationFailed)) && done.contains(&CANCEL));
+    let reason = AbortReason::PublicationFailed(PublicationFailure::StorageFailed);
+    assert!(done.contains(&aborted(1, reason)) && done.contains(&CANCEL));
     assert!([SOURCE, SINK].iter().all(|task| done.contains(&Output::DiscardState(file(1, *task, 1)))));
+    let mut job = Job::running(config());
+    job.tick(10);
+    job.acknowledge(SOURCE, 1);
+    job.acknowledge(SINK, 1);
+    let done = job.answer(Answer::Exists);
+    let reason = AbortReason::PublicationFailed(PublicationFailure::IdTaken);
+    assert!(done.contains(&aborted(1, reason)) && !done.contains(&CANCEL));
     let mut job = Job::running(Config { max_concurrent: 2, ..config() });
     job.tick(10);
     job.tick(20);

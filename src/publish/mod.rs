@@ -65,11 +65,25 @@ pub enum Output {
     /// The checkpoint is visible, durably.
     Published(CheckpointId),
     /// The checkpoint is not visible and never will be.
-    PublicationFailed(CheckpointId),
+    PublicationFailed {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Why.
+        cause: PublicationFailure,
+    },
     /// Another attempt of the job has begun: this one must stop, and must delete nothing.
     Fenced,
     /// Delete a pointer that nobody needs; failing to is harmless.
     DeletePointer(PointerSequence),
+}
+
+/// Why a checkpoint did not become visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PublicationFailure {
+    /// The storage did not take it.
+    StorageFailed,
+    /// An older attempt, not yet aware of this one, has written metadata under the same id.
+    IdTaken,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -319,9 +333,15 @@ impl Publisher {
             }
             //= spec/publish.md#pub-8-a-failed-publication-is-certain
             //# A publication MUST be reported as failed only if its pointer was certainly not written.
-            (Metadata, _) | (Pointer { uncertain: false }, Answer::Failed) => {
+            (Metadata, answer) | (Pointer { uncertain: false }, answer @ Answer::Failed) => {
+                //= spec/publish.md#pub-18-a-taken-id-is-no-fault-of-the-storage
+                //# A publication that finds metadata under its id MUST be reported as failed for a taken id.
+                let cause = match answer {
+                    Answer::Exists => PublicationFailure::IdTaken,
+                    _ => PublicationFailure::StorageFailed,
+                };
                 self.phase = Phase::Ready;
-                out.push(Output::PublicationFailed(id));
+                out.push(Output::PublicationFailed { checkpoint: id, cause });
             }
             (Pointer { .. }, Answer::Stored) => self.published(id, out),
             (Pointer { uncertain }, Answer::Exists) => {

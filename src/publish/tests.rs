@@ -342,17 +342,25 @@ fn publish_deletes_the_pointer_before_the_last_and_never_a_claim() {
 //= spec/publish.md#pub-8-a-failed-publication-is-certain
 //= type=test
 //# A publication MUST be reported as failed only if its pointer was certainly not written.
+//= spec/publish.md#pub-18-a-taken-id-is-no-fault-of-the-storage
+//= type=test
+//# A publication that finds metadata under its id MUST be reported as failed for a taken id.
 #[test]
 fn publish_fails_when_the_metadata_or_certainly_the_pointer_was_not_written() {
-    for answer in [Answer::Failed, Answer::Exists, Answer::Unknown] {
+    let failed = |cause| [Output::PublicationFailed { checkpoint: CheckpointId(1), cause }];
+    for (answer, cause) in [
+        (Answer::Failed, PublicationFailure::StorageFailed),
+        (Answer::Exists, PublicationFailure::IdTaken),
+        (Answer::Unknown, PublicationFailure::StorageFailed),
+    ] {
         let mut driver = Driver::recovered(&mut Storage::default());
         driver.publish(1);
-        assert_eq!(driver.answer(answer), [Output::PublicationFailed(CheckpointId(1))]);
+        assert_eq!(driver.answer(answer), failed(cause));
     }
     let mut driver = Driver::recovered(&mut Storage::default());
     driver.publish(1);
     driver.answer(Answer::Stored);
-    assert_eq!(driver.answer(Answer::Failed), [Output::PublicationFailed(CheckpointId(1))]);
+    assert_eq!(driver.answer(Answer::Failed), failed(PublicationFailure::StorageFailed));
     assert_eq!(driver.publish(2), [], "the next one is tried");
 }
 
