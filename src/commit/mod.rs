@@ -1,7 +1,8 @@
 //! A participant of two-phase commit: output becomes visible exactly when the checkpoint that covers it completes.
 //!
-//! Records go into an open transaction. At a barrier the transaction is pre-committed (made durable, still
-//! invisible) and remembered in the snapshot; when that checkpoint, or a later one, completes, it is committed.
+//! Records go into an open transaction. At a barrier the transaction is pre-committed: closed, remembered in the
+//! snapshot and, in its asynchronous part, made durable, still invisible. When that checkpoint, or a later one,
+//! completes, it is committed.
 //! After a failure the snapshot says which transactions were pre-committed: they are committed, all
 //! others are rolled back.
 //!
@@ -46,6 +47,16 @@ pub enum Input {
         /// The checkpoint.
         checkpoint: CheckpointId,
     },
+    /// [`Output::MakeDurable`] of this checkpoint has been carried out.
+    BecameDurable {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// A transaction could not be closed, or [`Output::MakeDurable`] of this checkpoint has failed.
+    DurabilityFailed {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
     /// A checkpoint is complete and durable.
     CheckpointCompleted {
         /// The checkpoint.
@@ -60,8 +71,18 @@ pub enum Input {
 pub enum Output {
     /// Open a transaction for the records that follow.
     Begin(TransactionId),
-    /// Make everything written durable but not visible, before the snapshot is acknowledged.
+    /// Close the transaction: nothing more is written to it.
     PreCommit(TransactionId),
+    /// Make these transactions durable but not visible; only then may the snapshot be acknowledged. One that is
+    /// durable already stays as it is. Report the end.
+    MakeDurable {
+        /// The checkpoint whose snapshot holds them.
+        checkpoint: CheckpointId,
+        /// The transactions, in the order in which they were opened.
+        transactions: Vec<TransactionId>,
+    },
+    /// Fail the attempt: records are in no transaction that can ever be committed.
+    Fail,
     /// Make it visible; doing so again changes nothing. Report when it is done.
     Commit(TransactionId),
     /// Remove it; nobody refers to it.
@@ -78,6 +99,8 @@ pub struct Committer {
     open: Option<TransactionId>,
     /// Pre-committed and waiting for the checkpoint (or a later one) that covers them.
     prepared: BTreeMap<TransactionId, Option<CheckpointId>>,
+    /// Everything pre-committed for this checkpoint and older ones is durable.
+    durable_up_to: Option<CheckpointId>,
     /// Asked to be committed, not yet reported as done.
     committing: BTreeSet<TransactionId>,
 }
@@ -93,6 +116,7 @@ impl Committer {
             next_sequence: 0,
             open: None,
             prepared: restored.into_iter().map(|transaction| (transaction, None)).collect(),
+            durable_up_to: None,
             committing: BTreeSet::new(),
         }
     }
@@ -115,7 +139,8 @@ impl Committer {
     ///
     /// # Errors
     /// [`Misuse`] when the participant was not started, was started twice, has an open transaction
-    /// already, or never asked for the commit that is reported; nothing has changed.
+    /// already, never asked for the commit that is reported, or is told of the completion of a checkpoint
+    /// whose transactions are not durable; nothing has changed.
     pub fn on(&mut self, _now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
         if self.started == matches!(input, Input::Started { .. }) {
             return Err(Misuse::new(MACHINE, format!("{input:?} while started is {}", self.started)));
@@ -123,19 +148,16 @@ impl Committer {
         match input {
             Input::Started { found } => self.start(found, out),
             Input::TransactionNeeded => self.begin(out)?,
-            Input::SnapshotBegan { checkpoint } => {
-                //= spec/commit.md#commit-1-open-or-pre-committed
-                //# A transaction MUST NOT be open and pre-committed at once.
-                //= spec/commit.md#commit-3-the-barrier-closes-the-transaction
-                //# The beginning of a snapshot MUST pre-commit the open transaction.
-                if let Some(transaction) = self.open.take() {
-                    self.prepared.insert(transaction, Some(checkpoint));
-                    out.push(Output::PreCommit(transaction));
-                }
+            Input::SnapshotBegan { checkpoint } => self.pre_commit(checkpoint, out),
+            Input::BecameDurable { checkpoint } => {
+                self.durable_up_to = self.durable_up_to.max(Some(checkpoint));
             }
+            //= spec/commit.md#commit-11-a-transaction-that-cannot-become-durable-fails-the-attempt
+            //# A transaction that cannot be made durable MUST fail the attempt.
+            Input::DurabilityFailed { .. } => out.push(Output::Fail),
             //= spec/output.md#out-1-committed-output-is-a-prefix
             //# Committed output MUST always be a prefix of the output without any failure.
-            Input::CheckpointCompleted { checkpoint } => self.commit_up_to(checkpoint, out),
+            Input::CheckpointCompleted { checkpoint } => self.commit_up_to(checkpoint, out)?,
             Input::Committed(transaction) => {
                 if !self.committing.remove(&transaction) {
                     return Err(Misuse::new(
@@ -199,7 +221,30 @@ impl Committer {
         Ok(())
     }
 
-    fn commit_up_to(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) {
+    fn pre_commit(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) {
+        //= spec/commit.md#commit-1-open-or-pre-committed
+        //# A transaction MUST NOT be open and pre-committed at once.
+        //= spec/commit.md#commit-3-the-barrier-closes-the-transaction
+        //# The beginning of a snapshot MUST pre-commit the open transaction.
+        if let Some(transaction) = self.open.take() {
+            self.prepared.insert(transaction, Some(checkpoint));
+            out.push(Output::PreCommit(transaction));
+        }
+        //= spec/commit.md#commit-10-a-snapshot-waits-for-its-transactions
+        //# A snapshot MUST NOT be acknowledged before every transaction that it holds is durable.
+        let transactions: Vec<TransactionId> = self.undurable().collect();
+        if !transactions.is_empty() {
+            out.push(Output::MakeDurable { checkpoint, transactions });
+        }
+    }
+
+    /// What was pre-committed and is not known to be durable, by earlier checkpoints too.
+    fn undurable(&self) -> impl Iterator<Item = TransactionId> + '_ {
+        let undurable = |by: Option<CheckpointId>| by.is_some() && by > self.durable_up_to;
+        self.prepared.iter().filter(move |(_, by)| undurable(**by)).map(|(transaction, _)| *transaction)
+    }
+
+    fn commit_up_to(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) -> Result<(), Misuse> {
         let covered: Vec<TransactionId> = self
             .prepared
             .iter()
@@ -211,12 +256,17 @@ impl Committer {
             .filter(|(_, by)| by.is_none_or(|by| by <= checkpoint))
             .map(|(transaction, _)| *transaction)
             .collect();
+        if let Some(early) = self.undurable().find(|transaction| covered.contains(transaction)) {
+            let what = format!("checkpoint {checkpoint} is complete, but {early} is not durable");
+            return Err(Misuse::new(MACHINE, what));
+        }
         for transaction in covered {
             //= spec/commit.md#commit-2-a-transaction-is-committed-or-waits
             //# A transaction that is being committed MUST NOT wait for a checkpoint.
             self.prepared.remove(&transaction);
             self.commit(transaction, out);
         }
+        Ok(())
     }
 
     fn commit(&mut self, transaction: TransactionId, out: &mut Vec<Output>) {

@@ -22,6 +22,16 @@ fn began(checkpoint: u64) -> Input {
     Input::SnapshotBegan { checkpoint: CheckpointId(checkpoint) }
 }
 
+fn durable(checkpoint: u64) -> Input {
+    Input::BecameDurable { checkpoint: CheckpointId(checkpoint) }
+}
+
+/// What a snapshot that finds these transactions not durable asks for.
+fn make_durable(checkpoint: u64, sequences: impl IntoIterator<Item = u32>) -> Output {
+    let transactions = sequences.into_iter().map(|sequence| transaction(1, sequence)).collect();
+    Output::MakeDurable { checkpoint: CheckpointId(checkpoint), transactions }
+}
+
 fn completed(checkpoint: u64) -> Input {
     Input::CheckpointCompleted { checkpoint: CheckpointId(checkpoint) }
 }
@@ -47,7 +57,8 @@ fn fresh() -> Committer {
 fn commit_completion_commits_the_transaction_of_its_checkpoint() {
     let mut sink = fresh();
     assert_eq!(on(&mut sink, Input::TransactionNeeded), [Output::Begin(transaction(1, 0))]);
-    assert_eq!(on(&mut sink, began(1)), [Output::PreCommit(transaction(1, 0))]);
+    assert_eq!(on(&mut sink, began(1)), [Output::PreCommit(transaction(1, 0)), make_durable(1, [0])]);
+    assert_eq!(on(&mut sink, durable(1)), []);
     assert_eq!(sink.open(), None);
     assert_eq!(on(&mut sink, Input::TransactionNeeded), [Output::Begin(transaction(1, 1))]);
     assert_eq!(on(&mut sink, completed(0)), []);
@@ -77,6 +88,7 @@ fn commit_completion_covers_aborted_and_unheard_checkpoints() {
         on(&mut sink, Input::TransactionNeeded);
         on(&mut sink, began(checkpoint));
     }
+    on(&mut sink, durable(3));
     assert_eq!(on(&mut sink, completed(2)), [0, 1].map(|n| Output::Commit(transaction(1, n))));
     assert_eq!(on(&mut sink, completed(1)), [], "a late notice says nothing new");
     assert_eq!(on(&mut sink, completed(3)), [Output::Commit(transaction(1, 2))]);
@@ -94,11 +106,48 @@ fn commit_snapshot_holds_what_may_not_be_committed_yet() {
     on(&mut sink, Input::TransactionNeeded);
     on(&mut sink, began(1));
     assert_eq!(sink.snapshot(), [transaction(1, 0)].into());
+    on(&mut sink, durable(1));
     on(&mut sink, completed(1));
     assert_eq!(sink.snapshot(), [transaction(1, 0)].into());
     assert_eq!(on(&mut sink, completed(2)), [], "it is asked for once");
     on(&mut sink, Input::Committed(transaction(1, 0)));
     assert_eq!(sink.snapshot(), [].into());
+}
+
+//= spec/commit.md#commit-10-a-snapshot-waits-for-its-transactions
+//= type=test
+//# A snapshot MUST NOT be acknowledged before every transaction that it holds is durable.
+#[test]
+fn commit_snapshot_waits_for_transactions_of_checkpoints_that_were_given_up() {
+    let mut sink = fresh();
+    on(&mut sink, Input::TransactionNeeded);
+    on(&mut sink, began(1));
+    on(&mut sink, Input::TransactionNeeded);
+    assert_eq!(on(&mut sink, began(2)), [Output::PreCommit(transaction(1, 1)), make_durable(2, [0, 1])]);
+    assert_eq!(on(&mut sink, began(3)), [make_durable(3, [0, 1])], "an empty one waits as well");
+    on(&mut sink, durable(2));
+    on(&mut sink, durable(1));
+    assert_eq!(on(&mut sink, began(4)), [], "a late report takes nothing back");
+    let committed = [0, 1].map(|sequence| Output::Commit(transaction(1, sequence)));
+    assert_eq!(on(&mut sink, completed(4)), committed);
+}
+
+#[test]
+fn commit_restored_transactions_are_durable() {
+    let mut sink = committer(2, [transaction(1, 0)]);
+    on(&mut sink, started([transaction(1, 0)]));
+    assert_eq!(on(&mut sink, began(2)), []);
+}
+
+//= spec/commit.md#commit-11-a-transaction-that-cannot-become-durable-fails-the-attempt
+//= type=test
+//# A transaction that cannot be made durable MUST fail the attempt.
+#[test]
+fn commit_transaction_that_cannot_become_durable_fails_the_attempt() {
+    let mut sink = fresh();
+    on(&mut sink, Input::TransactionNeeded);
+    on(&mut sink, began(1));
+    assert_eq!(on(&mut sink, Input::DurabilityFailed { checkpoint: CheckpointId(1) }), [Output::Fail]);
 }
 
 //= spec/commit.md#commit-7-restored-transactions-are-committed
@@ -161,22 +210,25 @@ fn commit_misuse_is_refused_without_change() {
     refused(&sink, Input::Committed(transaction(1, 0)));
     on(&mut sink, Input::TransactionNeeded);
     refused(&sink, Input::TransactionNeeded);
+    on(&mut sink, began(1));
+    refused(&sink, completed(1));
 }
 
 proptest! {
     #[test]
     fn commit_random_inputs_lose_no_transaction_and_commit_none_uncovered(
-        steps in prop::collection::vec((0_u8..4, 0_u64..6), 0..60),
+        steps in prop::collection::vec((0_u8..5, 0_u64..6), 0..60),
     ) {
         let mut sink = fresh();
         let (mut newest, mut covered_by) = (0, BTreeMap::new());
-        let mut completed_up_to = 0;
+        let (mut completed_up_to, mut durable_up_to) = (0, 0);
         let mut committed = BTreeSet::new();
         for (what, number) in steps {
             let input = match what {
                 0 => Input::TransactionNeeded,
                 1 => { newest += 1; began(newest) }
-                2 => { completed_up_to = completed_up_to.max(number.min(newest)); completed(number.min(newest)) }
+                2 => { durable_up_to = durable_up_to.max(number.min(newest)); durable(number.min(newest)) }
+                3 => { completed_up_to = completed_up_to.max(number.min(newest)); completed(number.min(newest)) }
                 _ => Input::Committed(transaction(1, number as u32)),
             };
             let mut out = Vec::new();
@@ -187,9 +239,10 @@ proptest! {
                     Output::PreCommit(transaction) => { covered_by.insert(transaction, newest); }
                     Output::Commit(transaction) => {
                         prop_assert!(covered_by[&transaction] <= completed_up_to);
+                        prop_assert!(covered_by[&transaction] <= durable_up_to);
                         prop_assert!(committed.insert(transaction));
                     }
-                    Output::Begin(_) | Output::RollBack(_) => {}
+                    _ => {}
                 }
             }
             let waiting = covered_by.keys().filter(|t| !committed.contains(t));

@@ -22,6 +22,14 @@ pub enum TaskError {
     /// The user's code panicked.
     #[error("panicked: {0}")]
     Panicked(String),
+    /// Transactions could not be closed or made durable, so their records would be lost.
+    #[error("the transactions of checkpoint {checkpoint} could not be made durable: {source}")]
+    Transactions {
+        /// The checkpoint whose snapshot holds them.
+        checkpoint: CheckpointId,
+        /// What happened.
+        source: Box<TaskError>,
+    },
     /// State could not be opened, restored or written.
     #[error(transparent)]
     State(#[from] StateError),
@@ -51,6 +59,7 @@ impl TaskError {
             TaskError::Misuse(_) => true,
             TaskError::State(error) => !matches!(error, StateError::Codec(_)),
             TaskError::User(error) => error.is::<Unrecoverable>(),
+            TaskError::Transactions { source, .. } => source.is_unrecoverable(),
             TaskError::Cancelled | TaskError::Panicked(_) => false,
         }
     }

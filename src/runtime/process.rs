@@ -1,10 +1,10 @@
 use super::channel::Element;
 use super::error::TaskError;
-use super::function::{Durability, KeyedContext, KeyedProcessFunction, UserError};
+use super::function::{KeyedContext, KeyedProcessFunction, UserError};
 use super::gate::{Event, Gate};
 use super::output::Outputs;
 use super::source::emit;
-use super::task::{Checkpointing, Environment, Marker, Operator, Report};
+use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
 use crate::backend::heap::HeapKeyedStateBackend;
 use crate::base::{Channel, CheckpointId};
 use crate::keygroup::KeyGroupRangeAssignment;
@@ -61,7 +61,7 @@ struct Process<'a, F: KeyedProcessFunction> {
     key: &'a KeyOf<F>,
     state: HeapKeyedStateBackend<F::Key>,
     operator: OperatorStateBackend,
-    /// Not empty once `finish` has emitted what it held: a checkpoint after that must not let it do so again.
+    /// Holds whether the subtask has finished its input.
     finished: ListState<bool>,
     outputs: Outputs<F::Out>,
 }
@@ -71,17 +71,15 @@ impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
         emit(&mut self.outputs, marker)
     }
 
-    fn snapshot(&mut self, _: CheckpointId) -> Result<(TaskSnapshot, Option<Durability>), TaskError> {
+    fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
+        let finished = if input_finished { vec![true] } else { Vec::new() };
+        self.finished.replace(&mut self.operator, finished);
         let keyed = Box::new(self.state.snapshot());
         Ok((TaskSnapshot::new(Some(keyed), self.operator.snapshot()), None))
     }
 
     fn finish_input(&mut self) -> Result<(), TaskError> {
-        if self.finished.get(&self.operator).is_empty() {
-            self.function.finish(&mut self.state, &mut self.outputs).map_err(TaskError::User)?;
-            self.finished.replace(&mut self.operator, vec![true]);
-        }
-        Ok(())
+        self.function.finish(&mut self.state, &mut self.outputs).map_err(TaskError::User)
     }
 }
 
@@ -126,6 +124,7 @@ pub(super) fn run<F: KeyedProcessFunction>(
         .map_err(|error| environment.open_error(error))?;
     function.open(&mut state).map_err(|error| environment.open_error(error))?;
     environment.report(Report::Running);
-    let checkpointing = Checkpointing::new(environment, gate.channels());
+    let input_finished = finished.get(&operator).contains(&true);
+    let checkpointing = Checkpointing::new(environment, gate.channels(), input_finished);
     run_gate(checkpointing, gate, &mut Process { function, key, state, operator, finished, outputs })
 }

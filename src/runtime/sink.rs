@@ -2,31 +2,33 @@ use super::error::TaskError;
 use super::function::{Durability, TransactionalSink, UserError};
 use super::gate::Gate;
 use super::process::{self, run_gate};
-use super::task::{Checkpointing, Environment, Marker, Operator, Report};
+use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
 use crate::base::{CheckpointId, Millis};
 use crate::commit::{Committer, Input, Output, TransactionId};
 use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend, TaskSnapshot};
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What makes pre-committed transactions durable, in their order, as far as that is not done.
+/// What makes pre-committed transactions durable, as far as nobody has done so.
 ///
-/// A snapshot also refers to the transactions of earlier checkpoints, and those may have been given up before
-/// their transactions were durable. So every snapshot waits for all of them, and fails if one has failed.
-struct Undurable {
-    waiting: Receiver<Durability>,
+/// Snapshots overlap: two asynchronous parts may be asked for the same transaction. One of them makes it durable
+/// and the other waits for that.
+#[derive(Default)]
+struct Durabilities {
+    waiting: BTreeMap<TransactionId, Durability>,
     failed: bool,
 }
 
-impl Undurable {
-    fn make_durable(this: &Mutex<Undurable>) -> Result<(), UserError> {
+impl Durabilities {
+    fn make_durable(this: &Mutex<Durabilities>, transactions: &[TransactionId]) -> Result<(), UserError> {
         let failed = "an earlier transaction could not be made durable";
         let mut this = this.lock().map_err(|_| failed)?;
         if this.failed {
             return Err(failed.into());
         }
-        let result = this.waiting.try_iter().try_for_each(|make_durable| make_durable());
+        let mut waiting = transactions.iter().filter_map(|transaction| this.waiting.remove(transaction));
+        let result = waiting.try_for_each(|make_durable| make_durable());
         this.failed = result.is_err();
         result
     }
@@ -34,8 +36,7 @@ impl Undurable {
 
 struct Sink<S> {
     function: S,
-    durabilities: Sender<Durability>,
-    undurable: Arc<Mutex<Undurable>>,
+    durabilities: Arc<Mutex<Durabilities>>,
     committer: Committer,
     state: OperatorStateBackend,
     transactions: ListState<TransactionId>,
@@ -43,26 +44,42 @@ struct Sink<S> {
 }
 
 impl<S: TransactionalSink> Sink<S> {
-    /// Feeds the committer and carries out what it answers.
+    /// Feeds the committer and carries out what it answers, except what takes time: that is returned.
     fn commit(&mut self, input: Input) -> Result<Option<Durability>, TaskError> {
         let mut outputs = Vec::new();
         self.committer.on(Millis(0), input, &mut outputs)?;
         let mut durability = None;
         for output in outputs {
             match output {
-                Output::Begin(transaction) => self.function.begin(transaction),
-                Output::PreCommit(transaction) => {
-                    self.function.pre_commit(transaction).map(|make_durable| durability = Some(make_durable))
+                Output::Begin(transaction) => self.function.begin(transaction).map_err(TaskError::User)?,
+                Output::PreCommit(transaction) => self.pre_commit(transaction)?,
+                Output::MakeDurable { transactions, .. } => {
+                    let durabilities = Arc::clone(&self.durabilities);
+                    let make_durable = move || Durabilities::make_durable(&durabilities, &transactions);
+                    durability = Some(Box::new(make_durable) as Durability);
                 }
-                Output::RollBack(transaction) => self.function.roll_back(transaction),
-                Output::Commit(transaction) => self.function.commit(transaction),
-            }
-            .map_err(TaskError::User)?;
-            if let Output::Commit(transaction) = output {
-                self.committer.on(Millis(0), Input::Committed(transaction), &mut Vec::new())?;
+                // Its cause is known where the failure was reported.
+                Output::Fail => return Err(TaskError::Cancelled),
+                Output::RollBack(transaction) => {
+                    self.function.roll_back(transaction).map_err(TaskError::User)?;
+                }
+                Output::Commit(transaction) => {
+                    self.function.commit(transaction).map_err(TaskError::User)?;
+                    self.committer.on(Millis(0), Input::Committed(transaction), &mut Vec::new())?;
+                }
             }
         }
         Ok(durability)
+    }
+
+    fn pre_commit(&mut self, transaction: TransactionId) -> Result<(), TaskError> {
+        let durability = self.function.pre_commit(transaction).map_err(TaskError::User)?;
+        self.durabilities().waiting.insert(transaction, durability);
+        Ok(())
+    }
+
+    fn durabilities(&self) -> MutexGuard<'_, Durabilities> {
+        self.durabilities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -72,24 +89,28 @@ impl<S: TransactionalSink> Operator for Sink<S> {
         Ok(())
     }
 
-    fn snapshot(
-        &mut self,
-        checkpoint: CheckpointId,
-    ) -> Result<(TaskSnapshot, Option<Durability>), TaskError> {
-        let durability = self.commit(Input::SnapshotBegan { checkpoint })?;
+    fn snapshot(&mut self, checkpoint: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
+        let durability = match self.commit(Input::SnapshotBegan { checkpoint }) {
+            Ok(durability) => durability,
+            Err(error) => {
+                self.made_durable(checkpoint, Err(error))?;
+                None
+            }
+        };
         self.transactions.replace(&mut self.state, self.committer.snapshot().into_iter().collect());
-        if let Some(durability) = durability {
-            // The other end is a field of this sink.
-            let _ = self.durabilities.send(durability);
-        }
-        let undurable = Arc::clone(&self.undurable);
-        let durability = Box::new(move || Undurable::make_durable(&undurable));
-        Ok((TaskSnapshot::new(None, self.state.snapshot()), Some(durability)))
+        Ok((TaskSnapshot::new(None, self.state.snapshot()), durability))
     }
 
-    /// A transaction that could not be closed lacks records.
-    fn survives_a_failed_snapshot(&self) -> bool {
-        false
+    fn made_durable(
+        &mut self,
+        checkpoint: CheckpointId,
+        end: Result<(), TaskError>,
+    ) -> Result<(), TaskError> {
+        let Err(error) = end else {
+            return self.commit(Input::BecameDurable { checkpoint }).map(drop);
+        };
+        let failed = |_| TaskError::Transactions { checkpoint, source: Box::new(error) };
+        self.commit(Input::DurabilityFailed { checkpoint }).map(drop).map_err(failed)
     }
 
     fn completed(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
@@ -133,12 +154,11 @@ pub(super) fn run<S: TransactionalSink>(
     let found = function.unfinished().map_err(TaskError::User)?;
     let committer = Committer::new(context.subtask, context.attempt, restored);
     let written = Arc::clone(&environment.meters.records_written);
-    let (durabilities, waiting) = unbounded();
-    let undurable = Arc::new(Mutex::new(Undurable { waiting, failed: false }));
-    let mut sink = Sink { function, durabilities, undurable, committer, state, transactions, written };
+    let durabilities = Arc::default();
+    let mut sink = Sink { function, durabilities, committer, state, transactions, written };
     sink.commit(Input::Started { found })?;
     environment.report(Report::Running);
-    let checkpointing = Checkpointing::new(environment, gate.channels());
+    let checkpointing = Checkpointing::new(environment, gate.channels(), false);
     let end = run_gate(checkpointing, gate, &mut sink);
     if let Some(open) = sink.committer.open() {
         // No snapshot refers to it. What is left of it all the same is removed by the next attempt.

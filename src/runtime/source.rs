@@ -1,8 +1,8 @@
 use super::channel::Element;
 use super::error::TaskError;
-use super::function::{Durability, SourceFunction, SourceStatus};
+use super::function::{SourceFunction, SourceStatus};
 use super::output::Outputs;
-use super::task::{Checkpointing, Environment, Marker, Operator, Report};
+use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
 use crate::base::CheckpointId;
 use crate::state::{OperatorStateBackend, TaskSnapshot};
 use crate::subtask::Input;
@@ -23,7 +23,7 @@ impl<S: SourceFunction> Operator for Source<S> {
         emit(&mut self.outputs, marker)
     }
 
-    fn snapshot(&mut self, _: CheckpointId) -> Result<(TaskSnapshot, Option<Durability>), TaskError> {
+    fn snapshot(&mut self, _: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
         self.function.snapshot_state(&mut self.state).map_err(TaskError::User)?;
         Ok((TaskSnapshot::new(None, self.state.snapshot()), None))
     }
@@ -48,7 +48,7 @@ pub(super) fn run<S: SourceFunction>(
     let mut state = OperatorStateBackend::restore(environment.restore()?.operator);
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     environment.report(Report::Running);
-    let mut checkpointing = Checkpointing::new(environment, 0);
+    let mut checkpointing = Checkpointing::new(environment, 0, false);
     let mut source = Source { function, state, outputs };
     let mut last_flush = Instant::now();
     loop {

@@ -21,6 +21,8 @@ pub(super) enum Control {
     Trigger(CheckpointId, CheckpointKind),
     Complete(CheckpointId),
     Abort(CheckpointId),
+    /// The transactions that the snapshot waits for are durable, or cannot be made so.
+    MadeDurable(CheckpointId, Result<(), TaskError>),
     Uploaded(CheckpointId, Option<StateHandle>),
     UploadFailed(CheckpointId),
     Cancel,
@@ -105,12 +107,16 @@ pub(super) trait Operator {
     fn emit(&mut self, marker: Marker) -> Result<(), TaskError>;
 
     /// The synchronous part; what makes transactions durable, if there are any, belongs to the asynchronous.
-    fn snapshot(&mut self, checkpoint: CheckpointId)
-    -> Result<(TaskSnapshot, Option<Durability>), TaskError>;
+    fn snapshot(&mut self, checkpoint: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError>;
 
-    /// Whether it can go on when its snapshot has failed.
-    fn survives_a_failed_snapshot(&self) -> bool {
-        true
+    /// What makes the transactions of a snapshot durable has ended.
+    fn made_durable(
+        &mut self,
+        checkpoint: CheckpointId,
+        end: Result<(), TaskError>,
+    ) -> Result<(), TaskError> {
+        let _ = checkpoint;
+        end
     }
 
     /// Lets the user's code emit what it still holds.
@@ -125,7 +131,8 @@ pub(super) trait Operator {
     }
 }
 
-type Snapshot = (TaskSnapshot, Option<Durability>);
+/// The state of a subtask, and what makes its transactions durable.
+pub(super) type Snapshot = (TaskSnapshot, Option<Durability>);
 
 /// The checkpointing of one subtask: its machine and the effects under way.
 pub(super) struct Checkpointing {
@@ -136,9 +143,9 @@ pub(super) struct Checkpointing {
 }
 
 impl Checkpointing {
-    pub(super) fn new(environment: Environment, channels: u16) -> Self {
+    pub(super) fn new(environment: Environment, channels: u16, input_finished: bool) -> Self {
         let SubtaskContext { subtask, attempt, .. } = environment.context;
-        let machine = Subtask::new(Config { id: subtask, attempt, channels });
+        let machine = Subtask::new(Config { id: subtask, attempt, channels, input_finished });
         Checkpointing { machine, environment, snapshots: BTreeMap::new(), cancelled: BTreeMap::new() }
     }
 
@@ -157,6 +164,7 @@ impl Checkpointing {
             Control::Trigger(checkpoint, kind) => Input::TriggerArrived { attempt, checkpoint, kind },
             Control::Complete(checkpoint) => Input::CompletionArrived { attempt, checkpoint },
             Control::Abort(checkpoint) => Input::AbortArrived { attempt, checkpoint },
+            Control::MadeDurable(checkpoint, end) => return operator.made_durable(checkpoint, end),
             Control::Uploaded(checkpoint, handle) => Input::UploadFinished { checkpoint, handle },
             Control::UploadFailed(checkpoint) => Input::UploadFailed { checkpoint },
             Control::Cancel => return Err(TaskError::Cancelled),
@@ -222,14 +230,12 @@ impl Checkpointing {
         checkpoint: CheckpointId,
         operator: &mut dyn Operator,
     ) -> Result<Input, TaskError> {
-        match operator.snapshot(checkpoint) {
+        match operator.snapshot(checkpoint, self.machine.has_finished_input()) {
             Ok(snapshot) => {
                 self.snapshots.insert(checkpoint, snapshot);
                 Ok(Input::SnapshotTaken { checkpoint })
             }
-            Err(error @ (TaskError::User(_) | TaskError::State(_)))
-                if operator.survives_a_failed_snapshot() =>
-            {
+            Err(error @ (TaskError::User(_) | TaskError::State(_))) => {
                 self.environment.report(Report::Trouble(checkpoint, error.to_string()));
                 Ok(Input::SnapshotFailed { checkpoint })
             }
@@ -274,11 +280,14 @@ impl Upload {
         let report = |report| {
             let _ = reports.send(TaskReport { attempt, subtask, report });
         };
-        let make_durable = || durability.map_or(Ok(()), |make_durable| make_durable());
-        if let Err(error) = guarded(|| make_durable().map_err(TaskError::User)) {
-            // What the transaction holds is in no snapshot and is not sent again: only a restart writes it.
-            report(Report::Failed(error));
-            return;
+        if let Some(make_durable) = durability {
+            let end = guarded(|| make_durable().map_err(TaskError::User));
+            let failed = end.is_err();
+            // The task that is gone needs no answer.
+            let _ = control.send(Control::MadeDurable(checkpoint, end));
+            if failed {
+                return;
+            }
         }
         let write = || -> Result<Option<StateHandle>, TaskError> {
             if cancelled.load(Ordering::Relaxed) {

@@ -111,7 +111,8 @@ pub enum Output {
         /// The checkpoint.
         checkpoint: CheckpointId,
     },
-    /// The last input has been processed: let the user's code emit what it still holds.
+    /// The last input has been processed: let the user's code emit what it still holds. Every later snapshot
+    /// holds that this was done.
     FinishInput,
     /// Tell every output channel that no more data follows.
     EmitEndOfData,

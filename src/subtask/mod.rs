@@ -31,6 +31,9 @@ pub struct Config {
     pub attempt: Attempt,
     /// The number of input channels; 0 makes it a source.
     pub channels: u16,
+    /// Whether the restored snapshot was taken after the user's code had emitted what it held at the end of
+    /// its input; see [`Subtask::has_finished_input`].
+    pub input_finished: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,6 +75,7 @@ pub struct Subtask {
     /// Channels that have delivered all their data.
     exhausted: BTreeSet<Channel>,
     end_of_data: bool,
+    input_finished: bool,
     life: Life,
 }
 
@@ -89,6 +93,7 @@ impl Subtask {
             parts: BTreeMap::new(),
             exhausted: BTreeSet::new(),
             end_of_data: false,
+            input_finished: config.input_finished,
             life: Life::Running,
         }
     }
@@ -127,6 +132,12 @@ impl Subtask {
     #[must_use]
     pub fn has_reached_end_of_data(&self) -> bool {
         self.end_of_data
+    }
+
+    /// Whether the user's code has emitted what it held at the end of its input. A snapshot must hold this.
+    #[must_use]
+    pub fn has_finished_input(&self) -> bool {
+        self.input_finished
     }
 
     /// Whether the subtask is done.
@@ -318,7 +329,12 @@ impl Subtask {
         //# A subtask MUST pass the end of data on once, when all of its channels have delivered it.
         if self.exhausted.len() == usize::from(self.gate.channels()) {
             self.end_of_data = true;
-            out.push(Output::FinishInput);
+            //= spec/subtask.md#subtask-19-input-is-finished-once
+            //# A subtask restored from a snapshot that was taken after its input was finished MUST NOT finish it
+            //# again.
+            if !std::mem::replace(&mut self.input_finished, true) {
+                out.push(Output::FinishInput);
+            }
             out.push(Output::EmitEndOfData);
         }
         Ok(())

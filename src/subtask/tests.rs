@@ -5,7 +5,7 @@ use proptest::prelude::*;
 const ATTEMPT: Attempt = Attempt(3);
 
 fn subtask(channels: u16) -> Subtask {
-    Subtask::new(Config { id: SubtaskId::new(1, 0), attempt: ATTEMPT, channels })
+    Subtask::new(Config { id: SubtaskId::new(1, 0), attempt: ATTEMPT, channels, input_finished: false })
 }
 
 fn id(number: u64) -> CheckpointId {
@@ -302,6 +302,22 @@ fn subtask_end_of_data_is_passed_on_after_the_last_channel() {
     assert!(task.has_reached_end_of_data());
     let again = Input::EndOfDataArrived { channel: Channel(0) };
     assert!(task.on(Millis(0), again, &mut Vec::new()).is_err());
+}
+
+//= spec/subtask.md#subtask-19-input-is-finished-once
+//= type=test
+//# A subtask restored from a snapshot that was taken after its input was finished MUST NOT finish it again.
+#[test]
+fn subtask_input_that_was_finished_before_the_snapshot_is_not_finished_again() {
+    let mut task = subtask(1);
+    assert!(!task.has_finished_input());
+    on(&mut task, Input::EndOfDataArrived { channel: Channel(0) });
+    let id = SubtaskId::new(1, 0);
+    let input_finished = task.has_finished_input();
+    let mut restored = Subtask::new(Config { id, attempt: ATTEMPT, channels: 1, input_finished });
+    let end = Input::EndOfDataArrived { channel: Channel(0) };
+    assert_eq!(on(&mut restored, end), [Output::EmitEndOfData]);
+    assert!(restored.has_finished_input());
 }
 
 //= spec/subtask.md#subtask-18-a-source-reports-the-end-of-its-data

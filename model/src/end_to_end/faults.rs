@@ -37,11 +37,15 @@ pub enum Fault {
     NoCommitAtRecovery,
     /// The sink commits what it should roll back (Flink's savepoint hazard).
     CommitInsteadOfRollBack,
+    /// A snapshot makes only its own transaction durable, not those of checkpoints that were given up.
+    EarlierTransactionsNotDurable,
+    /// A snapshot does not hold that the input was finished.
+    FinishNotRemembered,
 }
 
 impl Fault {
     /// Every planted fault.
-    pub const ALL: [Fault; 16] = [
+    pub const ALL: [Fault; 18] = [
         Fault::BlockedChannelsRead,
         Fault::EmitBetweenSnapshotAndBarrier,
         Fault::BarrierOvertakes,
@@ -58,6 +62,8 @@ impl Fault {
         Fault::PreCommitNotWritten,
         Fault::NoCommitAtRecovery,
         Fault::CommitInsteadOfRollBack,
+        Fault::EarlierTransactionsNotDurable,
+        Fault::FinishNotRemembered,
     ];
 
     /// Where it happened.
@@ -81,6 +87,8 @@ impl Fault {
             Fault::PreCommitNotWritten => "FLINK-35217",
             Fault::NoCommitAtRecovery => "Arroyo #1099",
             Fault::CommitInsteadOfRollBack => "Flink, intermediate savepoints",
+            Fault::EarlierTransactionsNotDurable => "FLINK-35217",
+            Fault::FinishNotRemembered => "FLINK-23473",
         }
     }
 }

@@ -40,8 +40,8 @@ pub enum Element {
 pub enum Content {
     /// How many records a source has emitted.
     Position(u8),
-    /// The operator's count of every key.
-    Counts(Vec<u8>),
+    /// The operator's count of every key, and whether its input was finished.
+    Counts(Vec<u8>, bool),
     /// The sink's pre-committed transactions.
     Transactions(BTreeSet<TransactionId>),
 }

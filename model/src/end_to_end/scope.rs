@@ -125,9 +125,11 @@ impl Scope {
             Fault::AcknowledgeBeforeDurable | Fault::UncertainTakenForFailed => {
                 Scope { store_faults: 1, ..nothing }
             }
+            Fault::EarlierTransactionsNotDurable => Scope { checkpoints: 1, store_faults: 1, ..nothing },
             Fault::RestoredAtTheStart
             | Fault::OperatorNotRewound
             | Fault::NoCommitAtRecovery
+            | Fault::FinishNotRemembered
             | Fault::CommitInsteadOfRollBack => Scope { crashes: 1, ..nothing },
             Fault::StaleObeyed | Fault::PointerOverwritten | Fault::ClaimNotWritten => {
                 Scope { crashes: 1, stale: Stale::ToCoordinatorAndStore, ..nothing }

@@ -11,6 +11,9 @@ use snapline::subtask::{Config, Input, Output, Subtask};
 use stateright::actor::Id;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The key of the record that the operator emits when its input is finished.
+pub(super) const KEY_AT_THE_END: u8 = 0;
+
 impl Node {
     pub(super) fn task_message(
         &self,
@@ -43,6 +46,7 @@ impl Node {
             Msg::Abort(attempt, checkpoint) => Input::AbortArrived { attempt, checkpoint },
             Msg::Written(checkpoint, file, durable) => {
                 running.snapshots.remove(&file);
+                self.became_durable(&mut running.work, external, checkpoint, durable);
                 if self.plants(Fault::AcknowledgeBeforeDurable) {
                     return;
                 }
@@ -63,8 +67,9 @@ impl Node {
             SINK => 1,
             _ => 0,
         };
+        let input_finished = matches!(content, Some(Content::Counts(_, true)));
         let work = match (task, content) {
-            (OPERATOR, Some(Content::Counts(counts))) => Work::Count { counts },
+            (OPERATOR, Some(Content::Counts(counts, _))) => Work::Count { counts },
             (OPERATOR, _) => Work::Count { counts: vec![0; SOURCES] },
             (SINK, content) => {
                 let restored = match content {
@@ -74,12 +79,14 @@ impl Node {
                 Work::Sink {
                     committer: Committer::new(subtask_of(SINK), attempt, restored),
                     open: Vec::new(),
+                    closed: BTreeMap::new(),
+                    making_durable: BTreeMap::new(),
                 }
             }
             (_, Some(Content::Position(position))) => Work::Source { position },
             _ => Work::Source { position: 0 },
         };
-        let subtask = Subtask::new(Config { id: subtask_of(task), attempt, channels });
+        let subtask = Subtask::new(Config { id: subtask_of(task), attempt, channels, input_finished });
         let mut running = Running { subtask, work, snapshots: BTreeMap::new() };
         let found = external.prepared.keys().copied().collect();
         self.drive_sink(&mut running.work, external, commit::Input::Started { found });
@@ -159,13 +166,13 @@ impl Node {
                 self.drive_sink(&mut running.work, external, completed);
             }
             Output::DiscardState(file) => o.send(Id::from(STORE), Msg::DiscardState(file)),
+            Output::FinishInput => count(running, KEY_AT_THE_END, o),
             Output::Finish => {
                 send(id, Element::ChannelEnd, o);
                 o.send(Id::from(COORDINATOR), Msg::Finished(running.subtask.attempt()));
             }
             Output::BlockChannel(_)
             | Output::ResumeChannel(_)
-            | Output::FinishInput
             | Output::CancelUpload { .. }
             | Output::NotifyAborted { .. } => {}
         }
@@ -176,7 +183,10 @@ impl Node {
         self.drive_sink(&mut running.work, external, began);
         let content = match &running.work {
             Work::Source { position } => Content::Position(*position),
-            Work::Count { counts } => Content::Counts(counts.clone()),
+            Work::Count { counts } => {
+                let finished = running.subtask.has_finished_input();
+                Content::Counts(counts.clone(), finished && !self.plants(Fault::FinishNotRemembered))
+            }
             Work::Sink { committer, .. } => Content::Transactions(committer.snapshot()),
         };
         debug_assert_eq!(running.subtask.id(), subtask_of(usize::from(id)));
@@ -184,10 +194,11 @@ impl Node {
     }
 
     fn drive_sink(&self, work: &mut Work, external: &mut External, input: commit::Input) {
-        let Work::Sink { committer, open } = work else { return };
+        let Work::Sink { committer, open, closed, making_durable } = work else { return };
         let starting = matches!(input, commit::Input::Started { .. });
         let mut outputs = Vec::new();
-        committer.on(Millis(0), input, &mut outputs).expect("the sink is never misused");
+        let misuse = committer.on(Millis(0), input, &mut outputs);
+        assert!(misuse.is_ok() || self.fault.is_some(), "{misuse:?}");
         for output in outputs {
             match output {
                 commit::Output::Begin(_) => {}
@@ -196,9 +207,16 @@ impl Node {
                     if self.plants(Fault::CommitAtPreCommit) {
                         commit_records(external, written);
                     } else if !self.plants(Fault::PreCommitNotWritten) {
-                        external.prepared.insert(transaction, written);
+                        closed.insert(transaction, written);
                     }
                 }
+                commit::Output::MakeDurable { checkpoint, mut transactions } => {
+                    if self.plants(Fault::EarlierTransactionsNotDurable) {
+                        transactions.drain(..transactions.len() - 1);
+                    }
+                    making_durable.insert(checkpoint, transactions);
+                }
+                commit::Output::Fail => unreachable!("what cannot be made durable is tried again"),
                 commit::Output::Commit(transaction) => {
                     if !(starting && self.plants(Fault::NoCommitAtRecovery))
                         && let Some(written) = external.prepared.remove(&transaction)
@@ -215,6 +233,25 @@ impl Node {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Node {
+    /// The sink makes its transactions durable in the same asynchronous part as its snapshot.
+    fn became_durable(
+        &self,
+        work: &mut Work,
+        external: &mut External,
+        checkpoint: CheckpointId,
+        durable: bool,
+    ) {
+        let Work::Sink { closed, making_durable, .. } = work else { return };
+        let Some(transactions) = making_durable.remove(&checkpoint) else { return };
+        if durable {
+            let written = |transaction| closed.remove(&transaction).map(|written| (transaction, written));
+            external.prepared.extend(transactions.into_iter().filter_map(written));
+            self.drive_sink(work, external, commit::Input::BecameDurable { checkpoint });
         }
     }
 }
@@ -247,7 +284,7 @@ fn count(running: &mut Running, key: u8, o: &mut Sends) {
 }
 
 fn write(running: &mut Running, counted: Counted) {
-    let Work::Sink { committer, open } = &mut running.work else { return };
+    let Work::Sink { committer, open, .. } = &mut running.work else { return };
     if committer.open().is_none() {
         let needed = commit::Input::TransactionNeeded;
         committer.on(Millis(0), needed, &mut Vec::new()).expect("no transaction is open");

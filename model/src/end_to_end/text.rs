@@ -159,7 +159,7 @@ fn state_text(file: &StateFile, content: &Content) -> String {
     let of = name(task_of(file.subtask));
     match content {
         Content::Position(position) => format!("{of} at {position}"),
-        Content::Counts(counted) => format!("{of} {}", counts(counted.iter().map(|n| usize::from(*n)))),
+        Content::Counts(counted, _) => format!("{of} {}", counts(counted.iter().map(|n| usize::from(*n)))),
         Content::Transactions(transactions) => {
             let ids: Vec<_> = transactions.iter().map(ToString::to_string).collect();
             format!("{of} [{}]", ids.join(" "))
