@@ -21,12 +21,13 @@ fn long() -> Scene {
 
 fn expected(scene: &Scene) -> Vec<u8> {
     let output = scene.path("expected");
-    let status = Command::new(BINARY)
-        .args(["run", "wordcount", "--storage", "jobmanager", "--interval", "off", "--input"])
-        .args([scene.input(), "--output".into(), output.clone()])
-        .output()
-        .unwrap();
-    assert!(status.status.success());
+    let mut command = Command::new(BINARY);
+    command.args(["run", "wordcount", "--storage", "jobmanager", "--interval", "off", "--input"]).args([
+        scene.input(),
+        "--output".into(),
+        output.clone(),
+    ]);
+    Running::of(command).end().succeeded();
     let parts = names(&output).into_iter().filter(|name| name.starts_with("part-"));
     let bytes: Vec<u8> = parts.flat_map(|name| fs::read(output.join(name)).unwrap()).collect();
     let mut lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
@@ -256,16 +257,13 @@ fn interrupt_takes_a_checkpoint_to_go_on_from() {
 #[test]
 fn interrupt_says_how_to_go_on() {
     let scene = long();
-    let mut running = scene.command(&["--interval", "off"]);
-    let child =
-        running.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let running = scene.start(&["--interval", "off"]);
     while scene.job().is_none() || scene.pointers().is_empty() {
         std::thread::yield_now();
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && text.contains("go on with --resume"), "{text}");
+    running.interrupt();
+    let outcome = running.end().succeeded();
+    assert!(outcome.out.contains("go on with --resume"), "{}", outcome.out);
 }
 
 #[test]

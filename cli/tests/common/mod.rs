@@ -6,9 +6,10 @@ use snapline::publish::{Pointer, PointerKind, PointerSequence};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_snapline");
@@ -100,7 +101,7 @@ impl Scene {
 
     /// Runs the job to its end.
     pub fn run(&self, options: &[&str]) -> Outcome {
-        Outcome::of(self.command(options).output().unwrap())
+        self.start(options).end()
     }
 
     /// Starts the job.
@@ -206,14 +207,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn of(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let outcome =
-            Outcome { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
-        assert!(!outcome.err.contains("panicked"), "{}", outcome.err);
-        outcome
-    }
-
     /// It ended well.
     #[track_caller]
     pub fn succeeded(self) -> Self {
@@ -232,30 +225,36 @@ impl Outcome {
     }
 }
 
+/// Nothing here takes this long, even on a machine that has much else to do: who still runs then is stuck.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A run that goes on.
 pub struct Running {
     child: Child,
+    out: JoinHandle<String>,
+    err: JoinHandle<String>,
     ended: Receiver<()>,
 }
 
 impl Running {
     pub fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut out = child.stdout.take().unwrap();
+        let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (sender, ended) = mpsc::channel();
-        // The pipe closes when the process is gone.
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut out, &mut std::io::sink());
+        let out = std::thread::spawn(move || {
+            let text = std::io::read_to_string(&mut out).unwrap();
+            // The pipe closes when the process is gone.
             let _ = sender.send(());
+            text
         });
-        Running { child, ended }
+        let err = std::thread::spawn(move || std::io::read_to_string(&mut err).unwrap());
+        Running { child, out, err, ended }
     }
 
     /// Ends the process at once after `delay`, unless it ends before; says whether it had to.
     pub fn kill_after(mut self, delay: Duration) -> bool {
         if self.ended.recv_timeout(delay).is_ok() {
-            let ended = Outcome::of(self.child.wait_with_output().unwrap());
-            ended.succeeded();
+            self.end().succeeded();
             return false;
         }
         self.child.kill().unwrap();
@@ -269,14 +268,14 @@ impl Running {
 
     /// Waits until `is_so`, or the process has ended; says whether it was so.
     pub fn wait_until(&self, is_so: impl Fn() -> bool) -> bool {
-        loop {
-            if is_so() {
-                return true;
-            }
+        let start = Instant::now();
+        while !is_so() {
             if self.ended.recv_timeout(Duration::from_millis(1)).is_ok() {
                 return is_so();
             }
+            assert!(start.elapsed() < PATIENCE, "what is waited for does not happen: {}", self.threads());
         }
+        true
     }
 
     pub fn interrupt(&self) {
@@ -284,7 +283,23 @@ impl Running {
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     }
 
-    pub fn end(self) -> Outcome {
-        Outcome::of(self.child.wait_with_output().unwrap())
+    pub fn end(mut self) -> Outcome {
+        if self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let threads = self.threads();
+            self.child.kill().unwrap();
+            panic!("it does not end: {threads}{}", self.err.join().unwrap());
+        }
+        let code = self.child.wait().unwrap().code();
+        let outcome = Outcome { code, out: self.out.join().unwrap(), err: self.err.join().unwrap() };
+        assert!(!outcome.err.contains("panicked"), "{}", outcome.err);
+        outcome
+    }
+
+    /// What the threads of the process wait for, as far as the system tells.
+    fn threads(&self) -> String {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return String::new() };
+        let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let paths = tasks.flatten().map(|task| task.path());
+        paths.map(|path| format!("{}: {}\n", read(path.join("comm")), read(path.join("wchan")))).collect()
     }
 }
