@@ -30,24 +30,24 @@ fn assert_focus(scope: Scope, unique_states: usize) {
 
 #[test]
 fn end_to_end_small_holds() {
-    assert_scope(ScopeName::Small, 491_187);
+    assert_scope(ScopeName::Small, 501_312);
 }
 
 #[test]
 fn end_to_end_medium_holds() {
-    assert_scope(ScopeName::Medium, 13_064_704);
+    assert_scope(ScopeName::Medium, 14_054_736);
 }
 
 #[test]
 fn end_to_end_task_failure_holds() {
     let scope = Scope { records: 1, crashes: 0, task_failures: 1, stale: Stale::ToAnyone, ..Scope::SMALL };
-    assert_focus(scope, 204_002);
+    assert_focus(scope, 212_649);
 }
 
 #[test]
 fn end_to_end_expired_checkpoint_holds() {
     let scope = Scope { records: 1, crashes: 0, expiries: 1, stale: Stale::Never, ..Scope::SMALL };
-    assert_focus(scope, 23_858);
+    assert_focus(scope, 24_356);
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn end_to_end_task_failure_after_expiry_holds() {
         stale: Stale::Never,
         ..Scope::SMALL
     };
-    assert_focus(scope, 28_288);
+    assert_focus(scope, 28_889);
 }
 
 #[test]
 fn end_to_end_longer_queues_hold() {
     let scope = Scope { crashes: 0, store_faults: 1, capacity: 2, stale: Stale::Never, ..Scope::SMALL };
-    assert_focus(scope, 122_669);
+    assert_focus(scope, 129_539);
 }

@@ -39,8 +39,8 @@
 //!
 //! | scope | records | periodic checkpoints | crashes | store faults | late messages | unique states |
 //! | --- | --- | --- | --- | --- | --- | --- |
-//! | small | 2 | 1 | 1 | 0 | to anyone | 491,187 |
-//! | medium | 1 | 1 | 1 | 1 | to coordinator and store | 13,064,704 |
+//! | small | 2 | 1 | 1 | 0 | to anyone | 501,312 |
+//! | medium | 1 | 1 | 1 | 1 | to coordinator and store | 14,054,736 |
 //! | large | 2 | 1 | 1 | 1 | to coordinator and store | not pinned |
 
 mod control;
