@@ -4,10 +4,12 @@
 
 mod checkpoint;
 mod identity;
+mod shared;
 mod time;
 
 pub use checkpoint::{CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle};
 pub use identity::{Attempt, Channel, CheckpointId, Incarnation, JobId, ParseJobIdError, SubtaskId};
+pub use shared::{ContentId, Ownership, RestoredFiles, SharedFile, SharedObject, SharedState, Sharing};
 pub use time::Millis;
 
 /// A driver broke the protocol of a machine; the machine has not changed.
