@@ -15,6 +15,7 @@ pub mod keygroup;
 pub mod publish;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+pub mod shared;
 #[cfg(feature = "runtime")]
 pub mod state;
 #[cfg(feature = "runtime")]
