@@ -10,6 +10,7 @@ use crate::alignment::{self, Alignment};
 use crate::end_to_end::faults::Fault;
 use crate::end_to_end::scope::Scope;
 use crate::end_to_end::system::System;
+use crate::shared::{self, SharedFiles};
 use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model, Path};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,6 +31,8 @@ pub enum ModelName {
     EndToEnd,
     /// One input gate.
     Alignment,
+    /// Shared files of incremental checkpoints.
+    Shared,
 }
 
 /// How much of a model is checked.
@@ -45,7 +48,7 @@ pub enum ScopeName {
 
 impl ModelName {
     /// Every model.
-    pub const ALL: [ModelName; 2] = [ModelName::EndToEnd, ModelName::Alignment];
+    pub const ALL: [ModelName; 3] = [ModelName::EndToEnd, ModelName::Alignment, ModelName::Shared];
 }
 
 impl ScopeName {
@@ -58,6 +61,7 @@ impl fmt::Display for ModelName {
         f.pad(match self {
             ModelName::EndToEnd => "end-to-end",
             ModelName::Alignment => "alignment",
+            ModelName::Shared => "shared",
         })
     }
 }
@@ -214,6 +218,7 @@ pub fn check(model: ModelName, scope: ScopeName, progress: &mut dyn FnMut(Progre
     let outcome = match model {
         ModelName::EndToEnd => prove(&System::new(Scope::named(scope), None), &task, progress),
         ModelName::Alignment => prove(&Alignment::new(alignment::Scope::named(scope), None), &task, progress),
+        ModelName::Shared => prove(&SharedFiles::new(shared::Scope::named(scope), None), &task, progress),
     };
     let Outcome { states, unique_states, depth, duration, properties } = outcome;
     Report { model, scope, states, unique_states, depth, duration, properties }
@@ -230,6 +235,10 @@ pub fn faults(progress: &mut dyn FnMut(Progress)) -> Vec<FaultReport> {
         let gate = Alignment::new(alignment::Scope::SMALL, Some(fault));
         reports.push(find(&gate, ModelName::Alignment, format!("{fault:?}"), fault.source(), progress));
     }
+    for fault in shared::Fault::ALL {
+        let files = SharedFiles::new(shared::Scope::to_find(fault), Some(fault));
+        reports.push(find(&files, ModelName::Shared, format!("{fault:?}"), fault.source(), progress));
+    }
     reports
 }
 
@@ -244,6 +253,9 @@ pub fn explore(model: ModelName, scope: ScopeName, address: impl ToSocketAddrs) 
         }
         ModelName::Alignment => {
             Alignment::new(alignment::Scope::named(scope), None).checker().serve(address);
+        }
+        ModelName::Shared => {
+            SharedFiles::new(shared::Scope::named(scope), None).checker().serve(address);
         }
     }
 }
