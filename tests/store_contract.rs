@@ -40,7 +40,13 @@ fn metadata(id: u64) -> CheckpointMetadata {
 
 fn pointer(incarnation: u64) -> Pointer {
     let kind = PointerKind::Claim;
-    Pointer { kind, attempt: Attempt(1), incarnation: Incarnation(incarnation), newest: None }
+    Pointer {
+        kind,
+        attempt: Attempt(1),
+        incarnation: Incarnation(incarnation),
+        newest: None,
+        older: [CheckpointId(7)].into(),
+    }
 }
 
 fn write_state(storage: &dyn CheckpointStorage, file: StateFile, bytes: &[u8]) -> StateHandle {

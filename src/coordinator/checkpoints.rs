@@ -28,7 +28,11 @@ impl Coordinator {
             && !self.publisher().is_busy()
         {
             let checkpoint = pending.clone().complete(*id, self.attempt);
-            self.publish(now, publish::Input::PublicationRequested(checkpoint), out)?;
+            //= spec/coordinator.md#coord-12-only-the-newest-are-retained
+            //# The coordinator MUST retain only the configured number of newest published checkpoints.
+            let stay = self.retained.iter().rev().take(self.config.retained - 1);
+            let older = stay.map(|checkpoint| checkpoint.id).collect();
+            self.publish(now, publish::Input::PublicationRequested { checkpoint, older }, out)?;
         }
         //= spec/coordinator.md#coord-24-a-restart-waits
         //# A restart MUST wait for the tasks to stop, for its delay and for a publication in progress.

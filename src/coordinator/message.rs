@@ -3,7 +3,7 @@ use crate::base::{
     SubtaskId,
 };
 use crate::publish::{
-    Answer, Operation, PointerSequence, PublicationFailure, Recovered, RecoveryFailure, Ticket,
+    Answer, Operation, PointerSequence, PublicationFailure, Recovered, RecoveryFailure, Skipped, Ticket,
 };
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,8 @@ pub enum Output {
         /// What to do.
         operation: Operation,
     },
+    /// Tell people that something cannot be read and is left out, before anything starts without it.
+    Skipping(Skipped),
     /// Start every task, restored from what was recovered, and report when they run.
     StartTasks(Recovered),
     /// Make every task of the attempt end, and report when they have.

@@ -289,6 +289,7 @@ impl Coordinator {
                 publish::Output::Perform { ticket, operation } => {
                     out.push(Output::Perform { ticket, operation });
                 }
+                publish::Output::Skipping(skipped) => out.push(Output::Skipping(skipped)),
                 publish::Output::Recovered(recovered) => self.recovered(recovered, out),
                 publish::Output::RecoveryFailed(failure) => self.recovery_failed(failure, out),
                 publish::Output::Published(checkpoint) => self.published(now, checkpoint, out),
@@ -307,8 +308,12 @@ impl Coordinator {
         //= spec/coordinator.md#coord-2-ids-strictly-increase
         //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
         self.next_checkpoint = self.next_checkpoint.max(recovered.next_checkpoint);
-        self.retained = recovered.newest.iter().cloned().collect();
-        self.found = recovered.found.clone();
+        //= spec/publish.md#pub-21-a-recovery-brings-back-what-is-retained
+        //# A recovery MUST report every retained checkpoint that can be read.
+        let published = recovered.older.iter().chain(&recovered.newest);
+        let surplus = published.clone().count().saturating_sub(self.config.retained);
+        self.found = recovered.found.iter().copied().chain(published.clone().map(|known| known.id)).collect();
+        self.retained = published.skip(surplus).cloned().collect();
         self.terminal = None;
         self.exhausted_sources.clear();
         self.finished_tasks.clear();

@@ -19,7 +19,13 @@ fn config() -> Config {
         tolerable_failures: 0,
         retained: 1,
         restart: RestartStrategy::FixedDelay { attempts: 1, delay: Millis(7) },
-        publish: publish::Config { incarnation: Incarnation(1), retry_pause: Millis(1), recovery_retries: 3 },
+        publish: publish::Config {
+            incarnation: Incarnation(1),
+            retry_pause: Millis(1),
+            recovery_retries: 3,
+            segment: publish::Config::SEGMENT,
+            on_corruption: publish::OnCorruption::Fail,
+        },
     }
 }
 
@@ -84,7 +90,7 @@ impl Job {
                 pointers: self.pointers.keys().copied().collect(),
                 checkpoints: self.metadata.keys().copied().collect(),
             }),
-            Operation::ReadPointer(number) => Answer::Pointer(self.pointers.get(&number).copied()),
+            Operation::ReadPointer(number) => Answer::Pointer(self.pointers.get(&number).cloned()),
             Operation::ReadMetadata(id) => Answer::Metadata(self.metadata.get(&id).cloned()),
             Operation::PutMetadata(checkpoint) => {
                 self.metadata.insert(checkpoint.id, checkpoint);

@@ -3,7 +3,11 @@
 //! A checkpoint becomes visible through one durable step: a *pointer* with the next number of the job's log of
 //! pointers, written only if that number is free. Before it the state files and the metadata are durable;
 //! nothing before it matters, nothing after it is missing. An attempt begins by writing a *claim* with the
-//! next number, so every older attempt finds its own next number taken: it is fenced.
+//! next number, so every older attempt finds its own next number taken: it is fenced. A second claim begins a new
+//! segment of the log, which proves that the first one was not written into a gap.
+//!
+//! To drive it: ask for a recovery, carry out each [`Output::Perform`] and answer it with its ticket, tick at
+//! the [`deadline`](Publisher::deadline), and after [`Output::Recovered`] ask for one publication after another.
 //!
 //! Specification: `spec/publish.md`.
 
@@ -11,16 +15,18 @@ mod objects;
 mod recover;
 
 pub use objects::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, Ticket};
-pub use recover::{Recovered, RecoveryFailure};
+pub use recover::{Recovered, RecoveryFailure, Skipped};
 
 use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Incarnation, Millis, Misuse, Violation};
-use recover::{Recovery, Step};
+use recover::Recovery;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
 const MACHINE: &str = "publish";
 
 /// Settings of a [`Publisher`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Config {
     /// The process that publishes; no other process of the job ever has the same.
     pub incarnation: Incarnation,
@@ -28,6 +34,27 @@ pub struct Config {
     pub retry_pause: Millis,
     /// How often a failing read or claim is repeated during a recovery before the recovery fails.
     pub recovery_retries: u32,
+    /// How many numbers a segment of the log of pointers has: the same in every process of the job, for ever.
+    pub segment: NonZeroU64,
+    /// What a recovery does when the newest checkpoint cannot be read.
+    pub on_corruption: OnCorruption,
+}
+
+impl Config {
+    /// The length of a segment in the storages of Snapline: at most twice as many pointers exist at a time, besides
+    /// claims and the first one of each segment.
+    pub const SEGMENT: NonZeroU64 = NonZeroU64::new(256).unwrap();
+}
+
+/// What a recovery does when the newest pointer, or the metadata that it names, cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum OnCorruption {
+    /// It fails, so that a person decides.
+    #[default]
+    Fail,
+    /// It goes back to an older retained checkpoint, and says so. Output that was committed since then is
+    /// committed again: at least once instead of exactly once.
+    FallBack,
 }
 
 /// What happened.
@@ -36,7 +63,12 @@ pub enum Input {
     /// An attempt is to begin: find the newest checkpoint and fence everyone else.
     RecoveryRequested,
     /// All state of a checkpoint is durable: make it visible.
-    PublicationRequested(CompletedCheckpoint),
+    PublicationRequested {
+        /// The checkpoint.
+        checkpoint: CompletedCheckpoint,
+        /// The older published checkpoints that stay beside it. Others may be deleted once it is visible.
+        older: BTreeSet<CheckpointId>,
+    },
     /// An operation has ended.
     Answered {
         /// The ticket of the operation.
@@ -58,6 +90,8 @@ pub enum Output {
         /// What to do.
         operation: Operation,
     },
+    /// Tell people that something cannot be read and is left out.
+    Skipping(Skipped),
     /// The attempt has begun, durably.
     Recovered(Recovered),
     /// The attempt cannot begin.
@@ -98,6 +132,7 @@ enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Publication {
     checkpoint: CompletedCheckpoint,
+    older: BTreeSet<CheckpointId>,
     step: PublicationStep,
     waiting: Waiting,
 }
@@ -125,14 +160,12 @@ enum Waiting {
 /// The publication of the checkpoints of one job by one process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Publisher {
-    incarnation: Incarnation,
-    retry_pause: Millis,
-    recovery_retries: u32,
+    config: Config,
     attempt: Attempt,
     /// The highest pointer known.
     newest: PointerSequence,
-    /// The pointer of the newest publication, which the next one makes superfluous.
-    superfluous: Option<PointerSequence>,
+    /// Pointers of publications that are not deleted yet, except those that begin a segment.
+    superfluous: BTreeSet<PointerSequence>,
     next_ticket: Ticket,
     phase: Phase,
 }
@@ -142,12 +175,10 @@ impl Publisher {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Publisher {
-            incarnation: config.incarnation,
-            retry_pause: config.retry_pause,
-            recovery_retries: config.recovery_retries,
+            config,
             attempt: Attempt(0),
             newest: PointerSequence(0),
-            superfluous: None,
+            superfluous: BTreeSet::new(),
             next_ticket: Ticket(0),
             phase: Phase::Idle,
         }
@@ -190,9 +221,9 @@ impl Publisher {
                     return Ok(());
                 }
                 let waiting = self.perform(Operation::List, out);
-                self.phase = Phase::Recovering(Recovery::new(waiting));
+                self.phase = Phase::Recovering(Recovery::new(self.config, self.newest, waiting));
             }
-            Input::PublicationRequested(checkpoint) => self.begin(checkpoint, out)?,
+            Input::PublicationRequested { checkpoint, older } => self.begin(checkpoint, older, out)?,
             Input::Answered { ticket, answer } => self.answered(now, ticket, answer, out),
             Input::Tick => self.tick(now, out),
         }
@@ -243,7 +274,12 @@ impl Publisher {
         Waiting::Answer(ticket)
     }
 
-    fn begin(&mut self, checkpoint: CompletedCheckpoint, out: &mut Vec<Output>) -> Result<(), Misuse> {
+    fn begin(
+        &mut self,
+        checkpoint: CompletedCheckpoint,
+        older: BTreeSet<CheckpointId>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Misuse> {
         match self.phase {
             Phase::Ready => {}
             Phase::Fenced => {
@@ -264,7 +300,8 @@ impl Publisher {
             return Err(Misuse::new(MACHINE, what));
         }
         let waiting = self.perform(Operation::PutMetadata(checkpoint.clone()), out);
-        self.phase = Phase::Publishing(Publication { checkpoint, step: PublicationStep::Metadata, waiting });
+        let step = PublicationStep::Metadata;
+        self.phase = Phase::Publishing(Publication { checkpoint, older, step, waiting });
         Ok(())
     }
 
@@ -292,12 +329,14 @@ impl Publisher {
         }
     }
 
-    fn pointer(&self, kind: PointerKind, attempt: Attempt, newest: Option<CheckpointId>) -> Pointer {
-        Pointer { kind, attempt, incarnation: self.incarnation, newest }
-    }
-
     fn publication_pointer(&self, publication: &Publication) -> Pointer {
-        self.pointer(PointerKind::Publication, self.attempt, Some(publication.checkpoint.id))
+        Pointer {
+            kind: PointerKind::Publication,
+            attempt: self.attempt,
+            incarnation: self.config.incarnation,
+            newest: Some(publication.checkpoint.id),
+            older: publication.older.clone(),
+        }
     }
 
     /// Asks the storage for what the publication's step needs.
@@ -352,7 +391,7 @@ impl Publisher {
             //# The uncertain put of a pointer MUST be settled by reading that pointer back.
             (Pointer { .. }, _) => {
                 publication.step = Confirm { uncertain: true };
-                publication.waiting = Waiting::Until(now + self.retry_pause);
+                publication.waiting = Waiting::Until(now + self.config.retry_pause);
                 self.phase = Phase::Publishing(publication);
             }
             //= spec/publish.md#pub-6-a-foreign-pointer-fences
@@ -369,44 +408,38 @@ impl Publisher {
                 self.phase = Phase::Fenced;
                 out.push(Output::Fenced);
             }
+            // Either the put was lost, or the read is behind and the next put will say so again: not at once.
             (Confirm { uncertain }, Answer::Pointer(None)) => {
                 publication.step = Pointer { uncertain };
-                self.step(publication, out);
+                publication.waiting = Waiting::Until(now + self.config.retry_pause);
+                self.phase = Phase::Publishing(publication);
             }
             (Confirm { .. }, _) => {
-                publication.waiting = Waiting::Until(now + self.retry_pause);
+                publication.waiting = Waiting::Until(now + self.config.retry_pause);
                 self.phase = Phase::Publishing(publication);
             }
         }
     }
 
     fn published(&mut self, id: CheckpointId, out: &mut Vec<Output>) {
+        let segment = self.newest.segment(self.config.segment);
         self.newest = self.newest.next();
         self.phase = Phase::Ready;
         out.push(Output::Published(id));
-        //= spec/publish.md#pub-11-the-old-pointer-goes-last
-        //# The pointer of a publication MUST NOT be deleted before a newer publication is durable.
-        out.extend(self.superfluous.replace(self.newest).map(Output::DeletePointer));
+        //= spec/publish.md#pub-11-pointers-go-with-their-segment
+        //# A pointer MUST be deleted only if it is a publication, begins no segment, and two pointers follow
+        //# that belong to later segments.
+        let needed = self.superfluous.split_off(&segment);
+        out.extend(std::mem::replace(&mut self.superfluous, needed).into_iter().map(Output::DeletePointer));
+        if !self.newest.begins_segment(self.config.segment) {
+            self.superfluous.insert(self.newest);
+        }
     }
 
     /// Asks the storage for what the recovery's step needs.
     fn enter(&mut self, mut recovery: Recovery, out: &mut Vec<Output>) {
-        let operation = match &recovery.step {
-            Step::List => Operation::List,
-            Step::ReadPointer => Operation::ReadPointer(recovery.newest_pointer),
-            Step::ReadMetadata(checkpoint) => Operation::ReadMetadata(*checkpoint),
-            Step::Claim => Operation::PutPointer(recovery.newest_pointer.next(), self.claim(&recovery)),
-            Step::ConfirmClaim => Operation::ReadPointer(recovery.newest_pointer.next()),
-        };
-        recovery.waiting = self.perform(operation, out);
+        recovery.waiting = self.perform(recovery.operation(), out);
         self.phase = Phase::Recovering(recovery);
-    }
-
-    fn claim(&self, recovery: &Recovery) -> Pointer {
-        let newest = recovery.newest.as_ref().map(|checkpoint| checkpoint.id);
-        //= spec/publish.md#pub-5-claims-stay-and-attempts-increase
-        //# A claim MUST stay in the log for ever, with an attempt above those of all pointers before it.
-        self.pointer(PointerKind::Claim, recovery.previous_attempt.next(), newest)
     }
 
     fn recovery_answered(
@@ -416,7 +449,7 @@ impl Publisher {
         answer: Answer,
         out: &mut Vec<Output>,
     ) {
-        match recovery.advance(answer, |recovery| self.claim(recovery)) {
+        match recovery.advance(answer, out) {
             recover::Next::Step(step) => {
                 recovery.step = step;
                 self.enter(recovery, out);
@@ -426,21 +459,21 @@ impl Publisher {
                 recovery.retries += 1;
                 //= spec/publish.md#pub-16-a-recovery-has-patience-but-not-for-ever
                 //# A recovery MUST fail as unavailable instead of repeating more steps than configured.
-                if recovery.retries > self.recovery_retries {
+                if recovery.retries > self.config.recovery_retries {
                     out.push(Output::RecoveryFailed(RecoveryFailure::StorageUnavailable));
                     return;
                 }
-                recovery.waiting = Waiting::Until(now + self.retry_pause);
+                recovery.waiting = Waiting::Until(now + self.config.retry_pause);
                 self.phase = Phase::Recovering(recovery);
             }
             //= spec/publish.md#pub-15-a-recovery-claims-before-it-answers
             //# A recovery MUST claim its attempt durably before it reports what it has found.
             recover::Next::Claimed => {
-                self.attempt = recovery.previous_attempt.next();
-                self.newest = recovery.newest_pointer.next();
+                self.attempt = recovery.attempt;
+                self.newest = recovery.claimed_at();
                 self.superfluous = recovery.superfluous();
                 self.phase = Phase::Ready;
-                out.push(Output::Recovered(recovery.into_recovered(self.attempt)));
+                out.push(Output::Recovered(recovery.into_recovered()));
             }
             recover::Next::Failed(failure) => out.push(Output::RecoveryFailed(failure)),
         }

@@ -2,8 +2,13 @@ use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Incarnation};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroU64;
 
-/// The number of a pointer. Pointers are a log: the highest number is the truth.
+/// The number of a pointer, from 1. Pointers are a log: the highest number is the truth.
+///
+/// The log is cut into segments of equal length. The first pointer of a segment stays for ever, so whoever can
+/// write it knows that the segment did not exist; and nothing is deleted from the newest segment, so whoever can
+/// write a number there knows that nothing follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PointerSequence(pub u64);
 
@@ -15,6 +20,25 @@ impl PointerSequence {
     #[must_use]
     pub fn next(self) -> PointerSequence {
         PointerSequence(self.0 + 1)
+    }
+
+    /// Whether this number begins a segment of the log.
+    #[must_use]
+    pub fn begins_segment(self, length: NonZeroU64) -> bool {
+        self == self.segment(length)
+    }
+
+    /// The number with which the segment of this one begins.
+    #[must_use]
+    pub fn segment(self, length: NonZeroU64) -> PointerSequence {
+        let offset = self.0.saturating_sub(1) % length;
+        PointerSequence(self.0 - offset)
+    }
+
+    /// The number with which the segment after this one's begins.
+    #[must_use]
+    pub fn next_segment(self, length: NonZeroU64) -> PointerSequence {
+        PointerSequence(self.segment(length).0 + length.get())
     }
 }
 
@@ -34,7 +58,7 @@ pub enum PointerKind {
 }
 
 /// One durable entry that says which checkpoint is the newest, and who may write the next entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pointer {
     /// What the pointer was written for.
     pub kind: PointerKind,
@@ -44,6 +68,8 @@ pub struct Pointer {
     pub incarnation: Incarnation,
     /// The newest published checkpoint; `None` when nothing was ever published.
     pub newest: Option<CheckpointId>,
+    /// Older published checkpoints that are retained beside it.
+    pub older: BTreeSet<CheckpointId>,
 }
 
 /// What a storage was seen to hold.

@@ -142,6 +142,8 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
             incarnation: options.incarnation,
             retry_pause: RETRY_PAUSE,
             recovery_retries: RECOVERY_RETRIES,
+            segment: publish::Config::SEGMENT,
+            on_corruption: options.on_corruption,
         },
     }
 }
@@ -316,6 +318,10 @@ impl Master {
     fn carry_out(&mut self, output: Output, io: &IoQueue) -> Option<Input> {
         match output {
             Output::Perform { ticket, operation } => self.perform(ticket, operation, io),
+            Output::Skipping(skipped) => {
+                let cause = self.trouble.storage.as_ref().map(ToString::to_string).unwrap_or_default();
+                tracing::error!(?skipped, %cause, "a checkpoint cannot be read and is left out");
+            }
             Output::StartTasks(recovered) => return self.start_tasks(&recovered, io),
             Output::CancelTasks { attempt } => self.cancel_and_join(attempt),
             Output::Trigger { subtask, attempt, checkpoint, kind } => {

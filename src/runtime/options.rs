@@ -1,5 +1,6 @@
 use crate::base::{Incarnation, Millis};
 use crate::coordinator::RestartStrategy;
+use crate::publish::OnCorruption;
 
 /// Settings of a run. The names and defaults are Flink's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct JobOptions {
     pub tolerable_failed_checkpoints: u32,
     /// `execution.checkpointing.num-retained`. Default: 1.
     pub retained_checkpoints: usize,
+    /// What to do when the newest checkpoint cannot be read. Default: fail.
+    pub on_corruption: OnCorruption,
     /// `restart-strategy`. Default: 3 attempts, 1 s apart.
     pub restart: RestartStrategy,
     /// How many batches of records a channel holds before its sender waits. Default: 8.
@@ -35,6 +38,7 @@ impl Default for JobOptions {
             max_concurrent_checkpoints: 1,
             tolerable_failed_checkpoints: 0,
             retained_checkpoints: 1,
+            on_corruption: OnCorruption::Fail,
             restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
             channel_capacity: 8,
             batch_records: 1_024,

@@ -67,6 +67,7 @@ impl Node {
                     self.plant_before(&operation, retained, o);
                     o.send(Id::from(STORE), Msg::Perform(ticket, operation));
                 }
+                Output::Skipping(skipped) => unreachable!("nothing is damaged, but {skipped:?}"),
                 Output::StartTasks(recovered) => self.deploy_all(&recovered, o),
                 Output::CancelTasks { attempt } => o.send(Id::from(COORDINATOR), Msg::Cancel(attempt)),
                 Output::Trigger { subtask, attempt, checkpoint, kind } => {

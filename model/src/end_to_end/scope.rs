@@ -7,6 +7,7 @@ use serde::Serialize;
 use snapline::base::{Incarnation, Millis, SubtaskId};
 use snapline::coordinator::{Config, RestartStrategy};
 use snapline::publish;
+use std::num::NonZeroU64;
 
 /// The bounds of a run: everything is tried within them, nothing beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -160,6 +161,9 @@ impl Scope {
                 incarnation: Incarnation(incarnation),
                 retry_pause: Millis(1),
                 recovery_retries: u32::MAX,
+                // Every pointer begins a segment: the model of publication checks longer ones.
+                segment: NonZeroU64::MIN,
+                on_corruption: publish::OnCorruption::Fail,
             },
         }
     }

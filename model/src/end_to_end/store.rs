@@ -82,7 +82,7 @@ impl Node {
                     checkpoints: of_states.chain(durable.metadata.keys().copied()).collect(),
                 })
             }
-            Operation::ReadPointer(sequence) => Answer::Pointer(durable.pointers.get(&sequence).copied()),
+            Operation::ReadPointer(sequence) => Answer::Pointer(durable.pointers.get(&sequence).cloned()),
             Operation::ReadMetadata(id) => Answer::Metadata(durable.metadata.get(&id).cloned()),
             Operation::PutMetadata(checkpoint) => {
                 if durable.metadata.contains_key(&checkpoint.id) {

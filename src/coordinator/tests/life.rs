@@ -65,6 +65,46 @@ fn coord_restart_waits_for_tasks_delay_and_publication() {
     assert!(matches!(job.asked[..], [(_, Operation::List)]));
 }
 
+//= spec/publish.md#pub-21-a-recovery-brings-back-what-is-retained
+//= type=test
+//# A recovery MUST report every retained checkpoint that can be read.
+#[test]
+fn coord_retention_goes_on_over_a_restart_of_the_process() {
+    let kept = |job: &Job| job.coordinator.retained().iter().map(|kept| kept.id.0).collect::<Vec<_>>();
+    let restart = |old: Job, retained| {
+        let mut job = Job::new(Config { retained, ..config() });
+        (job.pointers, job.metadata) = (old.pointers, old.metadata);
+        job.on(Input::JobStarted);
+        let mut done = job.store();
+        done.extend(job.tick(1));
+        done.extend(job.store());
+        job.on(Input::TasksRunning { attempt: job.coordinator.attempt() });
+        (job, done)
+    };
+    let mut job = Job::running(Config { retained: 3, ..config() });
+    for id in 1..=4 {
+        job.tick(10 * id);
+        job.complete(id);
+    }
+    let (mut job, _) = restart(job, 3);
+    assert_eq!(kept(&job), [2, 3, 4]);
+    job.tick(11);
+    let attempt = job.coordinator.attempt().0;
+    job.on(acknowledgement(attempt, SOURCE, 5));
+    job.on(acknowledgement(attempt, SINK, 5));
+    let mut done = job.store();
+    done.retain(|output| matches!(output, Output::DeleteCheckpoint(_)));
+    let deleted = [1, 2].map(|id| Output::DeleteCheckpoint(CheckpointId(id)));
+    assert_eq!(done, deleted, "and what was left over goes");
+    let (job, _) = restart(job, 2);
+    assert_eq!(kept(&job), [4, 5], "fewer when fewer are configured");
+    let mut job = job;
+    job.metadata.remove(&CheckpointId(4));
+    let (job, done) = restart(job, 2);
+    assert_eq!(done[0], Output::Skipping(publish::Skipped::Older(CheckpointId(4))));
+    assert_eq!(kept(&job), [3, 5], "nothing was deleted since");
+}
+
 //= spec/coordinator.md#coord-26-a-fenced-coordinator-deletes-nothing
 //= type=test
 //# A fenced coordinator MUST NOT delete any state.
@@ -72,8 +112,13 @@ fn coord_restart_waits_for_tasks_delay_and_publication() {
 fn coord_fenced_stops_the_tasks_and_deletes_nothing() {
     let mut job = Job::running(config());
     job.tick(10);
-    let claim =
-        Pointer { kind: PointerKind::Claim, attempt: Attempt(2), incarnation: Incarnation(9), newest: None };
+    let claim = Pointer {
+        kind: PointerKind::Claim,
+        attempt: Attempt(2),
+        incarnation: Incarnation(9),
+        newest: None,
+        older: [].into(),
+    };
     job.pointers.insert(PointerSequence(2), claim);
     assert_eq!(job.complete(1), [CANCEL]);
     assert_eq!(job.acknowledge(SINK, 1), [], "it may be the other's by now");
