@@ -134,7 +134,8 @@ fn specification_ids_belong_to_one_requirement_each() {
 fn specification_conformance_names_tests_that_exist() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/conformance.md"))
         .expect("it is there");
-    let sources: Vec<File> = ["src", "tests"].iter().flat_map(|folder| files(folder, ".rs")).collect();
+    let sources: Vec<File> =
+        ["src", "tests", "model/tests"].iter().flat_map(|folder| files(folder, ".rs")).collect();
     let named: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     assert!(named.len() > 50, "the table was not found");
     for test in named {

@@ -11,6 +11,7 @@ use crate::end_to_end::faults::Fault;
 use crate::end_to_end::scope::Scope;
 use crate::end_to_end::system::System;
 use crate::shared::{self, SharedFiles};
+use crate::publish::{self, system::Publication};
 use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model, Path};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -33,6 +34,8 @@ pub enum ModelName {
     Alignment,
     /// Shared files of incremental checkpoints.
     Shared,
+    /// Two coordinators and their storage.
+    Publish,
 }
 
 /// How much of a model is checked.
@@ -48,7 +51,8 @@ pub enum ScopeName {
 
 impl ModelName {
     /// Every model.
-    pub const ALL: [ModelName; 3] = [ModelName::EndToEnd, ModelName::Alignment, ModelName::Shared];
+    pub const ALL: [ModelName; 4] =
+        [ModelName::EndToEnd, ModelName::Alignment, ModelName::Shared, ModelName::Publish];
 }
 
 impl ScopeName {
@@ -62,6 +66,7 @@ impl fmt::Display for ModelName {
             ModelName::EndToEnd => "end-to-end",
             ModelName::Alignment => "alignment",
             ModelName::Shared => "shared",
+            ModelName::Publish => "publish",
         })
     }
 }
@@ -219,6 +224,9 @@ pub fn check(model: ModelName, scope: ScopeName, progress: &mut dyn FnMut(Progre
         ModelName::EndToEnd => prove(&System::new(Scope::named(scope), None), &task, progress),
         ModelName::Alignment => prove(&Alignment::new(alignment::Scope::named(scope), None), &task, progress),
         ModelName::Shared => prove(&SharedFiles::new(shared::Scope::named(scope), None), &task, progress),
+        ModelName::Publish => {
+            prove(&Publication::new(publish::scope::Scope::named(scope), None), &task, progress)
+        }
     };
     let Outcome { states, unique_states, depth, duration, properties } = outcome;
     Report { model, scope, states, unique_states, depth, duration, properties }
@@ -239,6 +247,11 @@ pub fn faults(progress: &mut dyn FnMut(Progress)) -> Vec<FaultReport> {
         let files = SharedFiles::new(shared::Scope::to_find(fault), Some(fault));
         reports.push(find(&files, ModelName::Shared, format!("{fault:?}"), fault.source(), progress));
     }
+    for fault in publish::faults::Fault::ALL {
+        let publication = Publication::new(fault.scope(), Some(fault));
+        let name = format!("{fault:?}");
+        reports.push(find(&publication, ModelName::Publish, name, fault.source(), progress));
+    }
     reports
 }
 
@@ -256,6 +269,9 @@ pub fn explore(model: ModelName, scope: ScopeName, address: impl ToSocketAddrs) 
         }
         ModelName::Shared => {
             SharedFiles::new(shared::Scope::named(scope), None).checker().serve(address);
+        }
+        ModelName::Publish => {
+            Publication::new(publish::scope::Scope::named(scope), None).checker().serve(address);
         }
     }
 }
