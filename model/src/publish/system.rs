@@ -160,7 +160,7 @@ impl Publication {
                     world.history.told(id);
                     self.plant_deletions(&mut world.storage);
                 }
-                Output::PublicationFailed(id) => {
+                Output::PublicationFailed { checkpoint: id, .. } => {
                     let attempt = process.attempt.expect("it publishes in an attempt");
                     let visible = world.history.published.get(&id) == Some(&attempt);
                     world.history.reported_as_failed(id, attempt, visible);
