@@ -4,11 +4,13 @@
 
 mod checkpoint;
 mod identity;
+mod options;
 mod shared;
 mod time;
 
 pub use checkpoint::{CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle};
 pub use identity::{Attempt, Channel, CheckpointId, Incarnation, JobId, ParseJobIdError, SubtaskId};
+pub use options::{Alignment, CheckpointOptions, CheckpointingMode};
 pub use shared::{ContentId, Ownership, RestoredFiles, SharedFile, SharedObject, SharedState, Sharing};
 pub use time::Millis;
 

@@ -11,8 +11,8 @@ pub use message::{Durations, Input, Output};
 
 use crate::align::{self, Aligner};
 use crate::base::{
-    Attempt, Channel, CheckpointId, CheckpointKind, DeclineReason, Millis, Misuse, StateHandle, SubtaskId,
-    Violation,
+    Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason,
+    Millis, Misuse, StateHandle, SubtaskId, Violation,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,7 +86,7 @@ impl Subtask {
         Subtask {
             id: config.id,
             attempt: config.attempt,
-            gate: Aligner::new(config.channels),
+            gate: Aligner::new(config.channels, CheckpointingMode::ExactlyOnce),
             newest_emitted: None,
             newest_completed: None,
             aborted: BTreeSet::new(),
@@ -169,7 +169,8 @@ impl Subtask {
                 self.trigger(now, attempt, checkpoint, kind, out)
             }
             Input::BarrierArrived { channel, checkpoint, kind } => {
-                self.at_gate(now, align::Input::BarrierArrived { channel, checkpoint, kind }, out)
+                let options = CheckpointOptions::aligned(kind);
+                self.at_gate(now, align::Input::BarrierArrived { channel, checkpoint, options }, out)
             }
             Input::CancellationArrived { channel, checkpoint } => {
                 self.at_gate(now, align::Input::CancellationArrived { channel, checkpoint }, out)
@@ -257,8 +258,8 @@ impl Subtask {
             match decision {
                 align::Output::BlockChannel(channel) => out.push(Output::BlockChannel(channel)),
                 align::Output::ResumeChannel(channel) => out.push(Output::ResumeChannel(channel)),
-                align::Output::Aligned { checkpoint, kind, alignment } => {
-                    self.begin(now, checkpoint, kind, alignment, out);
+                align::Output::Aligned { checkpoint, options, alignment } => {
+                    self.begin(now, checkpoint, options.kind(), alignment, out);
                 }
                 align::Output::Aborted { checkpoint, reason } => {
                     self.give_up(checkpoint, out);
@@ -266,6 +267,11 @@ impl Subtask {
                     //# A checkpoint that the gate gives up by itself MUST be declined with the reason of
                     //# the gate.
                     out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
+                }
+                align::Output::StartUnaligned { .. }
+                | align::Output::CaptureQueued { .. }
+                | align::Output::CaptureFinished { .. } => {
+                    return Err(Misuse::new(MACHINE, "no barrier of this subtask may overtake"));
                 }
             }
         }
@@ -445,7 +451,7 @@ impl Subtask {
         if self.life == Life::Finished {
             return Ok(());
         }
-        if self.gate.pending() == Some(checkpoint) {
+        if self.gate.is_pending(checkpoint) {
             self.at_gate_aborted(now, checkpoint, out)?;
         } else if self.newest_emitted.is_none_or(|newest| checkpoint > newest) {
             self.aborted.insert(checkpoint);
@@ -482,7 +488,11 @@ impl Subtask {
             match decision {
                 align::Output::ResumeChannel(channel) => out.push(Output::ResumeChannel(channel)),
                 align::Output::Aborted { checkpoint, .. } => self.give_up(checkpoint, out),
-                align::Output::BlockChannel(_) | align::Output::Aligned { .. } => {
+                align::Output::BlockChannel(_)
+                | align::Output::Aligned { .. }
+                | align::Output::StartUnaligned { .. }
+                | align::Output::CaptureQueued { .. }
+                | align::Output::CaptureFinished { .. } => {
                     return Err(Misuse::new(MACHINE, "an abort cannot start an alignment"));
                 }
             }
