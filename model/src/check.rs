@@ -6,7 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "runs are watched and timed; no machine sees that clock")]
 
-use crate::alignment::{self, Alignment};
+use crate::align::{self, Alignment};
 use crate::end_to_end::faults::Fault;
 use crate::end_to_end::scope::Scope;
 use crate::end_to_end::system::System;
@@ -222,7 +222,7 @@ pub fn check(model: ModelName, scope: ScopeName, progress: &mut dyn FnMut(Progre
     let task = format!("{model} {scope}");
     let outcome = match model {
         ModelName::EndToEnd => prove(&System::new(Scope::named(scope), None), &task, progress),
-        ModelName::Alignment => prove(&Alignment::new(alignment::Scope::named(scope), None), &task, progress),
+        ModelName::Alignment => prove(&Alignment::new(align::Scope::named(scope), None), &task, progress),
         ModelName::Shared => prove(&SharedFiles::new(shared::Scope::named(scope), None), &task, progress),
         ModelName::Publish => {
             prove(&Publication::new(publish::scope::Scope::named(scope), None), &task, progress)
@@ -239,8 +239,8 @@ pub fn faults(progress: &mut dyn FnMut(Progress)) -> Vec<FaultReport> {
         let system = System::new(Scope::to_find(fault), Some(fault));
         reports.push(find(&system, ModelName::EndToEnd, format!("{fault:?}"), fault.source(), progress));
     }
-    for fault in alignment::Fault::ALL {
-        let gate = Alignment::new(alignment::Scope::SMALL, Some(fault));
+    for fault in align::Fault::ALL {
+        let gate = Alignment::new(fault.scope(), Some(fault));
         reports.push(find(&gate, ModelName::Alignment, format!("{fault:?}"), fault.source(), progress));
     }
     for fault in shared::Fault::ALL {
@@ -265,7 +265,7 @@ pub fn explore(model: ModelName, scope: ScopeName, address: impl ToSocketAddrs) 
             System::new(Scope::named(scope), None).checker().serve(address);
         }
         ModelName::Alignment => {
-            Alignment::new(alignment::Scope::named(scope), None).checker().serve(address);
+            Alignment::new(align::Scope::named(scope), None).checker().serve(address);
         }
         ModelName::Shared => {
             SharedFiles::new(shared::Scope::named(scope), None).checker().serve(address);

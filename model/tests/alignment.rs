@@ -11,10 +11,10 @@ fn assert_scope(scope: ScopeName, unique_states: usize) {
 
 #[test]
 fn alignment_small_holds() {
-    assert_scope(ScopeName::Small, 6_900);
+    assert_scope(ScopeName::Small, 168_628);
 }
 
 #[test]
 fn alignment_medium_holds() {
-    assert_scope(ScopeName::Medium, 235_404);
+    assert_scope(ScopeName::Medium, 7_641_952);
 }
