@@ -22,6 +22,8 @@
 //! 3. When [`Aligner::deadline`] has come, report [`Input::Tick`].
 //! 4. Carry out the outputs of each input in their order before anything else is put or read.
 //!
+//! What a barrier does at the outputs of the subtask is the business of [`outputs`].
+//!
 //! One thread does all of this: with a second one that puts, what is captured would be out of order.
 //!
 //! Specification: `spec/alignment.md`. Flink: `SingleCheckpointBarrierHandler`, `CheckpointBarrierTracker`.
@@ -29,6 +31,7 @@
 mod at_least_once;
 mod exactly_once;
 mod message;
+pub mod outputs;
 
 pub use message::{Input, Output};
 
