@@ -12,6 +12,7 @@ use crate::end_to_end::scope::Scope;
 use crate::end_to_end::system::System;
 use crate::shared::{self, SharedFiles};
 use crate::publish::{self, system::Publication};
+use crate::outputs::{self, OutputSystem};
 use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model, Path};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -36,6 +37,8 @@ pub enum ModelName {
     Shared,
     /// Two coordinators and their storage.
     Publish,
+    /// The outputs of one subtask.
+    Outputs,
 }
 
 /// How much of a model is checked.
@@ -51,8 +54,13 @@ pub enum ScopeName {
 
 impl ModelName {
     /// Every model.
-    pub const ALL: [ModelName; 4] =
-        [ModelName::EndToEnd, ModelName::Alignment, ModelName::Shared, ModelName::Publish];
+    pub const ALL: [ModelName; 5] = [
+        ModelName::EndToEnd,
+        ModelName::Alignment,
+        ModelName::Outputs,
+        ModelName::Shared,
+        ModelName::Publish,
+    ];
 }
 
 impl ScopeName {
@@ -67,6 +75,7 @@ impl fmt::Display for ModelName {
             ModelName::Alignment => "alignment",
             ModelName::Shared => "shared",
             ModelName::Publish => "publish",
+            ModelName::Outputs => "outputs",
         })
     }
 }
@@ -227,6 +236,7 @@ pub fn check(model: ModelName, scope: ScopeName, progress: &mut dyn FnMut(Progre
         ModelName::Publish => {
             prove(&Publication::new(publish::scope::Scope::named(scope), None), &task, progress)
         }
+        ModelName::Outputs => prove(&OutputSystem::new(outputs::Scope::named(scope), None), &task, progress),
     };
     let Outcome { states, unique_states, depth, duration, properties } = outcome;
     Report { model, scope, states, unique_states, depth, duration, properties }
@@ -252,6 +262,10 @@ pub fn faults(progress: &mut dyn FnMut(Progress)) -> Vec<FaultReport> {
         let name = format!("{fault:?}");
         reports.push(find(&publication, ModelName::Publish, name, fault.source(), progress));
     }
+    for fault in outputs::Fault::ALL {
+        let system = OutputSystem::new(outputs::Scope::SMALL, Some(fault));
+        reports.push(find(&system, ModelName::Outputs, format!("{fault:?}"), fault.source(), progress));
+    }
     reports
 }
 
@@ -272,6 +286,9 @@ pub fn explore(model: ModelName, scope: ScopeName, address: impl ToSocketAddrs) 
         }
         ModelName::Publish => {
             Publication::new(publish::scope::Scope::named(scope), None).checker().serve(address);
+        }
+        ModelName::Outputs => {
+            OutputSystem::new(outputs::Scope::named(scope), None).checker().serve(address);
         }
     }
 }

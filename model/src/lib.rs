@@ -8,5 +8,6 @@
 pub mod align;
 pub mod check;
 pub mod end_to_end;
+pub mod outputs;
 pub mod publish;
 pub mod shared;
