@@ -1,6 +1,6 @@
 //! The channels between subtasks.
 
-use crate::base::{CheckpointId, CheckpointKind};
+use crate::base::{CheckpointId, CheckpointOptions};
 use crate::keygroup::{KeyGroupRangeAssignment, key_group_of};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub(super) enum Element<T> {
     Records(Vec<T>),
-    Barrier(CheckpointId, CheckpointKind),
+    Barrier(CheckpointId, CheckpointOptions),
     Cancellation(CheckpointId),
     EndOfData,
     /// Nothing follows. A channel that closes without it belongs to a task that failed.

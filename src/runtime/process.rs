@@ -41,7 +41,9 @@ pub(super) fn run_gate<R: Receiver>(
             Event::Element(_, Element::Records(records)) => receiver.records(records)?,
             Event::Element(channel, element) => {
                 let input = match element {
-                    Element::Barrier(checkpoint, kind) => Input::BarrierArrived { channel, checkpoint, kind },
+                    Element::Barrier(checkpoint, options) => {
+                        Input::BarrierArrived { channel, checkpoint, options }
+                    }
                     Element::Cancellation(checkpoint) => Input::CancellationArrived { channel, checkpoint },
                     Element::EndOfData => Input::EndOfDataArrived { channel },
                     Element::ChannelEnd => Input::ChannelEnded { channel },

@@ -32,7 +32,7 @@ impl<S: SourceFunction> Operator for Source<S> {
 /// Sends a marker to every output channel.
 pub(super) fn emit<T>(outputs: &mut Outputs<T>, marker: Marker) -> Result<(), TaskError> {
     outputs.broadcast(|| match marker {
-        Marker::Barrier(checkpoint, kind) => Element::Barrier(checkpoint, kind),
+        Marker::Barrier(checkpoint, options) => Element::Barrier(checkpoint, options),
         Marker::Cancellation(checkpoint) => Element::Cancellation(checkpoint),
         Marker::EndOfData => Element::EndOfData,
         Marker::ChannelEnd => Element::ChannelEnd,

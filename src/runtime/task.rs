@@ -5,7 +5,10 @@ use super::error::TaskError;
 use super::function::{Durability, SubtaskContext};
 use super::io::IoQueue;
 use super::progress::Meters;
-use crate::base::{Attempt, CheckpointId, CheckpointKind, DeclineReason, StateFile, StateHandle, SubtaskId};
+use crate::base::{
+    Attempt, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason, StateFile,
+    StateHandle, SubtaskId,
+};
 use crate::state::{SnapshotImage, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
 use crate::subtask::{Config, Input, Output, Subtask};
@@ -95,7 +98,7 @@ impl Environment {
 /// What goes to every output channel beside records.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Marker {
-    Barrier(CheckpointId, CheckpointKind),
+    Barrier(CheckpointId, CheckpointOptions),
     Cancellation(CheckpointId),
     EndOfData,
     ChannelEnd,
@@ -145,7 +148,15 @@ pub(super) struct Checkpointing {
 impl Checkpointing {
     pub(super) fn new(environment: Environment, channels: u16, input_finished: bool) -> Self {
         let SubtaskContext { subtask, attempt, .. } = environment.context;
-        let machine = Subtask::new(Config { id: subtask, attempt, channels, input_finished });
+        let machine = Subtask::new(Config {
+            id: subtask,
+            attempt,
+            mode: CheckpointingMode::ExactlyOnce,
+            channels,
+            // Without barriers that overtake it makes no difference how many there are.
+            outputs: 0,
+            input_finished,
+        });
         Checkpointing { machine, environment, snapshots: BTreeMap::new(), cancelled: BTreeMap::new() }
     }
 
@@ -161,7 +172,10 @@ impl Checkpointing {
     pub(super) fn control(&mut self, message: Control, operator: &mut dyn Operator) -> Result<(), TaskError> {
         let attempt = self.environment.context.attempt;
         let input = match message {
-            Control::Trigger(checkpoint, kind) => Input::TriggerArrived { attempt, checkpoint, kind },
+            Control::Trigger(checkpoint, kind) => {
+                let options = CheckpointOptions::aligned(kind);
+                Input::TriggerArrived { attempt, checkpoint, options }
+            }
             Control::Complete(checkpoint) => Input::CompletionArrived { attempt, checkpoint },
             Control::Abort(checkpoint) => Input::AbortArrived { attempt, checkpoint },
             Control::MadeDurable(checkpoint, end) => return operator.made_durable(checkpoint, end),
@@ -190,13 +204,18 @@ impl Checkpointing {
         match output {
             // The gate asks the machine which channels are blocked.
             Output::BlockChannel(_) | Output::ResumeChannel(_) | Output::NotifyAborted { .. } => {}
-            Output::EmitBarrier { checkpoint, kind } => operator.emit(Marker::Barrier(checkpoint, kind))?,
+            Output::EmitBarrier { checkpoint, options } => {
+                operator.emit(Marker::Barrier(checkpoint, options))?
+            }
             Output::EmitCancellation { checkpoint } => operator.emit(Marker::Cancellation(checkpoint))?,
             Output::FinishInput => operator.finish_input()?,
             Output::EmitEndOfData => operator.emit(Marker::EndOfData)?,
             Output::ReportEndOfData { .. } => self.environment.report(Report::EndOfData),
             Output::TakeSnapshot { checkpoint, .. } => return self.snapshot(checkpoint, operator).map(Some),
             Output::StartUpload { checkpoint } => self.upload(checkpoint),
+            Output::DropSnapshot { checkpoint } => drop(self.snapshots.remove(&checkpoint)),
+            // Every checkpoint of this runtime is aligned.
+            Output::OvertakeOutput { .. } | Output::CaptureQueued { .. } => {}
             Output::CancelUpload { checkpoint } => {
                 if let Some(cancelled) = self.cancelled.get(&checkpoint) {
                     cancelled.store(true, Ordering::Relaxed);

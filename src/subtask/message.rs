@@ -1,5 +1,5 @@
 use crate::base::{
-    Attempt, Channel, CheckpointId, CheckpointKind, DeclineReason, Millis, StateFile, StateHandle,
+    Attempt, Channel, CheckpointId, CheckpointOptions, DeclineReason, Millis, StateFile, StateHandle,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,18 @@ pub enum Input {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Its kind.
-        kind: CheckpointKind,
+        /// How it is to be taken.
+        options: CheckpointOptions,
+    },
+    /// A barrier was put into the queue of a channel, behind whatever is queued there. To be reported at once if
+    /// the barrier may ever overtake.
+    BarrierAnnounced {
+        /// The channel, blocked or not.
+        channel: Channel,
+        /// The barrier's checkpoint.
+        checkpoint: CheckpointId,
+        /// The options that the barrier carries.
+        options: CheckpointOptions,
     },
     /// A barrier was read from a channel that was not blocked.
     BarrierArrived {
@@ -32,8 +42,15 @@ pub enum Input {
         channel: Channel,
         /// The barrier's checkpoint.
         checkpoint: CheckpointId,
-        /// Its kind.
-        kind: CheckpointKind,
+        /// The options that the barrier carries.
+        options: CheckpointOptions,
+    },
+    /// A barrier was sent from the queue of an output channel. To be reported if it may ever overtake.
+    BarrierSent {
+        /// The output channel.
+        channel: Channel,
+        /// The barrier's checkpoint.
+        checkpoint: CheckpointId,
     },
     /// A cancellation marker was read from a channel that was not blocked.
     CancellationArrived {
@@ -90,6 +107,8 @@ pub enum Input {
         /// The checkpoint.
         checkpoint: CheckpointId,
     },
+    /// Time has passed, perhaps to the deadline.
+    Tick,
 }
 
 /// What a subtask must do, in this order.
@@ -99,12 +118,35 @@ pub enum Output {
     BlockChannel(Channel),
     /// Read from the channel again.
     ResumeChannel(Channel),
-    /// Send everything buffered, then the barrier, to every output channel.
+    /// Put everything buffered, then the barrier, at the end of the queue of every output channel.
     EmitBarrier {
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Its kind.
-        kind: CheckpointKind,
+        /// The options that the barrier carries.
+        options: CheckpointOptions,
+    },
+    /// Move the barrier to the head of the queue of an output channel, with these options, and copy the records
+    /// that it passes into the checkpoint, in order. They stay in the queue and will be sent.
+    OvertakeOutput {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The output channel.
+        channel: Channel,
+        /// The options that the barrier carries from now on.
+        options: CheckpointOptions,
+    },
+    /// Copy the records in the queue of an input channel into the checkpoint: those ahead of its barrier, or all
+    /// when that is not in the queue. They stay in the queue and will be processed.
+    CaptureQueued {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The input channel.
+        channel: Channel,
+    },
+    /// Forget the snapshot of the checkpoint and all that was captured for it: it was given up.
+    DropSnapshot {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
     },
     /// Send a cancellation marker to every output channel.
     EmitCancellation {
@@ -125,10 +167,10 @@ pub enum Output {
     TakeSnapshot {
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Its kind.
-        kind: CheckpointKind,
+        /// How it is taken.
+        options: CheckpointOptions,
     },
-    /// Make the snapshot durable in the background and report the end.
+    /// Make the snapshot, with all that was captured for it, durable in the background and report the end.
     StartUpload {
         /// The checkpoint.
         checkpoint: CheckpointId,

@@ -1,19 +1,30 @@
 //! The task side of a checkpoint: barrier, synchronous part, asynchronous part, acknowledgement.
 //!
-//! A [`Subtask`] owns the [`Aligner`] of its input gate. A source has no gate: the coordinator triggers it.
-//! The driver carries out outputs in their order and reports every effect back.
+//! A [`Subtask`] owns the [`Aligner`] of its input gate and the [`OutputBarriers`] of its outputs. A source has no
+//! gate: the coordinator triggers it.
+//!
+//! # How to drive it
+//!
+//! The task keeps a queue for each input channel and one for each output channel, as [`crate::align`] describes, and
+//! asks [`Subtask::is_blocked`] and [`Subtask::capturing`]. Where no barrier may ever overtake, barriers need not be
+//! announced, nor reported when they are sent, and any channel that keeps its order will do for a queue. The driver
+//! carries out outputs in their order, before it puts or reads anything else, and reports every effect back. When
+//! [`Subtask::deadline`] has come, it reports [`Input::Tick`].
 //!
 //! Specification: `spec/subtask.md`. Flink: `SubtaskCheckpointCoordinatorImpl`.
 
 mod message;
+mod parts;
 
 pub use message::{Durations, Input, Output};
 
+use crate::align::outputs::{self, OutputBarriers};
 use crate::align::{self, Aligner};
 use crate::base::{
-    Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason,
-    Millis, Misuse, StateHandle, SubtaskId, Violation,
+    Attempt, Channel, CheckpointId, CheckpointOptions, CheckpointingMode, DeclineReason, Millis, Misuse,
+    SubtaskId, Violation,
 };
+use parts::Part;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,26 +40,15 @@ pub struct Config {
     pub id: SubtaskId,
     /// The attempt it belongs to. Messages of any other attempt are ignored.
     pub attempt: Attempt,
+    /// What its gate promises.
+    pub mode: CheckpointingMode,
     /// The number of input channels; 0 makes it a source.
     pub channels: u16,
+    /// The number of output channels.
+    pub outputs: u16,
     /// Whether the restored snapshot was taken after the user's code had emitted what it held at the end of
     /// its input; see [`Subtask::has_finished_input`].
     pub input_finished: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum Part {
-    Sync {
-        began: Millis,
-        alignment: Millis,
-    },
-    Async {
-        began: Millis,
-        alignment: Millis,
-        sync: Millis,
-    },
-    /// Aborted during the asynchronous part, whose end is still to be reported.
-    Cancelled,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,6 +65,7 @@ pub struct Subtask {
     id: SubtaskId,
     attempt: Attempt,
     gate: Aligner,
+    outputs: OutputBarriers,
     /// The highest checkpoint for which a barrier or a cancellation marker was emitted.
     newest_emitted: Option<CheckpointId>,
     /// The highest checkpoint of whose completion the user's code was told.
@@ -86,7 +87,8 @@ impl Subtask {
         Subtask {
             id: config.id,
             attempt: config.attempt,
-            gate: Aligner::new(config.channels, CheckpointingMode::ExactlyOnce),
+            gate: Aligner::new(config.channels, config.mode),
+            outputs: OutputBarriers::new(config.outputs),
             newest_emitted: None,
             newest_completed: None,
             aborted: BTreeSet::new(),
@@ -120,6 +122,12 @@ impl Subtask {
     #[must_use]
     pub fn is_blocked(&self, channel: Channel) -> bool {
         self.gate.is_blocked(channel)
+    }
+
+    /// The checkpoint into which a record must be copied that is put into the queue of `channel` now.
+    #[must_use]
+    pub fn capturing(&self, channel: Channel) -> Option<CheckpointId> {
+        self.gate.capturing(channel).filter(|checkpoint| self.parts.contains_key(checkpoint))
     }
 
     /// Whether a source must not emit records now, because a terminal checkpoint has been taken.
@@ -161,16 +169,21 @@ impl Subtask {
     /// Takes in what happened and appends what must be done, in order.
     ///
     /// # Errors
-    /// [`Misuse`] when the driver read from a blocked channel, triggered a subtask that has a gate, or
-    /// reported an effect that was never asked for; nothing has changed.
+    /// [`Misuse`] when the driver read from a blocked channel, triggered a subtask that has a gate, named a channel
+    /// that there is not, or reported an effect that was never asked for; nothing has changed.
     pub fn on(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
         match input {
-            Input::TriggerArrived { attempt, checkpoint, kind } => {
-                self.trigger(now, attempt, checkpoint, kind, out)
+            Input::TriggerArrived { attempt, checkpoint, options } => {
+                self.trigger(now, attempt, checkpoint, options, out)
             }
-            Input::BarrierArrived { channel, checkpoint, kind } => {
-                let options = CheckpointOptions::aligned(kind);
+            Input::BarrierAnnounced { channel, checkpoint, options } => {
+                self.at_gate(now, align::Input::BarrierAnnounced { channel, checkpoint, options }, out)
+            }
+            Input::BarrierArrived { channel, checkpoint, options } => {
                 self.at_gate(now, align::Input::BarrierArrived { channel, checkpoint, options }, out)
+            }
+            Input::BarrierSent { channel, checkpoint } => {
+                self.at_outputs(now, outputs::Input::BarrierSent { channel, checkpoint }, out)
             }
             Input::CancellationArrived { channel, checkpoint } => {
                 self.at_gate(now, align::Input::CancellationArrived { channel, checkpoint }, out)
@@ -179,7 +192,7 @@ impl Subtask {
             Input::EndOfDataArrived { channel } => self.channel_exhausted(channel, out),
             Input::SourceExhausted => self.source_exhausted(out),
             Input::SnapshotTaken { checkpoint } => self.snapshot_taken(now, checkpoint, out),
-            Input::SnapshotFailed { checkpoint } => self.snapshot_failed(checkpoint, out),
+            Input::SnapshotFailed { checkpoint } => self.snapshot_failed(now, checkpoint, out),
             Input::UploadFinished { checkpoint, handle } => {
                 self.upload_finished(now, checkpoint, handle, out)
             }
@@ -197,21 +210,26 @@ impl Subtask {
                     Ok(())
                 }
             }
+            Input::Tick => {
+                self.at_gate(now, align::Input::Tick, out)?;
+                self.at_outputs(now, outputs::Input::Tick, out)
+            }
         }
     }
 
-    /// When time alone can change something: never, in aligned mode.
+    /// When a tick can change something: when a barrier begins to overtake, at the gate or at the outputs.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        self.gate.deadline()
+        self.gate.deadline().into_iter().chain(self.outputs.deadline()).min()
     }
 
-    /// Its invariants, those of its gate included.
+    /// Its invariants, those of its gate and of its outputs included.
     ///
     /// # Errors
     /// The first invariant that does not hold.
     pub fn check(&self) -> Result<(), Violation> {
         self.gate.check()?;
+        self.outputs.check()?;
         let newest = self.newest_emitted;
         Violation::unless(
             self.parts.keys().all(|id| newest.is_some_and(|newest| *id <= newest)),
@@ -232,7 +250,7 @@ impl Subtask {
         now: Millis,
         attempt: Attempt,
         checkpoint: CheckpointId,
-        kind: CheckpointKind,
+        options: CheckpointOptions,
         out: &mut Vec<Output>,
     ) -> Result<(), Misuse> {
         if self.gate.channels() > 0 {
@@ -247,8 +265,7 @@ impl Subtask {
         if attempt != self.attempt || is_old || self.life == Life::Finished {
             return Ok(());
         }
-        self.begin(now, checkpoint, kind, Millis(0), out);
-        Ok(())
+        self.begin(now, checkpoint, options, Some(Millis(0)), out)
     }
 
     fn at_gate(&mut self, now: Millis, input: align::Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
@@ -259,19 +276,47 @@ impl Subtask {
                 align::Output::BlockChannel(channel) => out.push(Output::BlockChannel(channel)),
                 align::Output::ResumeChannel(channel) => out.push(Output::ResumeChannel(channel)),
                 align::Output::Aligned { checkpoint, options, alignment } => {
-                    self.begin(now, checkpoint, options.kind(), alignment, out);
+                    self.begin(now, checkpoint, options, Some(alignment), out)?;
+                }
+                align::Output::StartUnaligned { checkpoint, options } => {
+                    self.begin(now, checkpoint, options, None, out)?;
+                }
+                align::Output::CaptureQueued { checkpoint, channel } => {
+                    if self.parts.contains_key(&checkpoint) {
+                        out.push(Output::CaptureQueued { checkpoint, channel });
+                    }
+                }
+                align::Output::CaptureFinished { checkpoint, alignment } => {
+                    self.collect(now, checkpoint, out, |collected| collected.alignment = Some(alignment));
                 }
                 align::Output::Aborted { checkpoint, reason } => {
-                    self.give_up(checkpoint, out);
-                    //= spec/subtask.md#subtask-17-a-checkpoint-lost-at-the-gate-is-declined
-                    //# A checkpoint that the gate gives up by itself MUST be declined with the reason of
-                    //# the gate.
-                    out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
+                    self.abandon(now, checkpoint, out)?;
+                    self.decline(checkpoint, reason, out);
                 }
-                align::Output::StartUnaligned { .. }
-                | align::Output::CaptureQueued { .. }
-                | align::Output::CaptureFinished { .. } => {
-                    return Err(Misuse::new(MACHINE, "no barrier of this subtask may overtake"));
+            }
+        }
+        Ok(())
+    }
+
+    fn at_outputs(
+        &mut self,
+        now: Millis,
+        input: outputs::Input,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Misuse> {
+        let mut decisions = Vec::new();
+        self.outputs.on(now, input, &mut decisions)?;
+        for decision in decisions {
+            match decision {
+                outputs::Output::Overtake { checkpoint, channel, options } => {
+                    out.push(Output::OvertakeOutput { checkpoint, channel, options });
+                }
+                outputs::Output::OutputsComplete { checkpoint } => {
+                    self.collect(now, checkpoint, out, |collected| collected.outputs = true);
+                }
+                outputs::Output::Aborted { checkpoint, reason } => {
+                    self.abandon(now, checkpoint, out)?;
+                    self.decline(checkpoint, reason, out);
                 }
             }
         }
@@ -279,34 +324,58 @@ impl Subtask {
     }
 
     /// The barrier goes out before the snapshot and no record between them, so that the cut is the same on
-    /// both sides of every channel.
+    /// both sides of every channel. Without an alignment the gate still captures records for it.
     fn begin(
         &mut self,
         now: Millis,
         checkpoint: CheckpointId,
-        kind: CheckpointKind,
-        alignment: Millis,
+        options: CheckpointOptions,
+        alignment: Option<Millis>,
         out: &mut Vec<Output>,
-    ) {
+    ) -> Result<(), Misuse> {
         //= spec/subtask.md#subtask-7-an-aborted-checkpoint-is-not-started
         //# A checkpoint whose abort arrived before its barriers MUST NOT be snapshotted.
         if self.aborted.contains(&checkpoint) {
             self.give_up(checkpoint, out);
-            return;
+            return Ok(());
         }
         self.emitted(checkpoint);
         //= spec/subtask.md#subtask-1-the-barrier-goes-out-before-the-snapshot
         //# A subtask MUST emit the barrier of a checkpoint before it takes its snapshot.
         //= spec/output.md#cut-1-a-published-checkpoint-is-a-consistent-cut
         //# A published checkpoint MUST hold exactly the effects of the records before its barriers.
-        out.push(Output::EmitBarrier { checkpoint, kind });
-        self.parts.insert(checkpoint, Part::Sync { began: now, alignment });
-        if kind.is_terminal() {
+        out.push(Output::EmitBarrier { checkpoint, options });
+        self.parts.insert(checkpoint, Part::begun(now, alignment));
+        self.at_outputs(now, outputs::Input::BarrierQueued { checkpoint, options }, out)?;
+        if options.kind().is_terminal() {
             //= spec/subtask.md#subtask-13-a-terminal-checkpoint-holds-the-subtask
             //# A subtask that takes a terminal checkpoint MUST hold until that is decided.
             self.life = Life::Holding(checkpoint);
         }
-        out.push(Output::TakeSnapshot { checkpoint, kind });
+        out.push(Output::TakeSnapshot { checkpoint, options });
+        Ok(())
+    }
+
+    /// Gives up a checkpoint that the gate or the outputs have lost, or that was aborted while they had it.
+    fn abandon(
+        &mut self,
+        now: Millis,
+        checkpoint: CheckpointId,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Misuse> {
+        self.at_outputs(now, outputs::Input::CheckpointAborted { checkpoint }, out)?;
+        if self.newest_emitted.is_none_or(|newest| checkpoint > newest) {
+            self.give_up(checkpoint, out);
+        } else {
+            self.drop_part(checkpoint, out);
+        }
+        Ok(())
+    }
+
+    //= spec/subtask.md#subtask-17-a-checkpoint-lost-at-the-gate-is-declined
+    //# A checkpoint that the gate gives up by itself MUST be declined with the reason of the gate.
+    fn decline(&self, checkpoint: CheckpointId, reason: DeclineReason, out: &mut Vec<Output>) {
+        out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
     }
 
     /// Tells everyone downstream not to wait for this checkpoint.
@@ -358,72 +427,6 @@ impl Subtask {
         Ok(())
     }
 
-    fn snapshot_taken(
-        &mut self,
-        now: Millis,
-        checkpoint: CheckpointId,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Misuse> {
-        let Some(part @ Part::Sync { began, alignment }) = self.parts.get(&checkpoint).copied() else {
-            return Err(self.unasked("a snapshot", checkpoint));
-        };
-        debug_assert!(matches!(part, Part::Sync { .. }));
-        self.parts.insert(checkpoint, Part::Async { began: now, alignment, sync: now.since(began) });
-        out.push(Output::StartUpload { checkpoint });
-        Ok(())
-    }
-
-    fn snapshot_failed(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) -> Result<(), Misuse> {
-        let Some(Part::Sync { .. }) = self.parts.get(&checkpoint) else {
-            return Err(self.unasked("a failed snapshot", checkpoint));
-        };
-        self.parts.remove(&checkpoint);
-        //= spec/subtask.md#subtask-5-a-failed-part-is-declined
-        //# A subtask whose snapshot or upload fails MUST decline the checkpoint.
-        let reason = DeclineReason::SyncPartFailed;
-        out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
-        Ok(())
-    }
-
-    fn upload_finished(
-        &mut self,
-        now: Millis,
-        checkpoint: CheckpointId,
-        handle: Option<StateHandle>,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Misuse> {
-        match self.parts.get(&checkpoint).copied() {
-            Some(Part::Async { began, alignment, sync }) => {
-                //= spec/subtask.md#subtask-4-acknowledged-means-durable
-                //# A subtask MUST acknowledge a checkpoint only after the upload of its state has finished.
-                let durations = Durations { alignment, sync, asynchronous: now.since(began) };
-                out.push(Output::Acknowledge { checkpoint, attempt: self.attempt, handle, durations });
-            }
-            //= spec/subtask.md#subtask-11-a-cancelled-upload-leaves-nothing
-            //# The state of a cancelled upload that finishes all the same MUST be discarded and not
-            //# acknowledged.
-            Some(Part::Cancelled) => out.extend(handle.map(|handle| Output::DiscardState(handle.file))),
-            Some(Part::Sync { .. }) | None => return Err(self.unasked("an upload", checkpoint)),
-        }
-        self.parts.remove(&checkpoint);
-        Ok(())
-    }
-
-    fn upload_failed(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) -> Result<(), Misuse> {
-        match self.parts.get(&checkpoint) {
-            Some(Part::Async { .. }) => {
-                //= spec/subtask.md#subtask-5-a-failed-part-is-declined
-                //# A subtask whose snapshot or upload fails MUST decline the checkpoint.
-                let reason = DeclineReason::AsyncPartFailed;
-                out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
-            }
-            Some(Part::Cancelled) => {}
-            Some(Part::Sync { .. }) | None => return Err(self.unasked("a failed upload", checkpoint)),
-        }
-        self.parts.remove(&checkpoint);
-        Ok(())
-    }
-
     fn completed(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) {
         //= spec/subtask.md#subtask-12-completions-are-notified-in-order
         //# The user's code MUST be notified of completed checkpoints in increasing order, each at most
@@ -460,11 +463,8 @@ impl Subtask {
             if self.aborted.len() > REMEMBERED_ABORTS {
                 self.aborted.pop_first();
             }
-        } else if let Some(Part::Async { .. }) = self.parts.get(&checkpoint) {
-            self.parts.insert(checkpoint, Part::Cancelled);
-            //= spec/subtask.md#subtask-10-an-abort-stops-the-upload
-            //# The abort of a checkpoint in its asynchronous part MUST cancel the upload.
-            out.push(Output::CancelUpload { checkpoint });
+        } else {
+            self.abandon(now, checkpoint, out)?;
         }
         if self.life == Life::Holding(checkpoint) {
             //= spec/subtask.md#subtask-15-an-aborted-terminal-checkpoint-lets-the-subtask-go-on
@@ -487,7 +487,7 @@ impl Subtask {
         for decision in decisions {
             match decision {
                 align::Output::ResumeChannel(channel) => out.push(Output::ResumeChannel(channel)),
-                align::Output::Aborted { checkpoint, .. } => self.give_up(checkpoint, out),
+                align::Output::Aborted { checkpoint, .. } => self.abandon(now, checkpoint, out)?,
                 align::Output::BlockChannel(_)
                 | align::Output::Aligned { .. }
                 | align::Output::StartUnaligned { .. }
@@ -498,13 +498,6 @@ impl Subtask {
             }
         }
         Ok(())
-    }
-
-    fn unasked(&self, what: &str, checkpoint: CheckpointId) -> Misuse {
-        Misuse::new(
-            MACHINE,
-            format!("{what} of checkpoint {checkpoint} was reported to {}, which asked for none", self.id),
-        )
     }
 }
 

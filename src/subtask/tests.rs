@@ -1,11 +1,22 @@
 use super::*;
-use crate::base::StateFile;
+use crate::base::{Alignment, CheckpointKind, StateFile, StateHandle};
 use proptest::prelude::*;
 
 const ATTEMPT: Attempt = Attempt(3);
 
 fn subtask(channels: u16) -> Subtask {
-    Subtask::new(Config { id: SubtaskId::new(1, 0), attempt: ATTEMPT, channels, input_finished: false })
+    Subtask::new(config(channels))
+}
+
+fn config(channels: u16) -> Config {
+    Config {
+        id: SubtaskId::new(1, 0),
+        attempt: ATTEMPT,
+        mode: CheckpointingMode::ExactlyOnce,
+        channels,
+        outputs: 2,
+        input_finished: false,
+    }
 }
 
 fn id(number: u64) -> CheckpointId {
@@ -24,7 +35,8 @@ fn at(subtask: &mut Subtask, now: u64, input: Input) -> Vec<Output> {
 }
 
 fn trigger_of(checkpoint: u64, kind: CheckpointKind) -> Input {
-    Input::TriggerArrived { attempt: ATTEMPT, checkpoint: id(checkpoint), kind }
+    let options = CheckpointOptions::aligned(kind);
+    Input::TriggerArrived { attempt: ATTEMPT, checkpoint: id(checkpoint), options }
 }
 
 fn trigger(checkpoint: u64) -> Input {
@@ -32,8 +44,8 @@ fn trigger(checkpoint: u64) -> Input {
 }
 
 fn barrier(channel: u16, checkpoint: u64) -> Input {
-    let kind = CheckpointKind::Periodic;
-    Input::BarrierArrived { channel: Channel(channel), checkpoint: id(checkpoint), kind }
+    let options = CheckpointOptions::aligned(CheckpointKind::Periodic);
+    Input::BarrierArrived { channel: Channel(channel), checkpoint: id(checkpoint), options }
 }
 
 fn abort(checkpoint: u64) -> Input {
@@ -58,8 +70,8 @@ fn uploaded(checkpoint: u64) -> Input {
 }
 
 fn begins(checkpoint: u64, kind: CheckpointKind) -> [Output; 2] {
-    let checkpoint = id(checkpoint);
-    [Output::EmitBarrier { checkpoint, kind }, Output::TakeSnapshot { checkpoint, kind }]
+    let (checkpoint, options) = (id(checkpoint), CheckpointOptions::aligned(kind));
+    [Output::EmitBarrier { checkpoint, options }, Output::TakeSnapshot { checkpoint, options }]
 }
 
 fn declines(checkpoint: u64, reason: DeclineReason) -> Output {
@@ -120,7 +132,11 @@ fn subtask_messages_to_another_attempt_are_ignored() {
     let mut source = subtask(0);
     let before = source.clone();
     for stale in [
-        Input::TriggerArrived { attempt, checkpoint: id(1), kind: CheckpointKind::Periodic },
+        Input::TriggerArrived {
+            attempt,
+            checkpoint: id(1),
+            options: CheckpointOptions::aligned(CheckpointKind::Periodic),
+        },
         Input::CompletionArrived { attempt, checkpoint: id(1) },
         Input::AbortArrived { attempt, checkpoint: id(1) },
     ] {
@@ -151,7 +167,8 @@ fn subtask_failed_sync_part_is_declined_and_the_task_goes_on() {
     let mut source = subtask(0);
     on(&mut source, trigger(1));
     let done = on(&mut source, Input::SnapshotFailed { checkpoint: id(1) });
-    assert_eq!(done, [declines(1, DeclineReason::SyncPartFailed)]);
+    let dropped = Output::DropSnapshot { checkpoint: id(1) };
+    assert_eq!(done, [dropped, declines(1, DeclineReason::SyncPartFailed)]);
     assert_eq!(on(&mut source, trigger(2)), begins(2, CheckpointKind::Periodic));
 }
 
@@ -304,6 +321,96 @@ fn subtask_end_of_data_is_passed_on_after_the_last_channel() {
     assert!(task.on(Millis(0), again, &mut Vec::new()).is_err());
 }
 
+fn overtaking(alignment: Alignment) -> CheckpointOptions {
+    CheckpointOptions::new(CheckpointKind::Periodic, alignment)
+}
+
+fn announced(channel: u16, checkpoint: u64) -> Input {
+    let options = overtaking(Alignment::Unaligned);
+    Input::BarrierAnnounced { channel: Channel(channel), checkpoint: id(checkpoint), options }
+}
+
+/// What a subtask with two outputs does when a barrier overtakes.
+fn overtakes(checkpoint: u64) -> [Output; 4] {
+    let (checkpoint, options) = (id(checkpoint), overtaking(Alignment::Unaligned));
+    let [first, second] =
+        [0, 1].map(|channel| Output::OvertakeOutput { checkpoint, channel: Channel(channel), options });
+    [Output::EmitBarrier { checkpoint, options }, first, second, Output::TakeSnapshot { checkpoint, options }]
+}
+
+//= spec/subtask.md#subtask-20-the-upload-waits-for-all-that-belongs-to-it
+//= type=test
+//# The upload of a checkpoint MUST begin only when its snapshot is taken and nothing more is captured for it.
+#[test]
+fn subtask_unaligned_snapshot_is_uploaded_when_the_last_barrier_ends_the_capture() {
+    let mut task = subtask(2);
+    let queued = Output::CaptureQueued { checkpoint: id(1), channel: Channel(1) };
+    let done = at(&mut task, 1, announced(0, 1));
+    assert!(overtakes(1).iter().all(|output| done.contains(output)) && done.contains(&queued), "{done:?}");
+    assert_eq!(at(&mut task, 2, taken(1)), []);
+    assert_eq!(task.capturing(Channel(1)), Some(id(1)));
+    assert_eq!(at(&mut task, 5, announced(1, 1)), [Output::StartUpload { checkpoint: id(1) }]);
+    assert_eq!(task.capturing(Channel(1)), None);
+    let durations = Durations { alignment: Millis(4), sync: Millis(1), asynchronous: Millis(2) };
+    let (handle, checkpoint) = (Some(handle(1)), id(1));
+    let acknowledged = Output::Acknowledge { checkpoint, attempt: ATTEMPT, handle, durations };
+    assert_eq!(at(&mut task, 7, uploaded(1)), [acknowledged]);
+    assert_eq!(at(&mut task, 8, barrier(0, 1)), [], "it is read where it stands in line");
+}
+
+//= spec/subtask.md#subtask-20-the-upload-waits-for-all-that-belongs-to-it
+//= type=test
+//# The upload of a checkpoint MUST begin only when its snapshot is taken and nothing more is captured for it.
+#[test]
+fn subtask_barrier_at_the_outputs_overtakes_at_its_deadline_and_only_then_the_upload_begins() {
+    let mut source = subtask(0);
+    let options = overtaking(Alignment::AlignedUntil(Millis(10)));
+    let trigger = Input::TriggerArrived { attempt: ATTEMPT, checkpoint: id(1), options };
+    let checkpoint = id(1);
+    let begun = [Output::EmitBarrier { checkpoint, options }, Output::TakeSnapshot { checkpoint, options }];
+    assert_eq!(at(&mut source, 1, trigger), begun);
+    assert_eq!(at(&mut source, 1, taken(1)), []);
+    assert_eq!(source.deadline(), Some(Millis(10)));
+    assert_eq!(at(&mut source, 2, Input::BarrierSent { channel: Channel(1), checkpoint }), []);
+    let options = overtaking(Alignment::Unaligned);
+    let overtake = Output::OvertakeOutput { checkpoint, channel: Channel(0), options };
+    assert_eq!(at(&mut source, 10, Input::Tick), [overtake, Output::StartUpload { checkpoint }]);
+    assert_eq!(source.deadline(), None);
+}
+
+//= spec/subtask.md#subtask-21-what-was-collected-in-vain-is-dropped
+//= type=test
+//# A snapshot whose checkpoint is given up before its upload MUST be dropped with all that was captured for it.
+#[test]
+fn subtask_abort_during_the_capture_drops_the_snapshot_without_a_marker() {
+    let mut task = subtask(2);
+    on(&mut task, announced(0, 1));
+    on(&mut task, taken(1));
+    let dropped = Output::DropSnapshot { checkpoint: id(1) };
+    assert_eq!(on(&mut task, abort(1)), [dropped, notifies_abort(1)]);
+    assert_eq!(task.capturing(Channel(1)), None);
+    assert_eq!(on(&mut task, announced(1, 1)), []);
+    // The same by a newer barrier, which the coordinator does not know of.
+    on(&mut task, announced(0, 2));
+    on(&mut task, taken(2));
+    let done = on(&mut task, announced(1, 3));
+    let dropped = Output::DropSnapshot { checkpoint: id(2) };
+    assert_eq!(done[..2], [dropped, declines(2, DeclineReason::Subsumed)]);
+    assert!(overtakes(3).iter().all(|output| done.contains(output)), "{done:?}");
+}
+
+//= spec/subtask.md#subtask-7-an-aborted-checkpoint-is-not-started
+//= type=test
+//# A checkpoint whose abort arrived before its barriers MUST NOT be snapshotted.
+#[test]
+fn subtask_abort_before_an_overtaking_barrier_captures_nothing() {
+    let mut task = subtask(2);
+    on(&mut task, abort(1));
+    assert_eq!(on(&mut task, announced(0, 1)), [cancels(1)]);
+    assert_eq!(task.capturing(Channel(1)), None);
+    assert_eq!(on(&mut task, announced(1, 1)), []);
+}
+
 //= spec/subtask.md#subtask-19-input-is-finished-once
 //= type=test
 //# A subtask restored from a snapshot that was taken after its input was finished MUST NOT finish it again.
@@ -312,9 +419,8 @@ fn subtask_input_that_was_finished_before_the_snapshot_is_not_finished_again() {
     let mut task = subtask(1);
     assert!(!task.has_finished_input());
     on(&mut task, Input::EndOfDataArrived { channel: Channel(0) });
-    let id = SubtaskId::new(1, 0);
     let input_finished = task.has_finished_input();
-    let mut restored = Subtask::new(Config { id, attempt: ATTEMPT, channels: 1, input_finished });
+    let mut restored = Subtask::new(Config { input_finished, ..config(1) });
     let end = Input::EndOfDataArrived { channel: Channel(0) };
     assert_eq!(on(&mut restored, end), [Output::EmitEndOfData]);
     assert!(restored.has_finished_input());
@@ -392,23 +498,34 @@ fn subtask_misuse_is_refused_without_change() {
 fn any_input() -> impl Strategy<Value = Input> {
     let kind =
         prop_oneof![Just(CheckpointKind::Periodic), Just(CheckpointKind::Stop), Just(CheckpointKind::Final)];
-    (0_u8..12, 1_u64..6, 0_u16..3, kind, 2_u32..4).prop_map(|(what, checkpoint, channel, kind, attempt)| {
-        let (checkpoint, channel, attempt) = (id(checkpoint), Channel(channel), Attempt(attempt));
-        match what {
-            0 => Input::TriggerArrived { attempt, checkpoint, kind },
-            1 => Input::BarrierArrived { channel, checkpoint, kind },
-            2 => Input::CancellationArrived { channel, checkpoint },
-            3 => Input::EndOfDataArrived { channel },
-            4 => Input::ChannelEnded { channel },
-            5 => Input::SourceExhausted,
-            6 => Input::SnapshotTaken { checkpoint },
-            7 => Input::SnapshotFailed { checkpoint },
-            8 => Input::UploadFinished { checkpoint, handle: Some(handle(checkpoint.0)) },
-            9 => Input::UploadFailed { checkpoint },
-            10 => Input::CompletionArrived { attempt, checkpoint },
-            _ => Input::AbortArrived { attempt, checkpoint },
-        }
-    })
+    let alignment = prop_oneof![
+        Just(Alignment::Aligned),
+        Just(Alignment::AlignedUntil(Millis(30))),
+        Just(Alignment::Unaligned),
+    ];
+    let options = (kind, alignment).prop_map(|(kind, alignment)| CheckpointOptions::new(kind, alignment));
+    (0_u8..15, 1_u64..6, 0_u16..3, options, 2_u32..4).prop_map(
+        |(what, checkpoint, channel, options, attempt)| {
+            let (checkpoint, channel, attempt) = (id(checkpoint), Channel(channel), Attempt(attempt));
+            match what {
+                0 => Input::TriggerArrived { attempt, checkpoint, options },
+                1 => Input::BarrierArrived { channel, checkpoint, options },
+                12 => Input::BarrierAnnounced { channel, checkpoint, options },
+                13 => Input::BarrierSent { channel, checkpoint },
+                14 => Input::Tick,
+                2 => Input::CancellationArrived { channel, checkpoint },
+                3 => Input::EndOfDataArrived { channel },
+                4 => Input::ChannelEnded { channel },
+                5 => Input::SourceExhausted,
+                6 => Input::SnapshotTaken { checkpoint },
+                7 => Input::SnapshotFailed { checkpoint },
+                8 => Input::UploadFinished { checkpoint, handle: Some(handle(checkpoint.0)) },
+                9 => Input::UploadFailed { checkpoint },
+                10 => Input::CompletionArrived { attempt, checkpoint },
+                _ => Input::AbortArrived { attempt, checkpoint },
+            }
+        },
+    )
 }
 
 proptest! {
@@ -419,9 +536,9 @@ proptest! {
     ) {
         let mut task = subtask(channels);
         let (mut emitted, mut notified) = (None, None);
-        for input in inputs {
+        for (now, input) in inputs.into_iter().enumerate() {
             let (before, mut out) = (task.clone(), Vec::new());
-            if task.on(Millis(0), input, &mut out).is_err() {
+            if task.on(Millis(now as u64), input, &mut out).is_err() {
                 prop_assert_eq!((&task, out.len()), (&before, 0));
             }
             task.check().unwrap();

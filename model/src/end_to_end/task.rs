@@ -5,7 +5,9 @@ use super::message::{Content, Counted, Element, Msg};
 use super::node::{
     COORDINATOR, External, Node, OPERATOR, Running, SINK, SOURCES, STORE, Sends, Work, subtask_of,
 };
-use snapline::base::{Attempt, Channel, CheckpointId, Millis, StateFile, StateHandle};
+use snapline::base::{
+    Attempt, Channel, CheckpointId, CheckpointOptions, CheckpointingMode, Millis, StateFile, StateHandle,
+};
 use snapline::commit::{self, Committer};
 use snapline::subtask::{Config, Input, Output, Subtask};
 use stateright::actor::Id;
@@ -34,14 +36,17 @@ impl Node {
             Msg::Data(Element::Record(key)) => return count(running, key, o),
             Msg::Data(Element::Counted(counted)) => return write(running, counted),
             Msg::Data(Element::Barrier(checkpoint, kind)) => {
-                Input::BarrierArrived { channel, checkpoint, kind }
+                Input::BarrierArrived { channel, checkpoint, options: CheckpointOptions::aligned(kind) }
             }
             Msg::Data(Element::Cancellation(checkpoint)) => {
                 Input::CancellationArrived { channel, checkpoint }
             }
             Msg::Data(Element::EndOfData) => Input::EndOfDataArrived { channel },
             Msg::Data(Element::ChannelEnd) => Input::ChannelEnded { channel },
-            Msg::Trigger(attempt, checkpoint, kind) => Input::TriggerArrived { attempt, checkpoint, kind },
+            Msg::Trigger(attempt, checkpoint, kind) => {
+                let options = CheckpointOptions::aligned(kind);
+                Input::TriggerArrived { attempt, checkpoint, options }
+            }
             Msg::Complete(attempt, checkpoint) => Input::CompletionArrived { attempt, checkpoint },
             Msg::Abort(attempt, checkpoint) => Input::AbortArrived { attempt, checkpoint },
             Msg::Written(checkpoint, file, durable) => {
@@ -86,7 +91,14 @@ impl Node {
             (_, Some(Content::Position(position))) => Work::Source { position },
             _ => Work::Source { position: 0 },
         };
-        let subtask = Subtask::new(Config { id: subtask_of(task), attempt, channels, input_finished });
+        let subtask = Subtask::new(Config {
+            id: subtask_of(task),
+            attempt,
+            mode: CheckpointingMode::ExactlyOnce,
+            channels,
+            outputs: u16::from(task != SINK),
+            input_finished,
+        });
         let mut running = Running { subtask, work, snapshots: BTreeMap::new() };
         let found = external.prepared.keys().copied().collect();
         self.drive_sink(&mut running.work, external, commit::Input::Started { found });
@@ -138,7 +150,9 @@ impl Node {
         o: &mut Sends,
     ) {
         match output {
-            Output::EmitBarrier { checkpoint, kind } => send(id, Element::Barrier(checkpoint, kind), o),
+            Output::EmitBarrier { checkpoint, options } => {
+                send(id, Element::Barrier(checkpoint, options.kind()), o);
+            }
             Output::EmitCancellation { checkpoint } => send(id, Element::Cancellation(checkpoint), o),
             Output::EmitEndOfData => send(id, Element::EndOfData, o),
             Output::ReportEndOfData { attempt } => o.send(Id::from(COORDINATOR), Msg::Exhausted(attempt)),
@@ -174,6 +188,9 @@ impl Node {
             Output::BlockChannel(_)
             | Output::ResumeChannel(_)
             | Output::CancelUpload { .. }
+            | Output::OvertakeOutput { .. }
+            | Output::CaptureQueued { .. }
+            | Output::DropSnapshot { .. }
             | Output::NotifyAborted { .. } => {}
         }
     }
