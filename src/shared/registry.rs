@@ -117,11 +117,10 @@ struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The newest upload of a file.
+    /// Its upload of a file; it refers to one at most.
     fn object(&self, file: &SharedFile) -> Option<SharedObject> {
         let first = SharedObject { file: *file, upload: 0, savepoint: None };
-        let uploads = self.objects.range(first..).take_while(|object| object.file == *file);
-        uploads.last().copied()
+        self.objects.range(first..).next().filter(|object| object.file == *file).copied()
     }
 }
 

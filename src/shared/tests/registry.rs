@@ -124,6 +124,7 @@ fn shared_file_of_another_attempt_subtask_or_job_is_another_file() {
         SharedFile { subtask: OTHER, ..file(1) },
         SharedFile { job: FOREIGN, ..file(1) },
         SharedFile { content: ContentId { digest: 1, bytes: 11 }, ..file(1) },
+        file(0),
         file(2),
     ];
     for (checkpoint, namesake) in (2..).zip(namesakes) {
@@ -155,8 +156,28 @@ fn shared_file_uploaded_twice_is_resolved_to_the_newest_upload() {
     register(&mut registry, 1, increment([object(1, 0)], []));
     // The notice of checkpoint 1 came too late for checkpoint 2.
     register(&mut registry, 2, increment([object(1, 1)], []));
-    assert_eq!(on(&mut registry, subsumed(2)), deleted(&[object(1, 0)]), "the superseded copy goes");
     assert_eq!(register(&mut registry, 3, increment([], [file(1)])), [object(1, 1)]);
+    assert_eq!(on(&mut registry, subsumed(2)), deleted(&[object(1, 0)]), "the superseded copy goes");
+    assert_eq!(register(&mut registry, 4, increment([], [file(1)])), [object(1, 1)]);
+}
+
+#[test]
+fn shared_repeated_acknowledgement_keeps_to_the_upload_that_it_was_resolved_to() {
+    let mut registry = fresh();
+    register(&mut registry, 1, increment([object(1, 0)], []));
+    register(&mut registry, 2, increment([], [file(1)]));
+    register(&mut registry, 3, increment([object(1, 1)], []));
+    assert_eq!(register(&mut registry, 2, increment([], [file(1)])), [object(1, 0)]);
+    assert_eq!(registry.objects_of(id(2)), Some(&BTreeSet::from([object(1, 0)])));
+}
+
+#[test]
+fn shared_upload_that_is_being_deleted_is_refused() {
+    let mut registry = fresh();
+    let state = increment([object(1, 0)], []);
+    on(&mut registry, Input::AcknowledgedTooLate { state: state.clone() });
+    let refused = Output::Refused { checkpoint: id(1), subtask: SUBTASK, missing: BTreeSet::from([file(1)]) };
+    assert_eq!(on(&mut registry, acknowledged(1, state)), [refused]);
 }
 
 #[test]
