@@ -3,6 +3,7 @@
 mod aligned;
 mod at_least_once;
 mod random;
+mod reference;
 mod switching;
 mod tables;
 mod unaligned;

@@ -82,6 +82,12 @@ impl QueuedGate {
         }
     }
 
+    fn close(&mut self, index: usize) {
+        if !self.channels[index].closed {
+            self.put(index, Element::End);
+        }
+    }
+
     fn read(&mut self, index: usize) {
         let channel = Channel(index as u16);
         if self.aligner.is_blocked(channel) {
@@ -164,11 +170,7 @@ impl QueuedGate {
 
     /// Everything is read; then nothing may be left.
     fn finish(&mut self) {
-        for index in 0..self.channels.len() {
-            if !self.channels[index].closed {
-                self.put(index, Element::End);
-            }
-        }
+        (0..self.channels.len()).for_each(|index| self.close(index));
         while self.channels.iter().any(|channel| !channel.queue.is_empty()) {
             let left: usize = self.channels.iter().map(|channel| channel.queue.len()).sum();
             (0..self.channels.len()).for_each(|index| self.read(index));
@@ -225,20 +227,13 @@ proptest! {
                 9..17 => gate.read(index),
                 17 => gate.now = Millis(gate.now.0 + u64::from(choice)),
                 18 => gate.report(Input::Tick),
-                19 if which < 20 => gate.put_end(index),
+                // Seldom, or there would be few channels left.
+                19 if which < 20 => gate.close(index),
                 19 => gate.report(Input::CheckpointAborted { checkpoint: CheckpointId(next[index]) }),
                 _ => {}
             }
         }
         gate.finish();
-    }
-}
-
-impl QueuedGate {
-    fn put_end(&mut self, index: usize) {
-        if !self.channels[index].closed {
-            self.put(index, Element::End);
-        }
     }
 }
 
