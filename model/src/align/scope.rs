@@ -97,15 +97,15 @@ impl Scope {
             run(Mode::AlignedUntil, 2, 1, 2, Some(2)),
         ],
     };
-    /// Checked in a quarter of an hour.
+    /// Checked in half an hour.
     pub const LARGE: Scope = Scope {
         runs: &[
-            run(Mode::Aligned, 4, 2, 0, None),
+            run(Mode::Aligned, 4, 1, 0, None),
             run(Mode::AtLeastOnce, 3, 2, 0, None),
             run(Mode::Unaligned, 3, 1, 2, Some(2)),
-            run(Mode::Unaligned, 2, 3, 3, None),
-            run(Mode::AlignedUntil, 3, 1, 1, None),
-            run(Mode::AlignedUntil, 2, 2, 3, Some(3)),
+            run(Mode::Unaligned, 2, 3, 3, Some(3)),
+            run(Mode::AlignedUntil, 3, 1, 1, Some(2)),
+            run(Mode::AlignedUntil, 2, 2, 3, Some(2)),
         ],
     };
 
