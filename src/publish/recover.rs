@@ -159,7 +159,7 @@ impl Recovery {
     }
 
     fn pointer_read(&mut self, number: PointerSequence, pointer: Pointer) -> Next {
-        //= spec/publish.md#pub-18-nothing-comes-only-from-nothing
+        //= spec/publish.md#pub-22-nothing-comes-only-from-nothing
         //# A recovery MUST start from nothing only if no pointer that it knows of may name a checkpoint.
         if number < self.frontier && pointer.newest.is_none() {
             return Next::Failed(RecoveryFailure::PointerUnreadable(self.frontier));

@@ -45,7 +45,7 @@ fn visibility() -> Vec<P> {
         P::sometimes("a publication fails", |_, world| !world.history.failed.is_empty()),
         //= spec/coordinator.md#coord-2-ids-strictly-increase
         //= type=test
-        //# The ids of checkpoints MUST strictly increase, in the order of triggers and of publications.
+        //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
         P::always("COORD-2 ids of published checkpoints increase", |_, world| {
             !world.history.wrong.id_repeated
         }),
@@ -71,10 +71,10 @@ fn recovery() -> Vec<P> {
             world.on_corruption == OnCorruption::FallBack || !world.history.seen.fell_back
         }),
         P::sometimes("an attempt falls back", |_, world| world.history.seen.fell_back),
-        //= spec/publish.md#pub-18-nothing-comes-only-from-nothing
+        //= spec/publish.md#pub-22-nothing-comes-only-from-nothing
         //= type=test
         //# A recovery MUST start from nothing only if no pointer that it knows of may name a checkpoint.
-        P::always("PUB-18 an attempt begins from nothing only if nothing was ever published", |_, world| {
+        P::always("PUB-22 an attempt begins from nothing only if nothing was ever published", |_, world| {
             !world.history.wrong.began_from_nothing
         }),
         P::sometimes("a claim is written into a gap", |_, world| world.history.seen.claim_in_a_gap),

@@ -58,7 +58,7 @@ fn newest(recovered: &Recovered) -> Option<u64> {
     recovered.newest.as_ref().map(|checkpoint| checkpoint.id.0)
 }
 
-//= spec/publish.md#pub-18-nothing-comes-only-from-nothing
+//= spec/publish.md#pub-22-nothing-comes-only-from-nothing
 //= type=test
 //# A recovery MUST start from nothing only if no pointer that it knows of may name a checkpoint.
 //= spec/publish.md#pub-20-a-claim-begins-a-segment
