@@ -30,18 +30,18 @@ fn assert_focus(scope: Scope, unique_states: usize) {
 
 #[test]
 fn end_to_end_small_holds() {
-    assert_scope(ScopeName::Small, 501_312);
+    assert_scope(ScopeName::Small, 489_231);
 }
 
 #[test]
 fn end_to_end_medium_holds() {
-    assert_scope(ScopeName::Medium, 14_054_736);
+    assert_scope(ScopeName::Medium, 13_920_713);
 }
 
 #[test]
 fn end_to_end_task_failure_holds() {
     let scope = Scope { records: 1, crashes: 0, task_failures: 1, stale: Stale::ToAnyone, ..Scope::SMALL };
-    assert_focus(scope, 212_649);
+    assert_focus(scope, 208_153);
 }
 
 #[test]
@@ -66,5 +66,5 @@ fn end_to_end_task_failure_after_expiry_holds() {
 #[test]
 fn end_to_end_longer_queues_hold() {
     let scope = Scope { crashes: 0, store_faults: 1, capacity: 2, stale: Stale::Never, ..Scope::SMALL };
-    assert_focus(scope, 129_539);
+    assert_focus(scope, 129_791);
 }

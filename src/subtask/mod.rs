@@ -337,7 +337,8 @@ impl Subtask {
         //# A checkpoint whose abort arrived before its barriers MUST NOT be snapshotted.
         if self.aborted.contains(&checkpoint) {
             self.give_up(checkpoint, out);
-            return Ok(());
+            // The gate may have begun to capture.
+            return self.at_gate_aborted(now, checkpoint, out);
         }
         self.emitted(checkpoint);
         //= spec/subtask.md#subtask-1-the-barrier-goes-out-before-the-snapshot
