@@ -6,7 +6,7 @@ mod common;
 
 use common::{Chance, Scene, text};
 use snapline::publish::PointerKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const KILLS: u32 = 30;
 const INTERVAL: &str = "20ms";
@@ -21,7 +21,14 @@ struct Seen {
 }
 
 /// Kills a job at random moments until it was killed often enough, and compares every end with `expected`.
-fn kill_again_and_again(seed: u64, files: &[Vec<u8>], expected: &[u8], options: &[&str]) -> Seen {
+/// `whole` is how long the job takes by itself: a slow machine gets as far before it is killed as a fast one.
+fn kill_again_and_again(
+    seed: u64,
+    files: &[Vec<u8>],
+    expected: &[u8],
+    options: &[&str],
+    whole: Duration,
+) -> Seen {
     let mut chance = Chance(seed);
     let mut seen = Seen::default();
     while seen.kills < KILLS {
@@ -33,8 +40,8 @@ fn kill_again_and_again(seed: u64, files: &[Vec<u8>], expected: &[u8], options: 
             }
             let running = scene.start(&options);
             // A third of all kills hits the start and the recovery.
-            let bound = if chance.below(3) == 0 { 40_000 } else { 120_000 };
-            let delay = Duration::from_micros(chance.below(bound));
+            let bound = if chance.below(3) == 0 { whole / 12 } else { whole / 3 };
+            let delay = Duration::from_micros(chance.below(bound.as_micros() as u64));
             if seen.kills >= KILLS {
                 running.end().succeeded();
             } else if running.kill_after(delay) {
@@ -64,9 +71,11 @@ fn survives_kills(emit: &str) {
     let files: Vec<_> = (0..4).map(|number| text(number, 5_000_000)).collect();
     let undisturbed = Scene::new(&files);
     let options = ["--emit", emit, "--interval", INTERVAL];
+    let start = Instant::now();
     undisturbed.run(&options).succeeded();
+    let whole = start.elapsed();
     let expected = undisturbed.lines();
-    let seen = kill_again_and_again(seed, &files, &expected, &options);
+    let seen = kill_again_and_again(seed, &files, &expected, &options, whole);
     println!("{seen:?}");
     assert!(seen.resumes_from_a_checkpoint >= 3, "{seen:?}");
     assert!(seen.useful_kills >= 3, "{seen:?}");
