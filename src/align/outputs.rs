@@ -317,7 +317,10 @@ mod tests {
     //# The barrier of an aborted checkpoint MUST NOT overtake at the outputs.
     #[test]
     fn align_outputs_aborted_barrier_stays_in_line() {
-        play(2, &[(0, queue(1, UNTIL_10), ""), (1, abort(2), ""), (2, abort(1), ""), (10, Input::Tick, "")]);
+        play(1, &[(0, queue(1, UNTIL_10), ""), (2, abort(1), ""), (10, Input::Tick, "")]);
+        let another =
+            [(0, queue(1, UNTIL_10), ""), (2, abort(2), ""), (10, Input::Tick, "overtake 1@0, complete 1")];
+        play(1, &another);
     }
 
     //= spec/alignment.md#align-33-a-newer-overtaking-barrier-subsumes-at-the-outputs
