@@ -1,8 +1,8 @@
 //! Barriers at the input gate of one subtask.
 //!
 //! A barrier says "everything before me belongs to this checkpoint". A subtask with several input channels gets
-//! a consistent cut in one of three ways, which the barrier's [`CheckpointOptions`] and the gate's
-//! [`CheckpointingMode`] choose:
+//! a consistent cut in one of three ways, which the gate's [`CheckpointingMode`] and the barrier's
+//! [`CheckpointOptions`](crate::base::CheckpointOptions) choose:
 //!
 //! - *aligned*: no channel is read on behind its barrier until the barriers of all others are there too;
 //! - *unaligned*: the first barrier overtakes what is queued everywhere, and that becomes part of the checkpoint;
