@@ -47,7 +47,7 @@ fn end_to_end_task_failure_holds() {
 #[test]
 fn end_to_end_expired_checkpoint_holds() {
     let scope = Scope { records: 1, crashes: 0, expiries: 1, stale: Stale::Never, ..Scope::SMALL };
-    assert_focus(scope, 24_356);
+    assert_focus(scope, 24_804);
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn end_to_end_task_failure_after_expiry_holds() {
         stale: Stale::Never,
         ..Scope::SMALL
     };
-    assert_focus(scope, 28_889);
+    assert_focus(scope, 29_426);
 }
 
 #[test]
 fn end_to_end_longer_queues_hold() {
     let scope = Scope { crashes: 0, store_faults: 1, capacity: 2, stale: Stale::Never, ..Scope::SMALL };
-    assert_focus(scope, 129_791);
+    assert_focus(scope, 130_644);
 }
