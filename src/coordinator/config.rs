@@ -1,15 +1,16 @@
 use crate::base::{Millis, SubtaskId};
 use crate::publish;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Settings of a [`Coordinator`](super::Coordinator).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Config {
     /// Every subtask; each of them must acknowledge each checkpoint.
-    pub subtasks: Vec<SubtaskId>,
-    /// The subtasks that are triggered: the sources.
-    pub sources: Vec<SubtaskId>,
-    /// `execution.checkpointing.interval`; without it only the final checkpoint is taken.
+    pub subtasks: BTreeSet<SubtaskId>,
+    /// The subtasks that are triggered: the sources, at least one.
+    pub sources: BTreeSet<SubtaskId>,
+    /// `execution.checkpointing.interval`, not 0; without it only the final checkpoint is taken.
     pub interval: Option<Millis>,
     /// `execution.checkpointing.timeout`.
     pub timeout: Millis,
@@ -17,6 +18,10 @@ pub struct Config {
     pub min_pause: Millis,
     /// `execution.checkpointing.max-concurrent-checkpoints`, at least 1.
     pub max_concurrent: usize,
+    /// Whether savepoints start beyond `max_concurrent`. In Flink they do unless checkpoints are unaligned.
+    pub force_savepoints: bool,
+    /// How many requests may wait, at least 1; Flink: 1,000.
+    pub max_queued_requests: usize,
     /// `execution.checkpointing.tolerable-failed-checkpoints`: how many may fail in a row.
     pub tolerable_failures: u32,
     /// `execution.checkpointing.num-retained`, at least 1.
@@ -25,6 +30,16 @@ pub struct Config {
     pub restart: RestartStrategy,
     /// Settings of the publication.
     pub publish: publish::Config,
+}
+
+impl Config {
+    /// Whether there is a source, every source is a subtask, and no limit is zero.
+    pub(super) fn makes_sense(&self) -> bool {
+        let sources_known = !self.sources.is_empty() && self.sources.is_subset(&self.subtasks);
+        let some_interval = self.interval != Some(Millis(0));
+        let limits = [self.max_concurrent, self.max_queued_requests, self.retained];
+        sources_known && some_interval && limits.iter().all(|limit| *limit > 0)
+    }
 }
 
 /// `restart-strategy`: whether and when a failed job starts again.

@@ -1,10 +1,9 @@
+use super::{AbortReason, Outcome, RequestId, RequestKind, RequestOutcome};
 use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle,
     SubtaskId,
 };
-use crate::publish::{
-    Answer, Operation, PointerSequence, PublicationFailure, Recovered, RecoveryFailure, Ticket,
-};
+use crate::publish::{Answer, Operation, PointerSequence, Recovered, Ticket};
 use serde::{Deserialize, Serialize};
 
 /// What happened.
@@ -74,8 +73,18 @@ pub enum Input {
         /// The attempt.
         attempt: Attempt,
     },
-    /// The user wants the job to stop with a checkpoint.
-    StopRequested,
+    /// A user asks for a checkpoint, and is answered exactly once.
+    CheckpointRequested {
+        /// Identifies the request; the driver never uses one twice.
+        request: RequestId,
+        /// What is asked for.
+        kind: RequestKind,
+    },
+    /// A user switches periodic checkpoints off or on; they are on at first.
+    PeriodicCheckpointsSwitched {
+        /// Whether they are taken from now on.
+        on: bool,
+    },
     /// Time has passed.
     Tick,
 }
@@ -141,56 +150,20 @@ pub enum Output {
     DeleteCheckpoint(CheckpointId),
     /// Delete a pointer that nobody needs; failing to is harmless.
     DeletePointer(PointerSequence),
+    /// Let a source end its data here, as if there were no more, and report that.
+    DrainSource {
+        /// The source.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+    },
+    /// Tell a user what became of a request.
+    RequestAnswered {
+        /// The request.
+        request: RequestId,
+        /// What became of it.
+        outcome: RequestOutcome,
+    },
     /// The job has ended.
     JobEnded(Outcome),
-}
-
-/// Why a checkpoint was aborted (conformance section 4.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum AbortReason {
-    /// A task declined it.
-    Declined(SubtaskId, DeclineReason),
-    /// It took longer than the timeout (Flink: `CHECKPOINT_EXPIRED`).
-    Expired,
-    /// A later checkpoint completed first (Flink: `CHECKPOINT_SUBSUMED`).
-    Subsumed,
-    /// It could not be made visible (Flink: `FINALIZE_CHECKPOINT_FAILURE`).
-    PublicationFailed(PublicationFailure),
-    /// The tasks failed or were stopped (Flink: `CHECKPOINT_COORDINATOR_SUSPEND`).
-    Suspended,
-}
-
-impl AbortReason {
-    /// Whether it counts towards the tolerable failures (COORD-9).
-    #[must_use]
-    //= spec/coordinator.md#coord-9-which-failures-count
-    //# A checkpoint MUST count as failed exactly when a part failed, it expired or the storage did not take it.
-    pub fn counts_as_failure(self) -> bool {
-        match self {
-            AbortReason::Declined(_, reason) => reason.counts_as_failure(),
-            AbortReason::Expired | AbortReason::PublicationFailed(PublicationFailure::StorageFailed) => true,
-            AbortReason::PublicationFailed(PublicationFailure::IdTaken)
-            | AbortReason::Subsumed
-            | AbortReason::Suspended => false,
-        }
-    }
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Outcome {
-    /// All data was processed and its output committed.
-    Finished,
-    /// The job was stopped with this checkpoint.
-    Stopped(CheckpointId),
-    /// Tasks failed more often than the restart strategy allows.
-    RestartsExhausted,
-    /// A task failed in a way that no restart can mend.
-    Unrecoverable,
-    /// More checkpoints failed in a row than tolerated, and no restart is left.
-    TooManyCheckpointFailures,
-    /// Another process has taken the job over.
-    Fenced,
-    /// The newest checkpoint could not be found or read.
-    RecoveryFailed(RecoveryFailure),
 }

@@ -1,3 +1,4 @@
+use super::RequestId;
 use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, StateFile, StateHandle, SubtaskId,
 };
@@ -8,11 +9,17 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Pending {
     pub(super) kind: CheckpointKind,
+    /// Who asked for it, if not the clock.
+    pub(super) request: Option<RequestId>,
     pub(super) expires: Millis,
     pub(super) acknowledged: BTreeMap<SubtaskId, Option<StateHandle>>,
 }
 
 impl Pending {
+    pub(super) fn new(kind: CheckpointKind, request: Option<RequestId>, expires: Millis) -> Self {
+        Pending { kind, request, expires, acknowledged: BTreeMap::new() }
+    }
+
     /// The files that only this checkpoint refers to.
     pub(super) fn files(&self) -> impl Iterator<Item = StateFile> + '_ {
         self.acknowledged.values().flatten().map(|handle| handle.file)
@@ -21,4 +28,9 @@ impl Pending {
     pub(super) fn complete(self, id: CheckpointId, attempt: Attempt) -> CompletedCheckpoint {
         CompletedCheckpoint { id, attempt, kind: self.kind, states: self.acknowledged }
     }
+}
+
+/// Whether the states of a checkpoint include this file, at the cost of one look-up.
+pub(super) fn holds(states: &BTreeMap<SubtaskId, Option<StateHandle>>, file: StateFile) -> bool {
+    matches!(states.get(&file.subtask), Some(Some(held)) if held.file == file)
 }

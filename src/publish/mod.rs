@@ -327,6 +327,12 @@ impl Publisher {
             //# A pointer to a checkpoint MUST NOT be written before the metadata is durable.
             //= spec/publish.md#pub-3-nothing-is-missing
             //# Everything that the newest published checkpoint refers to MUST exist.
+            //= spec/publish.md#pub-40-a-savepoint-has-no-pointer
+            //# A savepoint MUST be published without a pointer.
+            (Metadata, Answer::Stored) if publication.checkpoint.kind.is_savepoint() => {
+                self.phase = Phase::Ready;
+                out.push(Output::Published(id));
+            }
             (Metadata, Answer::Stored) => {
                 publication.step = Pointer { uncertain: false };
                 self.step(publication, out);

@@ -9,7 +9,9 @@ use super::options::JobOptions;
 use super::progress::{CheckpointSummary, JobEnd, JobSummary, Meters, Progress};
 use super::task::{Control, Environment, Report, TaskReport, discard, guarded, report_leftover};
 use crate::base::{Attempt, CheckpointId, Millis, SubtaskId};
-use crate::coordinator::{AbortReason, Config, Coordinator, Input, Outcome, Output};
+use crate::coordinator::{
+    AbortReason, Config, Coordinator, Input, Outcome, Output, RequestId, RequestKind, StopMode,
+};
 use crate::publish::{self, Answer, Operation, Recovered, Ticket};
 use crate::store::{CheckpointStorage, StorageError, perform};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, unbounded};
@@ -23,6 +25,8 @@ const IO_THREADS: usize = 4;
 /// How long to wait before a storage operation is repeated, and how often during a recovery.
 const RETRY_PAUSE: Millis = Millis(200);
 const RECOVERY_RETRIES: u32 = 25;
+/// How many requests for checkpoints may wait, as in Flink.
+const MAX_QUEUED_REQUESTS: usize = 1_000;
 
 enum Message {
     Task(TaskReport),
@@ -112,6 +116,7 @@ impl Job {
             reports,
             tasks: Tasks::default(),
             triggered: BTreeMap::new(),
+            requests: 0,
             trouble: Trouble::default(),
             outcome: None,
         };
@@ -135,6 +140,8 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         timeout: options.checkpoint_timeout,
         min_pause: options.min_pause,
         max_concurrent: options.max_concurrent_checkpoints,
+        force_savepoints: true,
+        max_queued_requests: MAX_QUEUED_REQUESTS,
         tolerable_failures: options.tolerable_failed_checkpoints,
         retained: options.retained_checkpoints,
         restart: options.restart,
@@ -221,6 +228,8 @@ struct Master {
     reports: Sender<TaskReport>,
     tasks: Tasks,
     triggered: BTreeMap<CheckpointId, Millis>,
+    /// How many requests were made so far.
+    requests: u64,
     trouble: Trouble,
     outcome: Option<Outcome>,
 }
@@ -277,9 +286,16 @@ impl Master {
                 Some(Input::StorageAnswered { ticket, answer })
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
-            Ok(Message::Stop) => Some(Input::StopRequested),
+            Ok(Message::Stop) => Some(self.stop_request()),
             Err(_) => Some(Input::Tick),
         }
+    }
+
+    /// A wish to stop with a checkpoint from which the job can go on.
+    fn stop_request(&mut self) -> Input {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        Input::CheckpointRequested { request, kind: RequestKind::Stop(StopMode::Suspend) }
     }
 
     fn task(&mut self, attempt: Attempt, subtask: SubtaskId, report: Report) -> Option<Input> {
@@ -351,6 +367,11 @@ impl Master {
             Output::DeletePointer(sequence) => {
                 self.clean(io, move |storage| report_leftover(storage.delete_pointer(sequence)));
             }
+            Output::RequestAnswered { request, outcome } => {
+                tracing::info!(request = request.0, ?outcome, "request answered");
+            }
+            // Nobody can ask for it yet.
+            Output::DrainSource { .. } => {}
             Output::JobEnded(outcome) => self.outcome = Some(outcome),
         }
         None

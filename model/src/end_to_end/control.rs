@@ -81,7 +81,12 @@ impl Node {
                 Output::DiscardState(file) => o.send(Id::from(STORE), Msg::DiscardState(file)),
                 Output::DeleteCheckpoint(id) => o.send(Id::from(STORE), Msg::DeleteCheckpoint(id)),
                 Output::DeletePointer(sequence) => o.send(Id::from(STORE), Msg::DeletePointer(sequence)),
-                Output::Completed(_) | Output::Aborted { .. } | Output::JobEnded(_) => {}
+                Output::Completed(_)
+                | Output::Aborted { .. }
+                | Output::JobEnded(_)
+                // Users ask for nothing in this model.
+                | Output::DrainSource { .. }
+                | Output::RequestAnswered { .. } => {}
             }
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use snapline::base::{Incarnation, Millis, SubtaskId};
 use snapline::coordinator::{Config, RestartStrategy};
 use snapline::publish;
+use std::collections::BTreeSet;
 
 /// The bounds of a run: everything is tried within them, nothing beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -144,7 +145,7 @@ impl Scope {
 
     /// The coordinator's configuration; the timeout is shorter than the interval, so that the deadline
     /// that comes next is an expiry exactly when a checkpoint is pending.
-    pub(super) fn coordinator(&self, incarnation: u64, subtasks: Vec<SubtaskId>) -> Config {
+    pub(super) fn coordinator(&self, incarnation: u64, subtasks: BTreeSet<SubtaskId>) -> Config {
         let sources = subtasks.iter().copied().filter(|subtask| subtask.operator == 0).collect();
         Config {
             subtasks,
@@ -153,6 +154,8 @@ impl Scope {
             timeout: Millis(5),
             min_pause: Millis(0),
             max_concurrent: 1,
+            force_savepoints: true,
+            max_queued_requests: 1,
             tolerable_failures: u32::MAX,
             retained: 1,
             restart: RestartStrategy::FixedDelay { attempts: u32::MAX, delay: Millis(0) },

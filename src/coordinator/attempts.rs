@@ -1,0 +1,130 @@
+//! The life of attempts: recovery, failure, restart, fencing, and the end of the job.
+
+use super::{Coordinator, Ending, Outcome, Output, Phase, Refusal, RequestOutcome, requests};
+use crate::base::{Attempt, Millis, Misuse, SubtaskId};
+use crate::publish::{self, RecoveryFailure};
+
+impl Coordinator {
+    pub(super) fn recover(&mut self, now: Millis, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        self.phase = Phase::Recovering;
+        self.publish(now, publish::Input::RecoveryRequested, out)
+    }
+
+    pub(super) fn recovered(&mut self, recovered: publish::Recovered, out: &mut Vec<Output>) {
+        self.attempt = recovered.attempt;
+        //= spec/coordinator.md#coord-2-ids-strictly-increase
+        //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
+        self.next_checkpoint = self.next_checkpoint.max(recovered.next_checkpoint);
+        self.retained = recovered.newest.iter().cloned().collect();
+        self.found = recovered.found.clone();
+        self.terminal = None;
+        self.exhausted_sources.clear();
+        self.finished_tasks.clear();
+        self.failures.forget();
+        self.phase = Phase::Deploying;
+        //= spec/coordinator.md#coord-1-tasks-start-from-a-recovery
+        //# An attempt MUST start its tasks only after its recovery has succeeded.
+        out.push(Output::StartTasks(recovered));
+    }
+
+    pub(super) fn recovery_failed(&mut self, failure: RecoveryFailure, out: &mut Vec<Output>) {
+        self.end(Outcome::RecoveryFailed(failure), out);
+    }
+
+    /// Another attempt has taken over. What this one wrote is left to it: deleting here could hurt it.
+    //= spec/coordinator.md#coord-26-a-fenced-coordinator-deletes-nothing
+    //# A fenced coordinator MUST NOT delete any state.
+    pub(super) fn fenced(&mut self, out: &mut Vec<Output>) {
+        let pending = std::mem::take(&mut self.pending).into_values();
+        for pending in pending.chain(std::mem::take(&mut self.publishing).into_values()) {
+            requests::answer(pending.request, RequestOutcome::Refused(Refusal::JobEnding), out);
+        }
+        self.refuse_queued(Refusal::JobEnding, out);
+        match self.phase {
+            Phase::Deploying | Phase::Running => {
+                self.phase = Phase::Cancelling(Ending::Job(Outcome::Fenced));
+                out.push(Output::CancelTasks { attempt: self.attempt });
+            }
+            Phase::Cancelling(_) => self.phase = Phase::Cancelling(Ending::Job(Outcome::Fenced)),
+            Phase::Ended => {}
+            Phase::Created | Phase::Recovering | Phase::Restarting { .. } => {
+                self.end(Outcome::Fenced, out);
+            }
+        }
+    }
+
+    pub(super) fn tasks_running(&mut self, now: Millis, attempt: Attempt, out: &mut Vec<Output>) {
+        if self.phase == Phase::Deploying && attempt == self.attempt {
+            self.phase = Phase::Running;
+            self.schedule.start(now, &self.config);
+            self.end_of_pause = now;
+            self.earliest_terminal = now;
+            self.drain_sources(out);
+        }
+    }
+
+    /// Stops the tasks, for a restart if one is left and for good with `outcome` otherwise.
+    pub(super) fn fail(&mut self, now: Millis, outcome: Outcome, out: &mut Vec<Output>) {
+        if !matches!(self.phase, Phase::Deploying | Phase::Running) {
+            return;
+        }
+        //= spec/coordinator.md#coord-23-one-failed-task-stops-all
+        //# The failure of a task MUST stop all tasks of its attempt.
+        self.suspend(now, out);
+        //= spec/coordinator.md#coord-28-restarts-are-limited-by-the-strategy
+        //# The tasks MUST start again only as often as the restart strategy allows.
+        let ending = match self.config.restart.delay_after(self.restarts) {
+            //= spec/coordinator.md#coord-33-a-failure-that-would-repeat-itself-ends-the-job
+            //# A task failure that a restart cannot cure MUST end the job without a restart.
+            Some(delay) if outcome != Outcome::Unrecoverable => Ending::Restart(delay),
+            _ => Ending::Job(outcome),
+        };
+        self.phase = Phase::Cancelling(ending);
+        out.push(Output::CancelTasks { attempt: self.attempt });
+    }
+
+    pub(super) fn tasks_stopped(&mut self, now: Millis, attempt: Attempt, out: &mut Vec<Output>) {
+        if attempt != self.attempt {
+            return;
+        }
+        if let Phase::Cancelling(ending) = self.phase {
+            match ending {
+                Ending::Restart(delay) => {
+                    self.restarts += 1;
+                    //= spec/coordinator.md#coord-24-a-restart-waits
+                    //# A restart MUST wait for the tasks to stop, for its delay and for a publication in
+                    //# progress.
+                    self.phase = Phase::Restarting { until: now + delay };
+                }
+                Ending::Job(outcome) => self.end(outcome, out),
+            }
+        }
+    }
+
+    pub(super) fn task_finished(&mut self, attempt: Attempt, subtask: SubtaskId, out: &mut Vec<Output>) {
+        if attempt != self.attempt || self.phase != Phase::Running || !self.config.subtasks.contains(&subtask)
+        {
+            return;
+        }
+        self.finished_tasks.insert(subtask);
+        //= spec/coordinator.md#coord-22-the-job-ends-with-its-tasks
+        //# The job MUST end well only when every task has finished.
+        if self.finished_tasks.len() < self.config.subtasks.len() {
+            return;
+        }
+        let outcome = match self.terminal {
+            Some(checkpoint) if self.exhausted_sources.len() < self.config.sources.len() => {
+                Outcome::Stopped(checkpoint)
+            }
+            _ => Outcome::Finished,
+        };
+        self.end(outcome, out);
+    }
+
+    fn end(&mut self, outcome: Outcome, out: &mut Vec<Output>) {
+        self.phase = Phase::Ended;
+        self.refuse_queued(Refusal::JobEnding, out);
+        self.answer_stop(RequestOutcome::Refused(Refusal::JobEnding), out);
+        out.push(Output::JobEnded(outcome));
+    }
+}
