@@ -7,7 +7,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use snapline::base::{Attempt, CheckpointId, Incarnation, Millis, StateFile, StateHandle, SubtaskId};
-use snapline::coordinator::{Config, Coordinator, Input, Output, RestartStrategy};
+use snapline::coordinator::{Config, Coordinator, Input, Output, RestartStrategy, Retention};
 use snapline::publish::{self, Answer, Listing, Operation};
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -91,12 +91,16 @@ impl Job {
         while let Some(input) = next.take() {
             self.coordinator.on(Millis(now), input, &mut self.outputs)?;
             for output in self.outputs.drain(..) {
-                if let Output::Perform { ticket, operation } = output {
-                    let answer = match operation {
-                        Operation::List => Answer::Listed(Listing::default()),
-                        _ => Answer::Stored,
-                    };
-                    next = Some(Input::StorageAnswered { ticket, answer });
+                match output {
+                    Output::Perform { ticket, operation: Operation::List } => {
+                        let answer = Answer::Listed(Listing::default());
+                        next = Some(Input::StorageAnswered { ticket, answer });
+                    }
+                    Output::Perform { ticket, .. } => {
+                        next = Some(Input::StorageAnswered { ticket, answer: Answer::Stored });
+                    }
+                    Output::DeleteCheckpoint(checkpoint) => next = Some(Input::CleanupEnded { checkpoint }),
+                    _ => {}
                 }
             }
         }
@@ -119,6 +123,7 @@ fn configuration(
         max_queued_requests: 1_000,
         tolerable_failures: 0,
         retained: 1,
+        retention: Retention::RETAIN_ALWAYS,
         restart: RestartStrategy::None,
         publish: publish::Config { incarnation: Incarnation(1), retry_pause: Millis(1), recovery_retries: 0 },
     }

@@ -11,6 +11,9 @@ impl Coordinator {
     }
 
     pub(super) fn recovered(&mut self, recovered: publish::Recovered, out: &mut Vec<Output>) {
+        if self.phase != Phase::Recovering {
+            return;
+        }
         self.attempt = recovered.attempt;
         //= spec/coordinator.md#coord-2-ids-strictly-increase
         //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
@@ -28,7 +31,9 @@ impl Coordinator {
     }
 
     pub(super) fn recovery_failed(&mut self, failure: RecoveryFailure, out: &mut Vec<Output>) {
-        self.end(Outcome::RecoveryFailed(failure), out);
+        if self.phase == Phase::Recovering {
+            self.end(Outcome::RecoveryFailed(failure), out);
+        }
     }
 
     /// Another attempt has taken over. What this one wrote is left to it: deleting here could hurt it.
@@ -47,6 +52,7 @@ impl Coordinator {
             }
             Phase::Cancelling(_) => self.phase = Phase::Cancelling(Ending::Job(Outcome::Fenced)),
             Phase::Ended => {}
+            Phase::Retiring(outcome) => self.end(outcome, out),
             Phase::Created | Phase::Recovering | Phase::Restarting { .. } => {
                 self.end(Outcome::Fenced, out);
             }
@@ -96,7 +102,7 @@ impl Coordinator {
                     //# progress.
                     self.phase = Phase::Restarting { until: now + delay };
                 }
-                Ending::Job(outcome) => self.end(outcome, out),
+                Ending::Job(outcome) => self.conclude(outcome, out),
             }
         }
     }
@@ -118,10 +124,28 @@ impl Coordinator {
             }
             _ => Outcome::Finished,
         };
-        self.end(outcome, out);
+        self.conclude(outcome, out);
     }
 
-    fn end(&mut self, outcome: Outcome, out: &mut Vec<Output>) {
+    /// Ends the job without another checkpoint, whatever it is doing.
+    pub(super) fn give_up(&mut self, now: Millis, outcome: Outcome, out: &mut Vec<Output>) {
+        //= spec/coordinator.md#coord-41-a-cancelled-job-ends-without-a-restart
+        //# A job that is cancelled or suspended MUST stop its tasks and end without a restart.
+        match self.phase {
+            Phase::Deploying | Phase::Running => {
+                self.suspend(now, out);
+                self.phase = Phase::Cancelling(Ending::Job(outcome));
+                out.push(Output::CancelTasks { attempt: self.attempt });
+            }
+            Phase::Cancelling(Ending::Restart(_)) => self.phase = Phase::Cancelling(Ending::Job(outcome)),
+            Phase::Restarting { .. } => self.conclude(outcome, out),
+            // Nobody knows yet which checkpoints there are, so that they stay.
+            Phase::Created | Phase::Recovering => self.end(outcome, out),
+            Phase::Cancelling(Ending::Job(_)) | Phase::Retiring(_) | Phase::Ended => {}
+        }
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome, out: &mut Vec<Output>) {
         self.phase = Phase::Ended;
         self.refuse_queued(Refusal::JobEnding, out);
         self.answer_stop(RequestOutcome::Refused(Refusal::JobEnding), out);

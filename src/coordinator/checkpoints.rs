@@ -2,7 +2,7 @@
 
 use super::pending::holds;
 use super::{AbortReason, Coordinator, Outcome, Output, Phase, Refusal, RequestOutcome, requests};
-use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Millis, Misuse};
+use crate::base::{Attempt, CheckpointId, Millis, Misuse};
 use crate::base::{StateFile, StateHandle, SubtaskId};
 use crate::publish;
 
@@ -36,6 +36,7 @@ impl Coordinator {
         if matches!(self.phase, Phase::Restarting { until } if until <= now) && !self.publisher().is_busy() {
             self.recover(now, out)?;
         }
+        self.retire(now, out)?;
         self.trigger_due(now, out);
         Ok(())
     }
@@ -103,10 +104,12 @@ impl Coordinator {
         };
         let Some(pending) = complete.or_else(|| self.pending.remove(&checkpoint)) else { return };
         out.push(Output::Aborted { checkpoint, reason });
+        let newest_completed = self.retained.last().map(|newest| newest.id);
         for subtask in &self.config.subtasks {
             //= spec/coordinator.md#coord-17-every-task-is-told-of-an-abort
             //# Every task MUST be told of an aborted checkpoint.
-            out.push(Output::NotifyAborted { subtask: *subtask, attempt: self.attempt, checkpoint });
+            let (subtask, attempt) = (*subtask, self.attempt);
+            out.push(Output::NotifyAborted { subtask, attempt, checkpoint, newest_completed });
         }
         let may_be_savepoint =
             pending.kind.is_savepoint() && matches!(reason, AbortReason::PublicationFailed(_));
@@ -176,20 +179,5 @@ impl Coordinator {
             self.abort(now, older, AbortReason::Subsumed, out);
         }
         self.retain(complete, out);
-    }
-
-    /// Keeps the newest checkpoints and deletes everything older, leftovers of earlier attempts included.
-    fn retain(&mut self, complete: CompletedCheckpoint, out: &mut Vec<Output>) {
-        self.retained.push(complete);
-        //= spec/coordinator.md#coord-12-only-the-newest-are-retained
-        //# The coordinator MUST retain only the configured number of newest published checkpoints.
-        while self.retained.len() > self.config.retained {
-            self.found.insert(self.retained.remove(0).id);
-        }
-        let Some(lowest) = self.retained.first().map(|checkpoint| checkpoint.id) else { return };
-        //= spec/coordinator.md#coord-13-deletion-starts-below-the-retained
-        //# A checkpoint MUST be deleted only when every retained checkpoint is newer.
-        let kept = self.found.split_off(&lowest);
-        out.extend(std::mem::replace(&mut self.found, kept).into_iter().map(Output::DeleteCheckpoint));
     }
 }

@@ -1,3 +1,4 @@
+use super::Retention;
 use crate::base::{Millis, SubtaskId};
 use crate::publish;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Config {
     pub tolerable_failures: u32,
     /// `execution.checkpointing.num-retained`, at least 1.
     pub retained: usize,
+    /// `execution.checkpointing.externalized-checkpoint-retention`.
+    pub retention: Retention,
     /// What happens when a task fails.
     pub restart: RestartStrategy,
     /// Settings of the publication.

@@ -85,6 +85,15 @@ pub enum Input {
         /// Whether they are taken from now on.
         on: bool,
     },
+    /// [`Output::DeleteCheckpoint`] has ended, well or not.
+    CleanupEnded {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// A user wants the job to end without a checkpoint.
+    CancelRequested,
+    /// The process is to give the job up, so that another one can go on with it.
+    SuspendRequested,
     /// Time has passed.
     Tick,
 }
@@ -134,6 +143,8 @@ pub enum Output {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
+        /// The newest published checkpoint, should the notice of its completion be lost.
+        newest_completed: Option<CheckpointId>,
     },
     /// A checkpoint is complete and durable: for progress and metrics.
     Completed(CompletedCheckpoint),
@@ -146,7 +157,7 @@ pub enum Output {
     },
     /// Delete a file that no checkpoint refers to; failing to is harmless.
     DiscardState(StateFile),
-    /// Delete everything of a checkpoint that no longer counts; failing to is harmless.
+    /// Delete everything of a checkpoint that no longer counts, and report the end; failing to is harmless.
     DeleteCheckpoint(CheckpointId),
     /// Delete a pointer that nobody needs; failing to is harmless.
     DeletePointer(PointerSequence),

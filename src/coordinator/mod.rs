@@ -12,6 +12,7 @@ mod message;
 mod pending;
 mod reason;
 mod requests;
+mod retention;
 mod tolerance;
 mod triggers;
 
@@ -19,6 +20,7 @@ pub use config::{Config, RestartStrategy};
 pub use message::{Input, Output};
 pub use reason::{AbortReason, Outcome};
 pub use requests::{Refusal, RequestId, RequestKind, RequestOutcome, StopMode};
+pub use retention::Retention;
 
 use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Millis, Misuse, SubtaskId, Violation};
 use crate::publish::{self, Publisher};
@@ -48,6 +50,8 @@ enum Phase {
     Restarting {
         until: Millis,
     },
+    /// Claiming the right to delete all checkpoints of a job that has ended in this way.
+    Retiring(Outcome),
     Ended,
 }
 
@@ -96,6 +100,8 @@ pub struct Coordinator {
     retained: Vec<CompletedCheckpoint>,
     /// Ids of checkpoints that may have left something behind.
     found: BTreeSet<CheckpointId>,
+    /// Checkpoints whose deletion has not ended yet.
+    cleaning: BTreeSet<CheckpointId>,
     /// Savepoints whose files are the user's now.
     savepoints: BTreeSet<CheckpointId>,
     failures: Failures,
@@ -130,6 +136,7 @@ impl Coordinator {
             publishing: BTreeMap::new(),
             retained: Vec::new(),
             found: BTreeSet::new(),
+            cleaning: BTreeSet::new(),
             savepoints: BTreeSet::new(),
             failures: Failures::default(),
             exhausted_sources: BTreeSet::new(),
@@ -235,6 +242,11 @@ impl Coordinator {
             Input::TasksStopped { attempt } => self.tasks_stopped(now, attempt, out),
             Input::CheckpointRequested { request, kind } => self.requested(request, kind, out),
             Input::PeriodicCheckpointsSwitched { on } => self.schedule.switch(on, now, &self.config),
+            Input::CleanupEnded { checkpoint } => {
+                self.cleaning.remove(&checkpoint);
+            }
+            Input::CancelRequested => self.give_up(now, Outcome::Cancelled, out),
+            Input::SuspendRequested => self.give_up(now, Outcome::Suspended, out),
             Input::Tick => self.tick(now, out)?,
         }
         self.advance(now, out)
@@ -300,6 +312,7 @@ impl Coordinator {
                     self.abort(now, checkpoint, AbortReason::PublicationFailed(cause), out);
                 }
                 publish::Output::Fenced => self.fenced(out),
+                publish::Output::RetirementEnded { is_ours } => self.retired(is_ours, out),
                 publish::Output::DeletePointer(sequence) => out.push(Output::DeletePointer(sequence)),
             }
         }

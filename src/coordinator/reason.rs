@@ -44,6 +44,10 @@ pub enum Outcome {
     Unrecoverable,
     /// More checkpoints failed in a row than tolerated, and no restart is left.
     TooManyCheckpointFailures,
+    /// The user has cancelled the job.
+    Cancelled,
+    /// The process has given the job up; another one can go on with it.
+    Suspended,
     /// Another process has taken the job over.
     Fenced,
     /// The newest checkpoint could not be found or read.

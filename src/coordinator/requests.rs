@@ -102,7 +102,7 @@ pub(super) struct Stop {
 
 impl Coordinator {
     pub(super) fn requested(&mut self, request: RequestId, kind: RequestKind, out: &mut Vec<Output>) {
-        let ending = self.phase == Phase::Ended || self.terminal.is_some();
+        let ending = matches!(self.phase, Phase::Retiring(_) | Phase::Ended) || self.terminal.is_some();
         let kind = match kind {
             _ if ending => return refuse(request, Refusal::JobEnding, out),
             RequestKind::Stop(mode) => return self.stop_requested(request, mode, out),

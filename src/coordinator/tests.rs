@@ -5,6 +5,7 @@ use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSe
 mod life;
 mod random;
 mod requests;
+mod retention;
 mod savepoints;
 
 const SOURCE: SubtaskId = SubtaskId::new(0, 0);
@@ -22,6 +23,7 @@ fn config() -> Config {
         max_queued_requests: 2,
         tolerable_failures: 0,
         retained: 1,
+        retention: Retention::RETAIN_ALWAYS,
         restart: RestartStrategy::FixedDelay { attempts: 1, delay: Millis(7) },
         publish: publish::Config { incarnation: Incarnation(1), retry_pause: Millis(1), recovery_retries: 3 },
     }
@@ -35,13 +37,15 @@ struct Job {
     asked: Vec<(publish::Ticket, Operation)>,
     pointers: BTreeMap<PointerSequence, Pointer>,
     metadata: BTreeMap<CheckpointId, CompletedCheckpoint>,
+    /// Whether deletions end at once.
+    cleans: bool,
 }
 
 impl Job {
     fn new(config: Config) -> Job {
         let coordinator = Coordinator::new(config).unwrap();
         let (pointers, metadata) = (BTreeMap::new(), BTreeMap::new());
-        Job { coordinator, now: 0, asked: Vec::new(), pointers, metadata }
+        Job { coordinator, now: 0, asked: Vec::new(), pointers, metadata, cleans: true }
     }
 
     /// A job whose tasks run, in attempt 1, since time 0.
@@ -64,6 +68,13 @@ impl Job {
             }
             _ => true,
         });
+        if self.cleans {
+            for output in out.clone() {
+                if let Output::DeleteCheckpoint(checkpoint) = output {
+                    out.extend(self.on(Input::CleanupEnded { checkpoint }));
+                }
+            }
+        }
         out
     }
 
@@ -167,7 +178,8 @@ fn aborted(checkpoint: u64, reason: AbortReason) -> Output {
 
 fn notices_of_abort(checkpoint: u64) -> [Output; 2] {
     let checkpoint = CheckpointId(checkpoint);
-    [SOURCE, SINK].map(|subtask| Output::NotifyAborted { subtask, attempt: Attempt(1), checkpoint })
+    let (attempt, newest_completed) = (Attempt(1), None);
+    [SOURCE, SINK].map(|subtask| Output::NotifyAborted { subtask, attempt, checkpoint, newest_completed })
 }
 
 fn notices_of_completion(checkpoint: u64) -> [Output; 2] {

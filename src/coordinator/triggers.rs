@@ -84,6 +84,11 @@ impl Coordinator {
         if self.phase != Phase::Running || self.terminal.is_some() {
             return None;
         }
+        //= spec/coordinator.md#coord-44-cleaning-up-keeps-pace
+        //# A checkpoint MUST NOT be triggered while more deletions than the maximum concurrency are under way.
+        if self.cleaning.len() > self.config.max_concurrent {
+            return None;
+        }
         let under_way = self.pending.len() + self.publishing.len();
         if let Some(kind) = self.terminal_kind() {
             //= spec/coordinator.md#coord-18-a-terminal-checkpoint-is-taken-alone

@@ -37,6 +37,8 @@ pub enum Input {
     RecoveryRequested,
     /// All state of a checkpoint is durable: make it visible.
     PublicationRequested(CompletedCheckpoint),
+    /// The job has ended and nothing of it is needed any more: claim the right to delete it.
+    RetirementRequested,
     /// An operation has ended.
     Answered {
         /// The ticket of the operation.
@@ -71,6 +73,11 @@ pub enum Output {
         /// Why.
         cause: PublicationFailure,
     },
+    /// The request to retire has been answered.
+    RetirementEnded {
+        /// Whether the log certainly ends with this process's claim, which names no checkpoint.
+        is_ours: bool,
+    },
     /// Another attempt of the job has begun: this one must stop, and must delete nothing.
     Fenced,
     /// Delete a pointer that nobody needs; failing to is harmless.
@@ -92,6 +99,7 @@ enum Phase {
     Recovering(Recovery),
     Ready,
     Publishing(Publication),
+    Retiring(Ticket),
     Fenced,
 }
 
@@ -156,7 +164,7 @@ impl Publisher {
     /// Whether a publication or recovery is under way.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self.phase, Phase::Publishing(_) | Phase::Recovering(_))
+        matches!(self.phase, Phase::Publishing(_) | Phase::Recovering(_) | Phase::Retiring(_))
     }
 
     /// The checkpoint that is being published.
@@ -164,7 +172,7 @@ impl Publisher {
     pub fn publishing(&self) -> Option<CheckpointId> {
         match &self.phase {
             Phase::Publishing(publication) => Some(publication.checkpoint.id),
-            Phase::Idle | Phase::Recovering(_) | Phase::Ready | Phase::Fenced => None,
+            Phase::Idle | Phase::Recovering(_) | Phase::Ready | Phase::Retiring(_) | Phase::Fenced => None,
         }
     }
 
@@ -178,7 +186,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Misuse`] when a recovery or publication is requested while another is under way, or a publication
-    /// before a recovery; nothing has changed.
+    /// or retirement before a recovery; nothing has changed.
     pub fn on(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
         match input {
             Input::RecoveryRequested => {
@@ -193,6 +201,7 @@ impl Publisher {
                 self.phase = Phase::Recovering(Recovery::new(waiting));
             }
             Input::PublicationRequested(checkpoint) => self.begin(checkpoint, out)?,
+            Input::RetirementRequested => self.retire(out)?,
             Input::Answered { ticket, answer } => self.answered(now, ticket, answer, out),
             Input::Tick => self.tick(now, out),
         }
@@ -232,6 +241,7 @@ impl Publisher {
         match &self.phase {
             Phase::Recovering(recovery) => Some(recovery.waiting),
             Phase::Publishing(publication) => Some(publication.waiting),
+            Phase::Retiring(ticket) => Some(Waiting::Answer(*ticket)),
             Phase::Idle | Phase::Ready | Phase::Fenced => None,
         }
     }
@@ -268,6 +278,24 @@ impl Publisher {
         Ok(())
     }
 
+    fn retire(&mut self, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        match self.phase {
+            Phase::Ready => {}
+            Phase::Fenced => {
+                out.push(Output::Fenced);
+                return Ok(());
+            }
+            _ => return Err(Misuse::new(MACHINE, "the job cannot retire now")),
+        }
+        //= spec/publish.md#pub-41-a-job-retires-by-a-claim
+        //# A job MUST retire by writing a claim that names no checkpoint.
+        let last = self.pointer(PointerKind::Claim, self.attempt.next(), None);
+        let ticket = self.next_ticket;
+        self.perform(Operation::PutPointer(self.newest.next(), last), out);
+        self.phase = Phase::Retiring(ticket);
+        Ok(())
+    }
+
     fn answered(&mut self, now: Millis, ticket: Ticket, answer: Answer, out: &mut Vec<Output>) {
         //= spec/publish.md#pub-10-answers-need-their-tickets
         //# An answer MUST be taken in only if it carries the ticket that is awaited.
@@ -277,6 +305,8 @@ impl Publisher {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Recovering(recovery) => self.recovery_answered(now, recovery, answer, out),
             Phase::Publishing(publication) => self.publication_answered(now, publication, answer, out),
+            // One answer is enough: whoever is not sure deletes nothing.
+            Phase::Retiring(_) => out.push(Output::RetirementEnded { is_ours: answer == Answer::Stored }),
             other => self.phase = other,
         }
     }

@@ -10,7 +10,7 @@ use super::progress::{CheckpointSummary, JobEnd, JobSummary, Meters, Progress};
 use super::task::{Control, Environment, Report, TaskReport, discard, guarded, report_leftover};
 use crate::base::{Attempt, CheckpointId, Millis, SubtaskId};
 use crate::coordinator::{
-    AbortReason, Config, Coordinator, Input, Outcome, Output, RequestId, RequestKind, StopMode,
+    AbortReason, Config, Coordinator, Input, Outcome, Output, RequestId, RequestKind, Retention, StopMode,
 };
 use crate::publish::{self, Answer, Operation, Recovered, Ticket};
 use crate::store::{CheckpointStorage, StorageError, perform};
@@ -32,6 +32,7 @@ enum Message {
     Task(TaskReport),
     Storage(Ticket, Answer, Option<StorageError>),
     Stopped(Attempt),
+    Cleaned(CheckpointId),
     Stop,
 }
 
@@ -144,6 +145,7 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         max_queued_requests: MAX_QUEUED_REQUESTS,
         tolerable_failures: options.tolerable_failed_checkpoints,
         retained: options.retained_checkpoints,
+        retention: Retention::RETAIN_ALWAYS,
         restart: options.restart,
         publish: publish::Config {
             incarnation: options.incarnation,
@@ -286,6 +288,7 @@ impl Master {
                 Some(Input::StorageAnswered { ticket, answer })
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
+            Ok(Message::Cleaned(checkpoint)) => Some(Input::CleanupEnded { checkpoint }),
             Ok(Message::Stop) => Some(self.stop_request()),
             Err(_) => Some(Input::Tick),
         }
@@ -341,7 +344,7 @@ impl Master {
             Output::NotifyComplete { subtask, attempt, checkpoint } => {
                 self.tell(attempt, subtask, Control::Complete(checkpoint));
             }
-            Output::NotifyAborted { subtask, attempt, checkpoint } => {
+            Output::NotifyAborted { subtask, attempt, checkpoint, .. } => {
                 self.tell(attempt, subtask, Control::Abort(checkpoint));
             }
             Output::Completed(checkpoint) => {
@@ -362,7 +365,17 @@ impl Master {
             }
             Output::DiscardState(file) => self.clean(io, move |storage| discard(storage, file)),
             Output::DeleteCheckpoint(id) => {
-                self.clean(io, move |storage| report_leftover(storage.delete_checkpoint(id)));
+                let messages = self.messages.clone();
+                self.clean(io, move |storage| {
+                    let deleted = guarded(|| {
+                        report_leftover(storage.delete_checkpoint(id));
+                        Ok(())
+                    });
+                    if let Err(panic) = deleted {
+                        tracing::warn!(%panic, checkpoint = %id, "a deletion failed");
+                    }
+                    let _ = messages.send(Message::Cleaned(id));
+                });
             }
             Output::DeletePointer(sequence) => {
                 self.clean(io, move |storage| report_leftover(storage.delete_pointer(sequence)));
@@ -532,7 +545,10 @@ impl Master {
             Some(Outcome::TooManyCheckpointFailures) => {
                 Err(JobError::CheckpointsFailed { cause: checkpoint.unwrap_or_default() })
             }
-            Some(Outcome::RestartsExhausted | Outcome::Unrecoverable) | None => {
+            // Nobody can cancel or suspend a job yet.
+            Some(Outcome::Cancelled | Outcome::Suspended)
+            | Some(Outcome::RestartsExhausted | Outcome::Unrecoverable)
+            | None => {
                 if let Some(incompatible) = incompatible {
                     return Err(incompatible);
                 }

@@ -5,7 +5,7 @@ use super::world::Budgets;
 use crate::check::ScopeName;
 use serde::Serialize;
 use snapline::base::{Incarnation, Millis, SubtaskId};
-use snapline::coordinator::{Config, RestartStrategy};
+use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish;
 use std::collections::BTreeSet;
 
@@ -158,6 +158,7 @@ impl Scope {
             max_queued_requests: 1,
             tolerable_failures: u32::MAX,
             retained: 1,
+            retention: Retention::RETAIN_ALWAYS,
             restart: RestartStrategy::FixedDelay { attempts: u32::MAX, delay: Millis(0) },
             publish: publish::Config {
                 incarnation: Incarnation(incarnation),
