@@ -115,7 +115,9 @@ fn configuration(
     Config {
         subtasks: subtasks.into_iter().collect(),
         sources,
+        edges: Vec::new(),
         interval: Some(Millis(10)),
+        interval_during_backlog: None,
         timeout: Millis(1_000),
         min_pause: Millis(0),
         max_concurrent: 1,

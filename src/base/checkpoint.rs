@@ -88,11 +88,19 @@ pub struct CompletedCheckpoint {
     pub attempt: Attempt,
     /// Why it was taken.
     pub kind: CheckpointKind,
-    /// The state of every subtask; `None` for a subtask without state.
+    /// The state of every subtask that had not finished when the checkpoint was triggered; `None` for one without
+    /// state.
     pub states: BTreeMap<SubtaskId, Option<StateHandle>>,
 }
 
 impl CompletedCheckpoint {
+    /// Whether a subtask of the job that took the checkpoint had finished before: it needs no restore, and must not
+    /// process anything again.
+    #[must_use]
+    pub fn had_finished(&self, subtask: SubtaskId) -> bool {
+        !self.states.contains_key(&subtask)
+    }
+
     /// The bytes of all state files together.
     #[must_use]
     pub fn state_bytes(&self) -> u64 {

@@ -21,8 +21,13 @@ impl Coordinator {
         self.retained = recovered.newest.iter().cloned().collect();
         self.found = recovered.found.clone();
         self.terminal = None;
-        self.exhausted_sources.clear();
-        self.finished_tasks.clear();
+        //= spec/coordinator.md#coord-47-what-had-finished-stays-finished
+        //# A task that had finished when the recovered checkpoint was triggered MUST count as finished from the start.
+        let had_finished =
+            |task: &&SubtaskId| recovered.newest.as_ref().is_some_and(|newest| newest.had_finished(**task));
+        self.finished_tasks = self.config.subtasks.iter().filter(had_finished).copied().collect();
+        self.exhausted_sources = self.config.sources.intersection(&self.finished_tasks).copied().collect();
+        self.schedule.forget_backlog();
         self.failures.forget();
         self.phase = Phase::Deploying;
         //= spec/coordinator.md#coord-1-tasks-start-from-a-recovery
@@ -107,26 +112,6 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn task_finished(&mut self, attempt: Attempt, subtask: SubtaskId, out: &mut Vec<Output>) {
-        if attempt != self.attempt || self.phase != Phase::Running || !self.config.subtasks.contains(&subtask)
-        {
-            return;
-        }
-        self.finished_tasks.insert(subtask);
-        //= spec/coordinator.md#coord-22-the-job-ends-with-its-tasks
-        //# The job MUST end well only when every task has finished.
-        if self.finished_tasks.len() < self.config.subtasks.len() {
-            return;
-        }
-        let outcome = match self.terminal {
-            Some(checkpoint) if self.exhausted_sources.len() < self.config.sources.len() => {
-                Outcome::Stopped(checkpoint)
-            }
-            _ => Outcome::Finished,
-        };
-        self.conclude(outcome, out);
-    }
-
     /// Ends the job without another checkpoint, whatever it is doing.
     pub(super) fn give_up(&mut self, now: Millis, outcome: Outcome, out: &mut Vec<Output>) {
         //= spec/coordinator.md#coord-41-a-cancelled-job-ends-without-a-restart
@@ -147,6 +132,9 @@ impl Coordinator {
 
     pub(super) fn end(&mut self, outcome: Outcome, out: &mut Vec<Output>) {
         self.phase = Phase::Ended;
+        for (checkpoint, pending) in &mut self.publishing {
+            requests::answer(pending.request.take(), RequestOutcome::Unknown(*checkpoint), out);
+        }
         self.refuse_queued(Refusal::JobEnding, out);
         self.answer_stop(RequestOutcome::Refused(Refusal::JobEnding), out);
         out.push(Output::JobEnded(outcome));

@@ -51,12 +51,12 @@ impl Coordinator {
     ) {
         let known = attempt == self.attempt && self.config.subtasks.contains(&subtask);
         match self.pending.get_mut(&checkpoint) {
-            Some(pending) if known => {
-                pending.acknowledged.entry(subtask).or_insert(handle);
+            Some(pending) if known && pending.waits_for(subtask) => {
+                pending.acknowledged.insert(subtask, handle);
                 //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
-                //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its
-                //# attempt.
-                if pending.acknowledged.len() == self.config.subtasks.len() {
+                //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that
+                //# had not finished before.
+                if pending.is_complete(self.config.subtasks.len()) {
                     let complete = self.pending.remove(&checkpoint);
                     self.publishing.extend(complete.map(|complete| (checkpoint, complete)));
                 }
@@ -100,15 +100,15 @@ impl Coordinator {
             AbortReason::PublicationFailed(_) | AbortReason::Suspended | AbortReason::Subsumed => {
                 self.publishing.remove(&checkpoint)
             }
-            AbortReason::Declined(..) | AbortReason::Expired => None,
+            AbortReason::Declined(..) | AbortReason::Expired | AbortReason::TaskFinished(_) => None,
         };
         let Some(pending) = complete.or_else(|| self.pending.remove(&checkpoint)) else { return };
         out.push(Output::Aborted { checkpoint, reason });
         let newest_completed = self.retained.last().map(|newest| newest.id);
-        for subtask in &self.config.subtasks {
+        for subtask in self.running_tasks() {
             //= spec/coordinator.md#coord-17-every-task-is-told-of-an-abort
-            //# Every task MUST be told of an aborted checkpoint.
-            let (subtask, attempt) = (*subtask, self.attempt);
+            //# Every task that has not finished MUST be told of an aborted checkpoint.
+            let attempt = self.attempt;
             out.push(Output::NotifyAborted { subtask, attempt, checkpoint, newest_completed });
         }
         let may_be_savepoint =
@@ -164,12 +164,12 @@ impl Coordinator {
             self.terminal = Some(checkpoint);
             self.answer_stop(RequestOutcome::Completed(checkpoint), out);
         }
-        for subtask in &self.config.subtasks {
+        for subtask in self.running_tasks() {
             //= spec/coordinator.md#coord-30-every-task-is-told-of-a-completion
-            //# Every task MUST be told of a completed checkpoint that is no savepoint.
+            //# Every task that has not finished MUST be told of a completed checkpoint that is no savepoint.
             //= spec/publish.md#pub-1-tasks-are-notified-after-the-pointer
             //# Tasks MUST be notified of a checkpoint only after the pointer to it is durable.
-            out.push(Output::NotifyComplete { subtask: *subtask, attempt: self.attempt, checkpoint });
+            out.push(Output::NotifyComplete { subtask, attempt: self.attempt, checkpoint });
         }
         //= spec/coordinator.md#coord-8-a-published-checkpoint-subsumes-older-ones
         //# The publication of a checkpoint MUST abort every older one under way that is no savepoint.

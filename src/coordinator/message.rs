@@ -18,7 +18,7 @@ pub enum Input {
         /// How it ended.
         answer: Answer,
     },
-    /// Every task of the attempt runs.
+    /// Every task of the attempt runs or has finished.
     TasksRunning {
         /// The attempt.
         attempt: Attempt,
@@ -52,12 +52,22 @@ pub enum Input {
         /// The source.
         subtask: SubtaskId,
     },
-    /// A task has ended after its terminal checkpoint.
+    /// A task has ended: after its terminal checkpoint, or before because nothing is left for it to do. It writes no
+    /// more state, and its outputs are closed.
     TaskFinished {
         /// The attempt of the task.
         attempt: Attempt,
         /// The task.
         subtask: SubtaskId,
+    },
+    /// A source says whether it has fallen behind so far that fewer checkpoints serve it better.
+    BacklogReported {
+        /// The attempt of the source.
+        attempt: Attempt,
+        /// The source.
+        subtask: SubtaskId,
+        /// Whether it processes a backlog.
+        has_backlog: bool,
     },
     /// A task has failed.
     TaskFailed {
@@ -108,16 +118,17 @@ pub enum Output {
         /// What to do.
         operation: Operation,
     },
-    /// Start every task, restored from what was recovered, and report when they run.
+    /// Start every task that had not finished, restored from what was recovered, and report when they run. The inputs
+    /// from those that had finished are closed.
     StartTasks(Recovered),
     /// Make every task of the attempt end, and report when they have.
     CancelTasks {
         /// The attempt.
         attempt: Attempt,
     },
-    /// Tell a source to begin a checkpoint.
+    /// Tell a source, or a task whose inputs have all finished, to begin a checkpoint.
     Trigger {
-        /// The source.
+        /// The task.
         subtask: SubtaskId,
         /// Its attempt.
         attempt: Attempt,

@@ -10,6 +10,7 @@ mod checkpoints;
 mod config;
 mod message;
 mod pending;
+mod plan;
 mod reason;
 mod requests;
 mod retention;
@@ -18,6 +19,7 @@ mod triggers;
 
 pub use config::{Config, RestartStrategy};
 pub use message::{Input, Output};
+pub use plan::{Edge, EdgePattern};
 pub use reason::{AbortReason, Outcome};
 pub use requests::{Refusal, RequestId, RequestKind, RequestOutcome, StopMode};
 pub use retention::Retention;
@@ -225,11 +227,11 @@ impl Coordinator {
                 }
             }
             Input::EndOfDataReported { attempt, subtask } => {
-                if attempt == self.attempt && self.config.sources.contains(&subtask) {
-                    self.exhausted_sources.insert(subtask);
+                if attempt == self.attempt {
+                    self.source_exhausted(now, subtask);
                 }
             }
-            Input::TaskFinished { attempt, subtask } => self.task_finished(attempt, subtask, out),
+            Input::TaskFinished { attempt, subtask } => self.task_finished(now, attempt, subtask, out),
             //= spec/coordinator.md#coord-16-messages-of-other-attempts-change-no-checkpoint
             //# A message of another attempt MUST NOT change a checkpoint or the phase of the job.
             Input::TaskFailed { attempt, unrecoverable, .. } => {
@@ -241,6 +243,11 @@ impl Coordinator {
             }
             Input::TasksStopped { attempt } => self.tasks_stopped(now, attempt, out),
             Input::CheckpointRequested { request, kind } => self.requested(request, kind, out),
+            Input::BacklogReported { attempt, subtask, has_backlog } => {
+                if attempt == self.attempt && self.may_have_backlog(subtask) {
+                    self.schedule.backlog_reported(now, subtask, has_backlog, &self.config);
+                }
+            }
             Input::PeriodicCheckpointsSwitched { on } => self.schedule.switch(on, now, &self.config),
             Input::CleanupEnded { checkpoint } => {
                 self.cleaning.remove(&checkpoint);
@@ -274,7 +281,7 @@ impl Coordinator {
         Violation::unless(under_way <= self.config.max_concurrent, MACHINE, "COORD-3", || {
             format!("{under_way} checkpoints are under way, {} are allowed", self.config.max_concurrent)
         })?;
-        let everyone = |pending: &Pending| pending.acknowledged.len() == self.config.subtasks.len();
+        let everyone = |pending: &Pending| pending.is_complete(self.config.subtasks.len());
         Violation::unless(self.publishing.values().all(everyone), MACHINE, "COORD-4", || {
             "a checkpoint is being published that not every subtask has acknowledged".into()
         })?;

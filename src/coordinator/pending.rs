@@ -3,7 +3,7 @@ use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, StateFile, StateHandle, SubtaskId,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A checkpoint that was triggered and is not complete.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -12,12 +12,29 @@ pub(super) struct Pending {
     /// Who asked for it, if not the clock.
     pub(super) request: Option<RequestId>,
     pub(super) expires: Millis,
+    /// Who had finished when it was triggered, and so does not take part.
+    finished: BTreeSet<SubtaskId>,
     pub(super) acknowledged: BTreeMap<SubtaskId, Option<StateHandle>>,
 }
 
 impl Pending {
-    pub(super) fn new(kind: CheckpointKind, request: Option<RequestId>, expires: Millis) -> Self {
-        Pending { kind, request, expires, acknowledged: BTreeMap::new() }
+    pub(super) fn new(
+        kind: CheckpointKind,
+        request: Option<RequestId>,
+        expires: Millis,
+        finished: BTreeSet<SubtaskId>,
+    ) -> Self {
+        Pending { kind, request, expires, finished, acknowledged: BTreeMap::new() }
+    }
+
+    /// Whether a task of the job takes part and has not acknowledged yet.
+    pub(super) fn waits_for(&self, subtask: SubtaskId) -> bool {
+        !self.finished.contains(&subtask) && !self.acknowledged.contains_key(&subtask)
+    }
+
+    /// Whether everyone who takes part has acknowledged, in a job of so many subtasks.
+    pub(super) fn is_complete(&self, subtasks: usize) -> bool {
+        self.acknowledged.len() + self.finished.len() == subtasks
     }
 
     /// The files that only this checkpoint refers to.

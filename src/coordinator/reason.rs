@@ -9,6 +9,8 @@ pub enum AbortReason {
     Declined(SubtaskId, DeclineReason),
     /// It took longer than the timeout (Flink: `CHECKPOINT_EXPIRED`).
     Expired,
+    /// A task that was still to acknowledge it has finished.
+    TaskFinished(SubtaskId),
     /// A later checkpoint completed first (Flink: `CHECKPOINT_SUBSUMED`).
     Subsumed,
     /// It could not be made visible (Flink: `FINALIZE_CHECKPOINT_FAILURE`).
@@ -26,6 +28,7 @@ impl AbortReason {
             AbortReason::Expired | AbortReason::PublicationFailed(PublicationFailure::StorageFailed) => true,
             AbortReason::PublicationFailed(PublicationFailure::IdTaken)
             | AbortReason::Subsumed
+            | AbortReason::TaskFinished(_)
             | AbortReason::Suspended => false,
         }
     }

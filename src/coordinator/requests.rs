@@ -38,6 +38,8 @@ pub enum RequestOutcome {
     Completed(CheckpointId),
     /// The checkpoint was triggered and then aborted.
     Aborted(CheckpointId, AbortReason),
+    /// The job has ended before it was known whether the checkpoint is durable.
+    Unknown(CheckpointId),
     /// No checkpoint was triggered.
     Refused(Refusal),
 }

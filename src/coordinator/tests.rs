@@ -2,6 +2,7 @@ use super::*;
 use crate::base::{CheckpointKind, DeclineReason, Incarnation, StateFile, StateHandle};
 use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, PublicationFailure};
 
+mod finished;
 mod life;
 mod random;
 mod requests;
@@ -15,7 +16,9 @@ fn config() -> Config {
     Config {
         subtasks: [SOURCE, SINK].into(),
         sources: [SOURCE].into(),
+        edges: Vec::new(),
         interval: Some(Millis(10)),
+        interval_during_backlog: None,
         timeout: Millis(100),
         min_pause: Millis(0),
         max_concurrent: 1,
@@ -213,10 +216,11 @@ const CANCEL: Output = Output::CancelTasks { attempt: Attempt(1) };
 
 //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
 //= type=test
-//# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt.
+//# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that had not
+//# finished before.
 //= spec/coordinator.md#coord-30-every-task-is-told-of-a-completion
 //= type=test
-//# Every task MUST be told of a completed checkpoint that is no savepoint.
+//# Every task that has not finished MUST be told of a completed checkpoint that is no savepoint.
 #[test]
 fn coord_checkpoint_acknowledged_by_all_is_published_and_then_notified() {
     let mut job = Job::running(config());
@@ -331,7 +335,7 @@ fn coord_minimum_pause_counts_from_the_completion() {
 //# savepoint.
 //= spec/coordinator.md#coord-17-every-task-is-told-of-an-abort
 //= type=test
-//# Every task MUST be told of an aborted checkpoint.
+//# Every task that has not finished MUST be told of an aborted checkpoint.
 #[test]
 fn coord_expired_checkpoint_is_aborted_and_its_state_discarded() {
     let mut job = Job::running(config());
@@ -354,7 +358,7 @@ fn coord_expired_checkpoint_is_aborted_and_its_state_discarded() {
 //# savepoint.
 //= spec/coordinator.md#coord-17-every-task-is-told-of-an-abort
 //= type=test
-//# Every task MUST be told of an aborted checkpoint.
+//# Every task that has not finished MUST be told of an aborted checkpoint.
 #[test]
 fn coord_declined_checkpoint_is_aborted_alone_and_once() {
     let mut job = Job::running(Config { max_concurrent: 2, tolerable_failures: 9, ..config() });

@@ -2,8 +2,9 @@
 
 use super::requests::Queued;
 use super::{Config, Coordinator, Output, Phase, pending::Pending, requests::StopMode};
-use crate::base::{CheckpointKind, Millis};
+use crate::base::{CheckpointKind, Millis, SubtaskId};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// When periodic checkpoints are due.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -11,6 +12,8 @@ pub(super) struct Schedule {
     /// The next time; `None` while there is none.
     due: Option<Millis>,
     switched_off: bool,
+    /// The sources that process a backlog.
+    backlog: BTreeSet<SubtaskId>,
 }
 
 impl Schedule {
@@ -19,9 +22,45 @@ impl Schedule {
         self.due.filter(|_| !self.switched_off)
     }
 
+    /// The interval that counts now; `None` while there are no periodic checkpoints.
+    fn interval(&self, config: &Config) -> Option<Millis> {
+        //= spec/coordinator.md#coord-48-a-backlog-has-an-interval-of-its-own
+        //# While a source processes a backlog, periodic checkpoints MUST keep the interval during backlog instead.
+        match config.interval_during_backlog {
+            Some(interval) if !self.backlog.is_empty() => {
+                config.interval.and(Some(interval)).filter(|interval| *interval > Millis(0))
+            }
+            _ => config.interval,
+        }
+    }
+
     /// Counts the interval from now.
     pub(super) fn start(&mut self, now: Millis, config: &Config) {
-        self.due = config.interval.map(|interval| now + interval);
+        self.due = self.interval(config).map(|interval| now + interval);
+    }
+
+    /// A shorter interval counts from now; a longer one only from the next checkpoint on, as in Flink.
+    pub(super) fn backlog_reported(
+        &mut self,
+        now: Millis,
+        source: SubtaskId,
+        has_backlog: bool,
+        config: &Config,
+    ) {
+        if has_backlog {
+            self.backlog.insert(source);
+        } else {
+            self.backlog.remove(&source);
+        }
+        let due = self.interval(config).map(|interval| now + interval);
+        self.due = match (self.due, due) {
+            (Some(next), Some(due)) => Some(next.min(due)),
+            (_, due) => due,
+        };
+    }
+
+    pub(super) fn forget_backlog(&mut self) {
+        self.backlog.clear();
     }
 
     pub(super) fn switch(&mut self, on: bool, now: Millis, config: &Config) {
@@ -35,7 +74,7 @@ impl Schedule {
     /// Goes on to the next due time after `now`. A late trigger does not move those that follow, unless the minimum
     /// pause was the reason: then the interval counts from its end.
     fn triggered(&mut self, now: Millis, end_of_pause: Millis, config: &Config) {
-        let (Some(due), Some(interval)) = (self.due, config.interval) else { return };
+        let (Some(due), Some(interval)) = (self.due, self.interval(config)) else { return };
         let due = if config.min_pause > Millis(0) { due.max(end_of_pause) } else { due };
         let passed = now.since(due).0 / interval.0;
         //= spec/coordinator.md#coord-29-the-interval-is-kept
@@ -120,6 +159,11 @@ impl Coordinator {
         }
     }
 
+    /// Whether this is a source that has not reached its end.
+    pub(super) fn may_have_backlog(&self, subtask: SubtaskId) -> bool {
+        self.config.sources.contains(&subtask) && !self.exhausted_sources.contains(&subtask)
+    }
+
     /// Whether a checkpoint of this kind needs no room.
     pub(super) fn is_forced(&self, kind: CheckpointKind) -> bool {
         kind.is_savepoint() && self.config.force_savepoints
@@ -159,9 +203,10 @@ impl Coordinator {
                 None
             }
         };
-        self.pending.insert(checkpoint, Pending::new(kind, request, now + self.config.timeout));
-        for source in &self.config.sources {
-            out.push(Output::Trigger { subtask: *source, attempt: self.attempt, checkpoint, kind });
+        let (expires, finished) = (now + self.config.timeout, self.finished_tasks.clone());
+        self.pending.insert(checkpoint, Pending::new(kind, request, expires, finished));
+        for subtask in self.tasks_to_trigger() {
+            out.push(Output::Trigger { subtask, attempt: self.attempt, checkpoint, kind });
         }
     }
 }

@@ -137,7 +137,10 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
     Config {
         subtasks: job.subtasks().map(|(subtask, _)| subtask).collect(),
         sources: job.subtasks().filter(|(_, spec)| spec.is_source).map(|(subtask, _)| subtask).collect(),
+        // Tasks finish together, so that nobody but the sources is ever triggered.
+        edges: Vec::new(),
         interval: options.checkpoint_interval,
+        interval_during_backlog: None,
         timeout: options.checkpoint_timeout,
         min_pause: options.min_pause,
         max_concurrent: options.max_concurrent_checkpoints,

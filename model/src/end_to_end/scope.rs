@@ -150,7 +150,9 @@ impl Scope {
         Config {
             subtasks,
             sources,
+            edges: Vec::new(),
             interval: Some(Millis(10)),
+            interval_during_backlog: None,
             timeout: Millis(5),
             min_pause: Millis(0),
             max_concurrent: 1,

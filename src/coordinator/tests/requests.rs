@@ -204,6 +204,19 @@ fn coord_requests_of_a_job_that_ends_are_refused() {
 }
 
 #[test]
+fn coord_request_in_publication_when_the_job_ends_is_answered_as_unknown_and_only_once() {
+    let mut job = Job::running(Config { restart: RestartStrategy::None, ..config() });
+    job.request(1, RequestKind::Savepoint);
+    job.acknowledge(SOURCE, 1);
+    job.acknowledge(SINK, 1);
+    job.on(failed(Attempt(1), SINK));
+    let done = job.on(Input::TasksStopped { attempt: Attempt(1) });
+    assert_eq!(done[0], answered(1, RequestOutcome::Unknown(CheckpointId(1))));
+    let late = job.store();
+    assert!(matches!(late[..], [Output::Completed(_)]));
+}
+
+#[test]
 fn coord_requests_of_a_fenced_coordinator_are_refused() {
     let mut job = Job::running(config());
     job.request(1, CHECKPOINT);

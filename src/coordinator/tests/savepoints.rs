@@ -27,7 +27,7 @@ fn coord_completed_checkpoint_subsumes_older_checkpoints_but_no_savepoint() {
 
 //= spec/coordinator.md#coord-30-every-task-is-told-of-a-completion
 //= type=test
-//# Every task MUST be told of a completed checkpoint that is no savepoint.
+//# Every task that has not finished MUST be told of a completed checkpoint that is no savepoint.
 //= spec/publish.md#pub-40-a-savepoint-has-no-pointer
 //= type=test
 //# A savepoint MUST be published without a pointer.
