@@ -32,6 +32,7 @@ fix: toolchain
 	$(CARGO) fmt --all
 
 bench: toolchain
+	$(CARGO) bench -p snapline --bench coordinator
 	$(CARGO) bench -p snapline-cli --bench checkpoint_overhead
 
 toolchain:

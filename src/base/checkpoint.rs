@@ -3,15 +3,20 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Why a checkpoint is taken, which decides what the tasks do once it is complete.
+/// What a checkpoint is for, which decides what the tasks write and what they do once it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CheckpointKind {
-    /// Taken by the clock; the job goes on.
+    /// An ordinary checkpoint, taken by the clock or on request; the job goes on.
     Periodic,
     /// Taken after every source reached its end; the tasks finish when it is complete.
     Final,
     /// Taken to stop the job: sources hold after the barrier; the tasks finish when it is complete.
     Stop,
+    /// An ordinary checkpoint that refers to no file of an older one.
+    Full,
+    /// Belongs to the user: nothing is committed with it, no recovery starts from it by itself, and nobody but the
+    /// user deletes it. The job goes on.
+    Savepoint,
 }
 
 impl CheckpointKind {
@@ -19,6 +24,19 @@ impl CheckpointKind {
     #[must_use]
     pub fn is_terminal(self) -> bool {
         matches!(self, CheckpointKind::Final | CheckpointKind::Stop)
+    }
+
+    /// Whether this is a savepoint that the job goes on after.
+    #[must_use]
+    pub fn is_savepoint(self) -> bool {
+        self == CheckpointKind::Savepoint
+    }
+
+    /// Whether tasks may refer to files of older checkpoints. What a user or another job may take over stands alone,
+    /// and so does the last checkpoint of a job.
+    #[must_use]
+    pub fn may_share_files(self) -> bool {
+        self == CheckpointKind::Periodic
     }
 }
 
@@ -28,6 +46,8 @@ impl fmt::Display for CheckpointKind {
             CheckpointKind::Periodic => "periodic",
             CheckpointKind::Final => "final",
             CheckpointKind::Stop => "stop",
+            CheckpointKind::Full => "full",
+            CheckpointKind::Savepoint => "savepoint",
         })
     }
 }
@@ -68,11 +88,19 @@ pub struct CompletedCheckpoint {
     pub attempt: Attempt,
     /// Why it was taken.
     pub kind: CheckpointKind,
-    /// The state of every subtask; `None` for a subtask without state.
+    /// The state of every subtask that had not finished when the checkpoint was triggered; `None` for one without
+    /// state.
     pub states: BTreeMap<SubtaskId, Option<StateHandle>>,
 }
 
 impl CompletedCheckpoint {
+    /// Whether a subtask of the job that took the checkpoint had finished before: it needs no restore, and must not
+    /// process anything again.
+    #[must_use]
+    pub fn had_finished(&self, subtask: SubtaskId) -> bool {
+        !self.states.contains_key(&subtask)
+    }
+
     /// The bytes of all state files together.
     #[must_use]
     pub fn state_bytes(&self) -> u64 {

@@ -52,11 +52,11 @@ impl CheckpointOptions {
     /// What its barriers do.
     #[must_use]
     pub const fn alignment(self) -> Alignment {
-        //= spec/alignment.md#align-15-only-a-periodic-checkpoint-overtakes
-        //# A checkpoint that is not periodic MUST be aligned whatever its barriers ask for.
+        //= spec/alignment.md#align-15-savepoints-and-last-checkpoints-are-aligned
+        //# A savepoint, or a checkpoint after which tasks finish, MUST be aligned whatever its barriers ask for.
         match self.kind {
-            CheckpointKind::Periodic => self.requested,
-            CheckpointKind::Final | CheckpointKind::Stop => Alignment::Aligned,
+            CheckpointKind::Periodic | CheckpointKind::Full => self.requested,
+            CheckpointKind::Final | CheckpointKind::Stop | CheckpointKind::Savepoint => Alignment::Aligned,
         }
     }
 

@@ -1,9 +1,10 @@
-//! The life of single checkpoints: trigger, acknowledge, abort, publish.
+//! The life of single checkpoints from their trigger on: acknowledge, abort, publish.
 
-use super::{AbortReason, Coordinator, Outcome, Output, Phase, pending::Pending};
-use crate::base::{Attempt, CheckpointId, CheckpointKind, Millis, Misuse, StateHandle, SubtaskId};
+use super::pending::holds;
+use super::{AbortReason, Coordinator, Outcome, Output, Phase, Refusal, RequestOutcome, requests};
+use crate::base::{Attempt, CheckpointId, Millis, Misuse};
+use crate::base::{StateFile, StateHandle, SubtaskId};
 use crate::publish;
-use std::collections::BTreeMap;
 
 /// How long after a failed terminal checkpoint the next one is tried, when no interval says otherwise.
 const TERMINAL_RETRY: Millis = Millis(1_000);
@@ -39,65 +40,9 @@ impl Coordinator {
         if matches!(self.phase, Phase::Restarting { until } if until <= now) && !self.publisher().is_busy() {
             self.recover(now, out)?;
         }
-        if self.trigger_due().is_some_and(|due| due <= now) {
-            self.trigger(now, out);
-        }
+        self.retire(now, out)?;
+        self.trigger_due(now, out);
         Ok(())
-    }
-
-    /// When the next checkpoint is to be triggered, if there is room for it.
-    pub(super) fn trigger_due(&self) -> Option<Millis> {
-        let under_way = self.pending.len() + self.publishing.len();
-        //= spec/coordinator.md#coord-3-concurrency-is-bounded
-        //# The number of checkpoints under way MUST NOT exceed the configured maximum.
-        //= spec/coordinator.md#coord-5-checkpoints-need-running-tasks
-        //# A checkpoint MUST be triggered only while every task of the attempt runs.
-        //= spec/coordinator.md#coord-21-nothing-follows-a-terminal-checkpoint
-        //# The coordinator MUST NOT trigger a checkpoint after a terminal one was published.
-        if self.phase != Phase::Running || self.terminal.is_some() || under_way >= self.config.max_concurrent
-        {
-            return None;
-        }
-        match self.next_kind() {
-            //= spec/coordinator.md#coord-6-the-minimum-pause-is-kept
-            //# A periodic checkpoint MUST NOT be triggered within the minimum pause after a completion.
-            CheckpointKind::Periodic => self.next_trigger.map(|due| due.max(self.earliest_trigger)),
-            //= spec/coordinator.md#coord-18-a-terminal-checkpoint-is-taken-alone
-            //# A terminal checkpoint MUST be triggered only when no other checkpoint is under way.
-            CheckpointKind::Final | CheckpointKind::Stop if under_way == 0 => Some(self.earliest_terminal),
-            CheckpointKind::Final | CheckpointKind::Stop => None,
-        }
-    }
-
-    pub(super) fn next_kind(&self) -> CheckpointKind {
-        //= spec/coordinator.md#coord-19-the-end-of-all-data-asks-for-a-final-checkpoint
-        //# Once all sources have reported the end of their data the next checkpoint MUST be a final one.
-        if self.exhausted_sources.len() == self.config.sources.len() {
-            CheckpointKind::Final
-        } else if self.stop_requested {
-            //= spec/coordinator.md#coord-20-a-stop-asks-for-a-stop-checkpoint
-            //# Once a stop was requested the next checkpoint MUST be a stop checkpoint unless all data has
-            //# ended.
-            CheckpointKind::Stop
-        } else {
-            CheckpointKind::Periodic
-        }
-    }
-
-    fn trigger(&mut self, now: Millis, out: &mut Vec<Output>) {
-        let (checkpoint, kind) = (self.next_checkpoint, self.next_kind());
-        //= spec/coordinator.md#coord-2-ids-strictly-increase
-        //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
-        self.next_checkpoint = checkpoint.next();
-        //= spec/coordinator.md#coord-29-the-interval-is-kept
-        //# A periodic checkpoint MUST be triggered when the interval since the last trigger is over and
-        //# there is room.
-        self.next_trigger = self.config.interval.map(|interval| now + interval);
-        let expires = now + self.config.timeout;
-        self.pending.insert(checkpoint, Pending { kind, expires, acknowledged: BTreeMap::new() });
-        for source in &self.config.sources {
-            out.push(Output::Trigger { subtask: *source, attempt: self.attempt, checkpoint, kind });
-        }
     }
 
     pub(super) fn acknowledge(
@@ -110,12 +55,12 @@ impl Coordinator {
     ) {
         let known = attempt == self.attempt && self.config.subtasks.contains(&subtask);
         match self.pending.get_mut(&checkpoint) {
-            Some(pending) if known => {
-                pending.acknowledged.entry(subtask).or_insert(handle);
+            Some(pending) if known && pending.waits_for(subtask) => {
+                pending.acknowledged.insert(subtask, handle);
                 //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
-                //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its
-                //# attempt.
-                if pending.acknowledged.len() == self.config.subtasks.len() {
+                //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that
+                //# had not finished before.
+                if pending.is_complete(self.config.subtasks.len()) {
                     let complete = self.pending.remove(&checkpoint);
                     self.publishing.extend(complete.map(|complete| (checkpoint, complete)));
                 }
@@ -125,7 +70,7 @@ impl Coordinator {
             //# refer to it.
             _ => out.extend(
                 handle
-                    .filter(|handle| self.knows_what_counts() && !self.is_referred_to(handle))
+                    .filter(|handle| self.knows_what_counts() && !self.is_referred_to(handle.file))
                     .map(|handle| Output::DiscardState(handle.file)),
             ),
         }
@@ -140,13 +85,11 @@ impl Coordinator {
     }
 
     /// Whether a checkpoint that counts, or still may, holds this file.
-    fn is_referred_to(&self, handle: &StateHandle) -> bool {
+    fn is_referred_to(&self, file: StateFile) -> bool {
         let under_way = self.pending.values().chain(self.publishing.values());
-        let retained = self.retained.iter().flat_map(|checkpoint| checkpoint.states.values().flatten());
-        under_way
-            .flat_map(Pending::files)
-            .chain(retained.map(|kept| kept.file))
-            .any(|file| file == handle.file)
+        under_way.map(|pending| &pending.acknowledged).any(|states| holds(states, file))
+            || self.retained.iter().any(|checkpoint| holds(&checkpoint.states, file))
+            || self.savepoints.contains(&file.checkpoint)
     }
 
     /// Gives a checkpoint up, tells every task, and counts it.
@@ -161,31 +104,38 @@ impl Coordinator {
             AbortReason::PublicationFailed(_) | AbortReason::Suspended | AbortReason::Subsumed => {
                 self.publishing.remove(&checkpoint)
             }
-            AbortReason::Declined(..) | AbortReason::Expired => None,
+            AbortReason::Declined(..) | AbortReason::Expired | AbortReason::TaskFinished(_) => None,
         };
         let Some(pending) = complete.or_else(|| self.pending.remove(&checkpoint)) else { return };
         out.push(Output::Aborted { checkpoint, reason });
-        for subtask in &self.config.subtasks {
+        let newest_completed = self.retained.last().map(|newest| newest.id);
+        for subtask in self.running_tasks() {
             //= spec/coordinator.md#coord-17-every-task-is-told-of-an-abort
-            //# Every task MUST be told of an aborted checkpoint.
-            out.push(Output::NotifyAborted { subtask: *subtask, attempt: self.attempt, checkpoint });
+            //# Every task that has not finished MUST be told of an aborted checkpoint.
+            let attempt = self.attempt;
+            out.push(Output::NotifyAborted { subtask, attempt, checkpoint, newest_completed });
         }
-        //= spec/coordinator.md#coord-14-an-abort-discards-acknowledged-state
-        //# The abort of a checkpoint MUST discard the state that was acknowledged for it.
-        out.extend(pending.files().map(Output::DiscardState));
-        self.found.insert(checkpoint);
+        let may_be_savepoint =
+            pending.kind.is_savepoint() && matches!(reason, AbortReason::PublicationFailed(_));
+        if may_be_savepoint {
+            self.savepoints.insert(checkpoint);
+        } else {
+            //= spec/coordinator.md#coord-14-an-abort-discards-acknowledged-state
+            //# The abort of a checkpoint MUST discard the state that was acknowledged for it, unless it may have
+            //# become a savepoint.
+            out.extend(pending.files().map(Output::DiscardState));
+        }
+        if !pending.kind.is_savepoint() {
+            self.found.insert(checkpoint);
+        }
+        requests::answer(pending.request, RequestOutcome::Aborted(checkpoint, reason), out);
         if pending.kind.is_terminal() {
             //= spec/coordinator.md#coord-32-a-failed-terminal-checkpoint-is-tried-again
             //# An aborted terminal checkpoint MUST be followed by another one.
             self.earliest_terminal = now + self.config.interval.unwrap_or(TERMINAL_RETRY);
         }
-        if reason.counts_as_failure() {
-            self.consecutive_failures += 1;
-            //= spec/coordinator.md#coord-10-too-many-failures-in-a-row-stop-the-tasks
-            //# More consecutive failures than tolerated MUST stop all tasks.
-            if self.consecutive_failures > self.config.tolerable_failures {
-                self.fail(now, Outcome::TooManyCheckpointFailures, out);
-            }
+        if self.failed_too_often(checkpoint, &pending, reason) {
+            self.fail(now, Outcome::TooManyCheckpointFailures, out);
         }
     }
 
@@ -199,47 +149,39 @@ impl Coordinator {
         for checkpoint in waiting.chain(self.pending.keys().copied()).collect::<Vec<_>>() {
             self.abort(now, checkpoint, AbortReason::Suspended, out);
         }
+        self.refuse_queued(Refusal::TasksNotRunning, out);
     }
 
     pub(super) fn published(&mut self, now: Millis, checkpoint: CheckpointId, out: &mut Vec<Output>) {
         let Some(complete) = self.publishing.remove(&checkpoint) else { return };
+        let request = complete.request;
         let complete = complete.complete(checkpoint, self.attempt);
         out.push(Output::Completed(complete.clone()));
-        //= spec/coordinator.md#coord-11-a-success-resets-the-count
-        //# A published checkpoint MUST reset the count of consecutive failures.
-        self.consecutive_failures = 0;
-        self.earliest_trigger = now + self.config.min_pause;
+        self.failures.succeeded(checkpoint);
+        self.end_of_pause = now + self.config.min_pause;
+        requests::answer(request, RequestOutcome::Completed(checkpoint), out);
+        if complete.kind.is_savepoint() {
+            self.savepoints.insert(checkpoint);
+            return;
+        }
         if complete.kind.is_terminal() {
             self.terminal = Some(checkpoint);
+            self.answer_stop(RequestOutcome::Completed(checkpoint), out);
         }
-        for subtask in &self.config.subtasks {
+        for subtask in self.running_tasks() {
             //= spec/coordinator.md#coord-30-every-task-is-told-of-a-completion
-            //# Every task MUST be told of a completed checkpoint.
+            //# Every task that has not finished MUST be told of a completed checkpoint that is no savepoint.
             //= spec/publish.md#pub-1-tasks-are-notified-after-the-pointer
             //# Tasks MUST be notified of a checkpoint only after the pointer to it is durable.
-            out.push(Output::NotifyComplete { subtask: *subtask, attempt: self.attempt, checkpoint });
+            out.push(Output::NotifyComplete { subtask, attempt: self.attempt, checkpoint });
         }
         //= spec/coordinator.md#coord-8-a-published-checkpoint-subsumes-older-ones
-        //# The publication of a checkpoint MUST abort every older one that is still under way.
+        //# The publication of a checkpoint MUST abort every older one under way that is no savepoint.
         let older = self.pending.range(..checkpoint).chain(self.publishing.range(..checkpoint));
-        for older in older.map(|(id, _)| *id).collect::<Vec<_>>() {
+        let subsumed = older.filter(|(_, older)| !older.kind.is_savepoint()).map(|(id, _)| *id);
+        for older in subsumed.collect::<Vec<_>>() {
             self.abort(now, older, AbortReason::Subsumed, out);
         }
         self.retain(complete, out);
-    }
-
-    /// Keeps the newest checkpoints and deletes everything older, leftovers of earlier attempts included.
-    fn retain(&mut self, complete: crate::base::CompletedCheckpoint, out: &mut Vec<Output>) {
-        self.retained.push(complete);
-        //= spec/coordinator.md#coord-12-only-the-newest-are-retained
-        //# The coordinator MUST retain only the configured number of newest published checkpoints.
-        while self.retained.len() > self.config.retained {
-            self.found.insert(self.retained.remove(0).id);
-        }
-        let Some(lowest) = self.retained.first().map(|checkpoint| checkpoint.id) else { return };
-        //= spec/coordinator.md#coord-13-deletion-starts-below-the-retained
-        //# A checkpoint MUST be deleted only when every retained checkpoint is newer.
-        let kept = self.found.split_off(&lowest);
-        out.extend(std::mem::replace(&mut self.found, kept).into_iter().map(Output::DeleteCheckpoint));
     }
 }

@@ -1,10 +1,9 @@
+use super::{AbortReason, Outcome, RequestId, RequestKind, RequestOutcome};
 use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle,
     SubtaskId,
 };
-use crate::publish::{
-    Answer, Operation, PointerSequence, PublicationFailure, Recovered, RecoveryFailure, Skipped, Ticket,
-};
+use crate::publish::{Answer, Operation, PointerSequence, Recovered, Skipped, Ticket};
 use serde::{Deserialize, Serialize};
 
 /// What happened.
@@ -19,7 +18,7 @@ pub enum Input {
         /// How it ended.
         answer: Answer,
     },
-    /// Every task of the attempt runs.
+    /// Every task of the attempt runs or has finished.
     TasksRunning {
         /// The attempt.
         attempt: Attempt,
@@ -53,12 +52,22 @@ pub enum Input {
         /// The source.
         subtask: SubtaskId,
     },
-    /// A task has ended after its terminal checkpoint.
+    /// A task has ended: after its terminal checkpoint, or before because nothing is left for it to do. It writes no
+    /// more state, and its outputs are closed.
     TaskFinished {
         /// The attempt of the task.
         attempt: Attempt,
         /// The task.
         subtask: SubtaskId,
+    },
+    /// A source says whether it has fallen behind so far that fewer checkpoints serve it better.
+    BacklogReported {
+        /// The attempt of the source.
+        attempt: Attempt,
+        /// The source.
+        subtask: SubtaskId,
+        /// Whether it processes a backlog.
+        has_backlog: bool,
     },
     /// A task has failed.
     TaskFailed {
@@ -74,8 +83,27 @@ pub enum Input {
         /// The attempt.
         attempt: Attempt,
     },
-    /// The user wants the job to stop with a checkpoint.
-    StopRequested,
+    /// A user asks for a checkpoint, and is answered exactly once.
+    CheckpointRequested {
+        /// Identifies the request; the driver never uses one twice.
+        request: RequestId,
+        /// What is asked for.
+        kind: RequestKind,
+    },
+    /// A user switches periodic checkpoints off or on; they are on at first.
+    PeriodicCheckpointsSwitched {
+        /// Whether they are taken from now on.
+        on: bool,
+    },
+    /// [`Output::DeleteCheckpoint`] has ended, well or not.
+    CleanupEnded {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// A user wants the job to end without a checkpoint.
+    CancelRequested,
+    /// The process is to give the job up, so that another one can go on with it.
+    SuspendRequested,
     /// Time has passed.
     Tick,
 }
@@ -92,16 +120,17 @@ pub enum Output {
     },
     /// Tell people that something cannot be read and is left out, before anything starts without it.
     Skipping(Skipped),
-    /// Start every task, restored from what was recovered, and report when they run.
+    /// Start every task that had not finished, restored from what was recovered, and report when they run. The inputs
+    /// from those that had finished are closed.
     StartTasks(Recovered),
     /// Make every task of the attempt end, and report when they have.
     CancelTasks {
         /// The attempt.
         attempt: Attempt,
     },
-    /// Tell a source to begin a checkpoint.
+    /// Tell a source, or a task whose inputs have all finished, to begin a checkpoint.
     Trigger {
-        /// The source.
+        /// The task.
         subtask: SubtaskId,
         /// Its attempt.
         attempt: Attempt,
@@ -127,6 +156,8 @@ pub enum Output {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
+        /// The newest published checkpoint, should the notice of its completion be lost.
+        newest_completed: Option<CheckpointId>,
     },
     /// A checkpoint is complete and durable: for progress and metrics.
     Completed(CompletedCheckpoint),
@@ -139,60 +170,24 @@ pub enum Output {
     },
     /// Delete a file that no checkpoint refers to; failing to is harmless.
     DiscardState(StateFile),
-    /// Delete everything of a checkpoint that no longer counts; failing to is harmless.
+    /// Delete everything of a checkpoint that no longer counts, and report the end; failing to is harmless.
     DeleteCheckpoint(CheckpointId),
     /// Delete a pointer that nobody needs; failing to is harmless.
     DeletePointer(PointerSequence),
+    /// Let a source end its data here, as if there were no more, and report that.
+    DrainSource {
+        /// The source.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+    },
+    /// Tell a user what became of a request.
+    RequestAnswered {
+        /// The request.
+        request: RequestId,
+        /// What became of it.
+        outcome: RequestOutcome,
+    },
     /// The job has ended.
     JobEnded(Outcome),
-}
-
-/// Why a checkpoint was aborted (conformance section 4.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum AbortReason {
-    /// A task declined it.
-    Declined(SubtaskId, DeclineReason),
-    /// It took longer than the timeout (Flink: `CHECKPOINT_EXPIRED`).
-    Expired,
-    /// A later checkpoint completed first (Flink: `CHECKPOINT_SUBSUMED`).
-    Subsumed,
-    /// It could not be made visible (Flink: `FINALIZE_CHECKPOINT_FAILURE`).
-    PublicationFailed(PublicationFailure),
-    /// The tasks failed or were stopped (Flink: `CHECKPOINT_COORDINATOR_SUSPEND`).
-    Suspended,
-}
-
-impl AbortReason {
-    /// Whether it counts towards the tolerable failures (COORD-9).
-    #[must_use]
-    //= spec/coordinator.md#coord-9-which-failures-count
-    //# A checkpoint MUST count as failed exactly when a part failed, it expired or the storage did not take it.
-    pub fn counts_as_failure(self) -> bool {
-        match self {
-            AbortReason::Declined(_, reason) => reason.counts_as_failure(),
-            AbortReason::Expired | AbortReason::PublicationFailed(PublicationFailure::StorageFailed) => true,
-            AbortReason::PublicationFailed(PublicationFailure::IdTaken)
-            | AbortReason::Subsumed
-            | AbortReason::Suspended => false,
-        }
-    }
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Outcome {
-    /// All data was processed and its output committed.
-    Finished,
-    /// The job was stopped with this checkpoint.
-    Stopped(CheckpointId),
-    /// Tasks failed more often than the restart strategy allows.
-    RestartsExhausted,
-    /// A task failed in a way that no restart can mend.
-    Unrecoverable,
-    /// More checkpoints failed in a row than tolerated, and no restart is left.
-    TooManyCheckpointFailures,
-    /// Another process has taken the job over.
-    Fenced,
-    /// The newest checkpoint could not be found or read.
-    RecoveryFailed(RecoveryFailure),
 }

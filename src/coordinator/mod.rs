@@ -5,24 +5,36 @@
 //!
 //! Specification: `spec/coordinator.md`. Flink: `CheckpointCoordinator`.
 
+mod attempts;
 mod checkpoints;
 mod config;
 mod message;
 mod pending;
+mod plan;
+mod reason;
+mod requests;
+mod retention;
+mod tolerance;
+mod triggers;
 
 pub use config::{Config, RestartStrategy};
-pub use message::{AbortReason, Input, Outcome, Output};
+pub use message::{Input, Output};
+pub use plan::{Edge, EdgePattern};
+pub use reason::{AbortReason, Outcome};
+pub use requests::{Refusal, RequestId, RequestKind, RequestOutcome, StopMode};
+pub use retention::Retention;
 
-use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, Misuse, SubtaskId, Violation,
-};
-use crate::publish::{self, Publisher, RecoveryFailure};
+use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Millis, Misuse, SubtaskId, Violation};
+use crate::publish::{self, Publisher};
 use pending::Pending;
+use requests::{RequestQueue, Stop};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
+use tolerance::Failures;
+use triggers::Schedule;
 
 const MACHINE: &str = "coordinator";
 
@@ -40,6 +52,8 @@ enum Phase {
     Restarting {
         until: Millis,
     },
+    /// Claiming the right to delete all checkpoints of a job that has ended in this way.
+    Retiring(Outcome),
     Ended,
 }
 
@@ -75,9 +89,11 @@ pub struct Coordinator {
     attempt: Attempt,
     restarts: u32,
     next_checkpoint: CheckpointId,
-    next_trigger: Option<Millis>,
+    /// What users have asked for and is not triggered yet.
+    queue: RequestQueue,
+    schedule: Schedule,
     /// The end of the minimum pause.
-    earliest_trigger: Millis,
+    end_of_pause: Millis,
     /// The end of the pause after a failed terminal checkpoint.
     earliest_terminal: Millis,
     pending: BTreeMap<CheckpointId, Pending>,
@@ -86,10 +102,14 @@ pub struct Coordinator {
     retained: Vec<CompletedCheckpoint>,
     /// Ids of checkpoints that may have left something behind.
     found: BTreeSet<CheckpointId>,
-    consecutive_failures: u32,
+    /// Checkpoints whose deletion has not ended yet.
+    cleaning: BTreeSet<CheckpointId>,
+    /// Savepoints whose files are the user's now.
+    savepoints: BTreeSet<CheckpointId>,
+    failures: Failures,
     exhausted_sources: BTreeSet<SubtaskId>,
     finished_tasks: BTreeSet<SubtaskId>,
-    stop_requested: bool,
+    stop: Option<Stop>,
     /// The completed terminal checkpoint, after which tasks finish.
     terminal: Option<CheckpointId>,
 }
@@ -98,11 +118,9 @@ impl Coordinator {
     /// A coordinator that has not started.
     ///
     /// # Errors
-    /// [`Misuse`] when the configuration makes no sense: no subtask, a source that is no subtask, or a
-    /// concurrency or number of retained checkpoints of zero.
+    /// [`Misuse`] when the configuration makes no sense; [`Config`] says what does.
     pub fn new(config: Config) -> Result<Self, Misuse> {
-        let sources_known = config.sources.iter().all(|source| config.subtasks.contains(source));
-        if config.sources.is_empty() || !sources_known || config.max_concurrent == 0 || config.retained == 0 {
+        if !config.makes_sense() {
             return Err(Misuse::new(MACHINE, format!("the configuration makes no sense: {config:?}")));
         }
         Ok(Coordinator {
@@ -112,17 +130,20 @@ impl Coordinator {
             attempt: Attempt(0),
             restarts: 0,
             next_checkpoint: CheckpointId::FIRST,
-            next_trigger: None,
-            earliest_trigger: Millis(0),
+            queue: RequestQueue::default(),
+            schedule: Schedule::default(),
+            end_of_pause: Millis(0),
             earliest_terminal: Millis(0),
             pending: BTreeMap::new(),
             publishing: BTreeMap::new(),
             retained: Vec::new(),
             found: BTreeSet::new(),
-            consecutive_failures: 0,
+            cleaning: BTreeSet::new(),
+            savepoints: BTreeSet::new(),
+            failures: Failures::default(),
             exhausted_sources: BTreeSet::new(),
             finished_tasks: BTreeSet::new(),
-            stop_requested: false,
+            stop: None,
             terminal: None,
         })
     }
@@ -159,12 +180,6 @@ impl Coordinator {
             .map(|(id, pending)| (*id, pending.acknowledged.keys().copied().collect()))
     }
 
-    /// When the next checkpoint is due, and of which kind; `None` while there is no room for one.
-    #[must_use]
-    pub fn next_trigger(&self) -> Option<(Millis, CheckpointKind)> {
-        self.trigger_due().map(|due| (due, self.next_kind()))
-    }
-
     /// When the next pending checkpoint expires.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Millis> {
@@ -198,7 +213,7 @@ impl Coordinator {
             Input::StorageAnswered { ticket, answer } => {
                 self.publish(now, publish::Input::Answered { ticket, answer }, out)?;
             }
-            Input::TasksRunning { attempt } => self.tasks_running(now, attempt),
+            Input::TasksRunning { attempt } => self.tasks_running(now, attempt, out),
             Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle } => {
                 self.acknowledge(attempt, subtask, checkpoint, handle, out);
             }
@@ -212,11 +227,11 @@ impl Coordinator {
                 }
             }
             Input::EndOfDataReported { attempt, subtask } => {
-                if attempt == self.attempt && self.config.sources.contains(&subtask) {
-                    self.exhausted_sources.insert(subtask);
+                if attempt == self.attempt {
+                    self.source_exhausted(now, subtask);
                 }
             }
-            Input::TaskFinished { attempt, subtask } => self.task_finished(attempt, subtask, out),
+            Input::TaskFinished { attempt, subtask } => self.task_finished(now, attempt, subtask, out),
             //= spec/coordinator.md#coord-16-messages-of-other-attempts-change-no-checkpoint
             //# A message of another attempt MUST NOT change a checkpoint or the phase of the job.
             Input::TaskFailed { attempt, unrecoverable, .. } => {
@@ -227,7 +242,18 @@ impl Coordinator {
                 }
             }
             Input::TasksStopped { attempt } => self.tasks_stopped(now, attempt, out),
-            Input::StopRequested => self.stop_requested = true,
+            Input::CheckpointRequested { request, kind } => self.requested(request, kind, out),
+            Input::BacklogReported { attempt, subtask, has_backlog } => {
+                if attempt == self.attempt && self.may_have_backlog(subtask) {
+                    self.schedule.backlog_reported(now, subtask, has_backlog, &self.config);
+                }
+            }
+            Input::PeriodicCheckpointsSwitched { on } => self.schedule.switch(on, now, &self.config),
+            Input::CleanupEnded { checkpoint } => {
+                self.cleaning.remove(&checkpoint);
+            }
+            Input::CancelRequested => self.give_up(now, Outcome::Cancelled, out),
+            Input::SuspendRequested => self.give_up(now, Outcome::Suspended, out),
             Input::Tick => self.tick(now, out)?,
         }
         self.advance(now, out)
@@ -240,10 +266,8 @@ impl Coordinator {
             Phase::Restarting { until } if !self.publisher.is_busy() => Some(until),
             _ => None,
         };
-        [restart, self.next_expiry(), self.trigger_due(), self.publisher.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let trigger = self.next_trigger().map(|(due, _)| due);
+        [restart, self.next_expiry(), trigger, self.publisher.deadline()].into_iter().flatten().min()
     }
 
     /// Its invariants, those of its publisher included.
@@ -252,11 +276,12 @@ impl Coordinator {
     /// The first invariant that does not hold.
     pub fn check(&self) -> Result<(), Violation> {
         self.publisher.check()?;
-        let under_way = self.pending.len() + self.publishing.len();
+        let unforced = |pending: &&Pending| !self.is_forced(pending.kind);
+        let under_way = self.pending.values().chain(self.publishing.values()).filter(unforced).count();
         Violation::unless(under_way <= self.config.max_concurrent, MACHINE, "COORD-3", || {
             format!("{under_way} checkpoints are under way, {} are allowed", self.config.max_concurrent)
         })?;
-        let everyone = |pending: &Pending| pending.acknowledged.len() == self.config.subtasks.len();
+        let everyone = |pending: &Pending| pending.is_complete(self.config.subtasks.len());
         Violation::unless(self.publishing.values().all(everyone), MACHINE, "COORD-4", || {
             "a checkpoint is being published that not every subtask has acknowledged".into()
         })?;
@@ -270,14 +295,12 @@ impl Coordinator {
             "COORD-2",
             || format!("checkpoint {newest:?} is not below the next id {}", self.next_checkpoint),
         )?;
+        Violation::unless(self.queue.len() <= self.config.max_queued_requests, MACHINE, "COORD-35", || {
+            format!("{} requests wait", self.queue.len())
+        })?;
         Violation::unless(self.retained.len() <= self.config.retained, MACHINE, "COORD-12", || {
             format!("{} checkpoints are retained", self.retained.len())
         })
-    }
-
-    fn recover(&mut self, now: Millis, out: &mut Vec<Output>) -> Result<(), Misuse> {
-        self.phase = Phase::Recovering;
-        self.publish(now, publish::Input::RecoveryRequested, out)
     }
 
     /// Drives the publisher and acts on what it decides.
@@ -297,126 +320,11 @@ impl Coordinator {
                     self.abort(now, checkpoint, AbortReason::PublicationFailed(cause), out);
                 }
                 publish::Output::Fenced => self.fenced(out),
+                publish::Output::RetirementEnded { is_ours } => self.retired(is_ours, out),
                 publish::Output::DeletePointer(sequence) => out.push(Output::DeletePointer(sequence)),
             }
         }
         Ok(())
-    }
-
-    fn recovered(&mut self, recovered: publish::Recovered, out: &mut Vec<Output>) {
-        self.attempt = recovered.attempt;
-        //= spec/coordinator.md#coord-2-ids-strictly-increase
-        //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
-        self.next_checkpoint = self.next_checkpoint.max(recovered.next_checkpoint);
-        //= spec/publish.md#pub-21-a-recovery-brings-back-what-is-retained
-        //# A recovery MUST report every retained checkpoint that can be read.
-        let published = recovered.older.iter().chain(&recovered.newest);
-        let surplus = published.clone().count().saturating_sub(self.config.retained);
-        self.found = recovered.found.iter().copied().chain(published.clone().map(|known| known.id)).collect();
-        self.retained = published.skip(surplus).cloned().collect();
-        self.terminal = None;
-        self.exhausted_sources.clear();
-        self.finished_tasks.clear();
-        self.consecutive_failures = 0;
-        self.phase = Phase::Deploying;
-        //= spec/coordinator.md#coord-1-tasks-start-from-a-recovery
-        //# An attempt MUST start its tasks only after its recovery has succeeded.
-        out.push(Output::StartTasks(recovered));
-    }
-
-    fn recovery_failed(&mut self, failure: RecoveryFailure, out: &mut Vec<Output>) {
-        self.phase = Phase::Ended;
-        out.push(Output::JobEnded(Outcome::RecoveryFailed(failure)));
-    }
-
-    /// Another attempt has taken over. What this one wrote is left to it: deleting here could hurt it.
-    //= spec/coordinator.md#coord-26-a-fenced-coordinator-deletes-nothing
-    //# A fenced coordinator MUST NOT delete any state.
-    fn fenced(&mut self, out: &mut Vec<Output>) {
-        self.pending.clear();
-        self.publishing.clear();
-        match self.phase {
-            Phase::Deploying | Phase::Running => {
-                self.phase = Phase::Cancelling(Ending::Job(Outcome::Fenced));
-                out.push(Output::CancelTasks { attempt: self.attempt });
-            }
-            Phase::Cancelling(_) => self.phase = Phase::Cancelling(Ending::Job(Outcome::Fenced)),
-            Phase::Ended => {}
-            Phase::Created | Phase::Recovering | Phase::Restarting { .. } => {
-                self.phase = Phase::Ended;
-                out.push(Output::JobEnded(Outcome::Fenced));
-            }
-        }
-    }
-
-    fn tasks_running(&mut self, now: Millis, attempt: Attempt) {
-        if self.phase == Phase::Deploying && attempt == self.attempt {
-            self.phase = Phase::Running;
-            self.next_trigger = self.config.interval.map(|interval| now + interval);
-            self.earliest_trigger = now;
-            self.earliest_terminal = now;
-        }
-    }
-
-    /// Stops the tasks, for a restart if one is left and for good with `outcome` otherwise.
-    fn fail(&mut self, now: Millis, outcome: Outcome, out: &mut Vec<Output>) {
-        if !matches!(self.phase, Phase::Deploying | Phase::Running) {
-            return;
-        }
-        //= spec/coordinator.md#coord-23-one-failed-task-stops-all
-        //# The failure of a task MUST stop all tasks of its attempt.
-        self.suspend(now, out);
-        //= spec/coordinator.md#coord-28-restarts-are-limited-by-the-strategy
-        //# The tasks MUST start again only as often as the restart strategy allows.
-        let ending = match self.config.restart.delay_after(self.restarts) {
-            //= spec/coordinator.md#coord-33-a-failure-that-would-repeat-itself-ends-the-job
-            //# A task failure that a restart cannot cure MUST end the job without a restart.
-            Some(delay) if outcome != Outcome::Unrecoverable => Ending::Restart(delay),
-            _ => Ending::Job(outcome),
-        };
-        self.phase = Phase::Cancelling(ending);
-        out.push(Output::CancelTasks { attempt: self.attempt });
-    }
-
-    fn tasks_stopped(&mut self, now: Millis, attempt: Attempt, out: &mut Vec<Output>) {
-        if attempt != self.attempt {
-            return;
-        }
-        if let Phase::Cancelling(ending) = self.phase {
-            match ending {
-                Ending::Restart(delay) => {
-                    self.restarts += 1;
-                    //= spec/coordinator.md#coord-24-a-restart-waits
-                    //# A restart MUST wait for the tasks to stop, for its delay and for a publication in
-                    //# progress.
-                    self.phase = Phase::Restarting { until: now + delay };
-                }
-                Ending::Job(outcome) => {
-                    self.phase = Phase::Ended;
-                    out.push(Output::JobEnded(outcome));
-                }
-            }
-        }
-    }
-
-    fn task_finished(&mut self, attempt: Attempt, subtask: SubtaskId, out: &mut Vec<Output>) {
-        if attempt != self.attempt || self.phase != Phase::Running || !self.config.subtasks.contains(&subtask)
-        {
-            return;
-        }
-        self.finished_tasks.insert(subtask);
-        //= spec/coordinator.md#coord-22-the-job-ends-with-its-tasks
-        //# The job MUST end well only when every task has finished.
-        if self.finished_tasks.len() < self.config.subtasks.len() {
-            return;
-        }
-        self.phase = Phase::Ended;
-        out.push(Output::JobEnded(match self.terminal {
-            Some(checkpoint) if self.exhausted_sources.len() < self.config.sources.len() => {
-                Outcome::Stopped(checkpoint)
-            }
-            _ => Outcome::Finished,
-        }));
     }
 }
 

@@ -1,18 +1,42 @@
+use super::RequestId;
 use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, StateFile, StateHandle, SubtaskId,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A checkpoint that was triggered and is not complete.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Pending {
     pub(super) kind: CheckpointKind,
+    /// Who asked for it, if not the clock.
+    pub(super) request: Option<RequestId>,
     pub(super) expires: Millis,
+    /// Who had finished when it was triggered, and so does not take part.
+    finished: BTreeSet<SubtaskId>,
     pub(super) acknowledged: BTreeMap<SubtaskId, Option<StateHandle>>,
 }
 
 impl Pending {
+    pub(super) fn new(
+        kind: CheckpointKind,
+        request: Option<RequestId>,
+        expires: Millis,
+        finished: BTreeSet<SubtaskId>,
+    ) -> Self {
+        Pending { kind, request, expires, finished, acknowledged: BTreeMap::new() }
+    }
+
+    /// Whether a task of the job takes part and has not acknowledged yet.
+    pub(super) fn waits_for(&self, subtask: SubtaskId) -> bool {
+        !self.finished.contains(&subtask) && !self.acknowledged.contains_key(&subtask)
+    }
+
+    /// Whether everyone who takes part has acknowledged, in a job of so many subtasks.
+    pub(super) fn is_complete(&self, subtasks: usize) -> bool {
+        self.acknowledged.len() + self.finished.len() == subtasks
+    }
+
     /// The files that only this checkpoint refers to.
     pub(super) fn files(&self) -> impl Iterator<Item = StateFile> + '_ {
         self.acknowledged.values().flatten().map(|handle| handle.file)
@@ -21,4 +45,9 @@ impl Pending {
     pub(super) fn complete(self, id: CheckpointId, attempt: Attempt) -> CompletedCheckpoint {
         CompletedCheckpoint { id, attempt, kind: self.kind, states: self.acknowledged }
     }
+}
+
+/// Whether the states of a checkpoint include this file, at the cost of one look-up.
+pub(super) fn holds(states: &BTreeMap<SubtaskId, Option<StateHandle>>, file: StateFile) -> bool {
+    matches!(states.get(&file.subtask), Some(Some(held)) if held.file == file)
 }

@@ -1,23 +1,32 @@
 use super::*;
-use crate::base::{DeclineReason, Incarnation, StateFile, StateHandle};
+use crate::base::{CheckpointKind, DeclineReason, Incarnation, StateFile, StateHandle};
 use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, PublicationFailure};
 
+mod finished;
 mod life;
 mod random;
+mod requests;
+mod retention;
+mod savepoints;
 
 const SOURCE: SubtaskId = SubtaskId::new(0, 0);
 const SINK: SubtaskId = SubtaskId::new(1, 0);
 
 fn config() -> Config {
     Config {
-        subtasks: vec![SOURCE, SINK],
-        sources: vec![SOURCE],
+        subtasks: [SOURCE, SINK].into(),
+        sources: [SOURCE].into(),
+        edges: Vec::new(),
         interval: Some(Millis(10)),
+        interval_during_backlog: None,
         timeout: Millis(100),
         min_pause: Millis(0),
         max_concurrent: 1,
+        force_savepoints: true,
+        max_queued_requests: 2,
         tolerable_failures: 0,
         retained: 1,
+        retention: Retention::RETAIN_ALWAYS,
         restart: RestartStrategy::FixedDelay { attempts: 1, delay: Millis(7) },
         publish: publish::Config {
             incarnation: Incarnation(1),
@@ -37,13 +46,15 @@ struct Job {
     asked: Vec<(publish::Ticket, Operation)>,
     pointers: BTreeMap<PointerSequence, Pointer>,
     metadata: BTreeMap<CheckpointId, CompletedCheckpoint>,
+    /// Whether deletions end at once.
+    cleans: bool,
 }
 
 impl Job {
     fn new(config: Config) -> Job {
         let coordinator = Coordinator::new(config).unwrap();
         let (pointers, metadata) = (BTreeMap::new(), BTreeMap::new());
-        Job { coordinator, now: 0, asked: Vec::new(), pointers, metadata }
+        Job { coordinator, now: 0, asked: Vec::new(), pointers, metadata, cleans: true }
     }
 
     /// A job whose tasks run, in attempt 1, since time 0.
@@ -66,6 +77,13 @@ impl Job {
             }
             _ => true,
         });
+        if self.cleans {
+            for output in out.clone() {
+                if let Output::DeleteCheckpoint(checkpoint) = output {
+                    out.extend(self.on(Input::CleanupEnded { checkpoint }));
+                }
+            }
+        }
         out
     }
 
@@ -121,6 +139,10 @@ impl Job {
         done
     }
 
+    fn request(&mut self, request: u64, kind: RequestKind) -> Vec<Output> {
+        self.on(Input::CheckpointRequested { request: RequestId(request), kind })
+    }
+
     fn decline(&mut self, checkpoint: u64, reason: DeclineReason) -> Vec<Output> {
         let checkpoint = CheckpointId(checkpoint);
         self.on(Input::DeclineArrived { attempt: Attempt(1), subtask: SINK, checkpoint, reason })
@@ -165,7 +187,8 @@ fn aborted(checkpoint: u64, reason: AbortReason) -> Output {
 
 fn notices_of_abort(checkpoint: u64) -> [Output; 2] {
     let checkpoint = CheckpointId(checkpoint);
-    [SOURCE, SINK].map(|subtask| Output::NotifyAborted { subtask, attempt: Attempt(1), checkpoint })
+    let (attempt, newest_completed) = (Attempt(1), None);
+    [SOURCE, SINK].map(|subtask| Output::NotifyAborted { subtask, attempt, checkpoint, newest_completed })
 }
 
 fn notices_of_completion(checkpoint: u64) -> [Output; 2] {
@@ -175,6 +198,14 @@ fn notices_of_completion(checkpoint: u64) -> [Output; 2] {
 
 fn triggers(checkpoint: u64, kind: CheckpointKind) -> [Output; 1] {
     [Output::Trigger { subtask: SOURCE, attempt: Attempt(1), checkpoint: CheckpointId(checkpoint), kind }]
+}
+
+fn answered(request: u64, outcome: RequestOutcome) -> Output {
+    Output::RequestAnswered { request: RequestId(request), outcome }
+}
+
+fn refused(request: u64, refusal: Refusal) -> Output {
+    answered(request, RequestOutcome::Refused(refusal))
 }
 
 fn end_of_data(job: &mut Job) -> Vec<Output> {
@@ -191,10 +222,11 @@ const CANCEL: Output = Output::CancelTasks { attempt: Attempt(1) };
 
 //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
 //= type=test
-//# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt.
+//# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that had not
+//# finished before.
 //= spec/coordinator.md#coord-30-every-task-is-told-of-a-completion
 //= type=test
-//# Every task MUST be told of a completed checkpoint.
+//# Every task that has not finished MUST be told of a completed checkpoint that is no savepoint.
 #[test]
 fn coord_checkpoint_acknowledged_by_all_is_published_and_then_notified() {
     let mut job = Job::running(config());
@@ -243,10 +275,10 @@ fn coord_nothing_is_triggered_until_all_tasks_run_or_after_they_stop() {
 
 //= spec/coordinator.md#coord-3-concurrency-is-bounded
 //= type=test
-//# The number of checkpoints under way MUST NOT exceed the configured maximum.
+//# A checkpoint that is not forced MUST NOT be triggered while the configured maximum is under way.
 //= spec/coordinator.md#coord-29-the-interval-is-kept
 //= type=test
-//# A periodic checkpoint MUST be triggered when the interval since the last trigger is over and there is
+//# A periodic checkpoint MUST be triggered when the interval since the last one was due is over and there is
 //# room.
 #[test]
 fn coord_limit_of_concurrency_delays_triggers_until_there_is_room() {
@@ -263,17 +295,23 @@ fn coord_limit_of_concurrency_delays_triggers_until_there_is_room() {
 
 //= spec/coordinator.md#coord-29-the-interval-is-kept
 //= type=test
-//# A periodic checkpoint MUST be triggered when the interval since the last trigger is over and there is
+//# A periodic checkpoint MUST be triggered when the interval since the last one was due is over and there is
 //# room.
 #[test]
-fn coord_interval_runs_from_trigger_to_trigger() {
+fn coord_interval_runs_from_due_time_to_due_time() {
     let mut job = Job::running(config());
     assert_eq!(job.coordinator.deadline(), Some(Millis(10)));
     assert_eq!(job.tick(9), []);
     job.tick(12);
     job.complete(1);
-    assert_eq!(job.tick(21), []);
-    assert_eq!(job.tick(22), triggers(2, CheckpointKind::Periodic));
+    assert_eq!(job.tick(19), []);
+    assert_eq!(job.tick(20), triggers(2, CheckpointKind::Periodic), "the late one has moved nothing");
+    assert_eq!(job.tick(45), [], "there is no room");
+    job.now = 46;
+    assert_eq!(job.complete(2).last(), triggers(3, CheckpointKind::Periodic).last());
+    job.complete(3);
+    assert_eq!(job.under_way(), [], "what was due twice is triggered once");
+    assert_eq!(job.coordinator.deadline(), Some(Millis(50)));
     let mut job = Job::running(Config { interval: None, ..config() });
     assert_eq!((job.coordinator.deadline(), job.tick(1_000)), (None, vec![]), "without an interval: never");
 }
@@ -290,6 +328,8 @@ fn coord_minimum_pause_counts_from_the_completion() {
     assert_eq!(job.coordinator.deadline(), Some(Millis(80)));
     assert_eq!(job.tick(79), []);
     assert_eq!(job.tick(80), triggers(2, CheckpointKind::Periodic));
+    job.complete(2);
+    assert_eq!(job.coordinator.deadline(), Some(Millis(130)), "80 and 50, and due times count from 80");
 }
 
 //= spec/coordinator.md#coord-7-checkpoints-expire
@@ -297,10 +337,11 @@ fn coord_minimum_pause_counts_from_the_completion() {
 //# A checkpoint that is not fully acknowledged when its timeout ends MUST be aborted.
 //= spec/coordinator.md#coord-14-an-abort-discards-acknowledged-state
 //= type=test
-//# The abort of a checkpoint MUST discard the state that was acknowledged for it.
+//# The abort of a checkpoint MUST discard the state that was acknowledged for it, unless it may have become a
+//# savepoint.
 //= spec/coordinator.md#coord-17-every-task-is-told-of-an-abort
 //= type=test
-//# Every task MUST be told of an aborted checkpoint.
+//# Every task that has not finished MUST be told of an aborted checkpoint.
 #[test]
 fn coord_expired_checkpoint_is_aborted_and_its_state_discarded() {
     let mut job = Job::running(config());
@@ -319,10 +360,11 @@ fn coord_expired_checkpoint_is_aborted_and_its_state_discarded() {
 //# A checkpoint that a task declines MUST be aborted.
 //= spec/coordinator.md#coord-14-an-abort-discards-acknowledged-state
 //= type=test
-//# The abort of a checkpoint MUST discard the state that was acknowledged for it.
+//# The abort of a checkpoint MUST discard the state that was acknowledged for it, unless it may have become a
+//# savepoint.
 //= spec/coordinator.md#coord-17-every-task-is-told-of-an-abort
 //= type=test
-//# Every task MUST be told of an aborted checkpoint.
+//# Every task that has not finished MUST be told of an aborted checkpoint.
 #[test]
 fn coord_declined_checkpoint_is_aborted_alone_and_once() {
     let mut job = Job::running(Config { max_concurrent: 2, tolerable_failures: 9, ..config() });
@@ -418,7 +460,7 @@ fn coord_state_is_left_alone_until_the_recovery_says_which_checkpoint_counts() {
 
 //= spec/coordinator.md#coord-8-a-published-checkpoint-subsumes-older-ones
 //= type=test
-//# The publication of a checkpoint MUST abort every older one that is still under way.
+//# The publication of a checkpoint MUST abort every older one under way that is no savepoint.
 #[test]
 fn coord_published_checkpoint_subsumes_older_ones_and_their_state() {
     let mut job = Job::running(Config { max_concurrent: 2, ..config() });
@@ -438,7 +480,7 @@ fn coord_published_checkpoint_subsumes_older_ones_and_their_state() {
 //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
 //= spec/coordinator.md#coord-8-a-published-checkpoint-subsumes-older-ones
 //= type=test
-//# The publication of a checkpoint MUST abort every older one that is still under way.
+//# The publication of a checkpoint MUST abort every older one under way that is no savepoint.
 #[test]
 fn coord_older_checkpoint_acknowledged_during_a_publication_is_not_published_after_it() {
     let mut job = Job::running(Config { max_concurrent: 2, ..config() });
@@ -568,7 +610,7 @@ fn coord_only_failures_of_a_part_a_timeout_or_a_publication_count() {
 //# More consecutive failures than tolerated MUST stop all tasks.
 //= spec/coordinator.md#coord-11-a-success-resets-the-count
 //= type=test
-//# A published checkpoint MUST reset the count of consecutive failures.
+//# A completed checkpoint that is newer than every other MUST reset the count of consecutive failures.
 #[test]
 fn coord_failures_in_a_row_beyond_the_tolerated_stop_the_tasks_and_a_success_resets_them() {
     let mut job = Job::running(Config { tolerable_failures: 1, ..config() });
@@ -593,8 +635,10 @@ fn coord_configuration_that_makes_no_sense_is_refused() {
     for wrong in [
         Config { retained: 0, ..config() },
         Config { max_concurrent: 0, ..config() },
-        Config { sources: vec![], ..config() },
-        Config { sources: vec![SubtaskId::new(9, 9)], ..config() },
+        Config { max_queued_requests: 0, ..config() },
+        Config { interval: Some(Millis(0)), ..config() },
+        Config { sources: [].into(), ..config() },
+        Config { sources: [SubtaskId::new(9, 9)].into(), ..config() },
     ] {
         assert!(Coordinator::new(wrong).is_err());
     }

@@ -69,6 +69,8 @@ pub enum Input {
         /// The older published checkpoints that stay beside it. Others may be deleted once it is visible.
         older: BTreeSet<CheckpointId>,
     },
+    /// The job has ended and nothing of it is needed any more: claim the right to delete it.
+    RetirementRequested,
     /// An operation has ended.
     Answered {
         /// The ticket of the operation.
@@ -105,6 +107,11 @@ pub enum Output {
         /// Why.
         cause: PublicationFailure,
     },
+    /// The request to retire has been answered.
+    RetirementEnded {
+        /// Whether the log certainly ends with this process's claim, which names no checkpoint.
+        is_ours: bool,
+    },
     /// Another attempt of the job has begun: this one must stop, and must delete nothing.
     Fenced,
     /// Delete a pointer that nobody needs; failing to is harmless.
@@ -126,6 +133,7 @@ enum Phase {
     Recovering(Recovery),
     Ready,
     Publishing(Publication),
+    Retiring(Ticket),
     Fenced,
 }
 
@@ -187,7 +195,7 @@ impl Publisher {
     /// Whether a publication or recovery is under way.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self.phase, Phase::Publishing(_) | Phase::Recovering(_))
+        matches!(self.phase, Phase::Publishing(_) | Phase::Recovering(_) | Phase::Retiring(_))
     }
 
     /// The checkpoint that is being published.
@@ -195,7 +203,7 @@ impl Publisher {
     pub fn publishing(&self) -> Option<CheckpointId> {
         match &self.phase {
             Phase::Publishing(publication) => Some(publication.checkpoint.id),
-            Phase::Idle | Phase::Recovering(_) | Phase::Ready | Phase::Fenced => None,
+            Phase::Idle | Phase::Recovering(_) | Phase::Ready | Phase::Retiring(_) | Phase::Fenced => None,
         }
     }
 
@@ -209,7 +217,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Misuse`] when a recovery or publication is requested while another is under way, or a publication
-    /// before a recovery; nothing has changed.
+    /// or retirement before a recovery; nothing has changed.
     pub fn on(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
         match input {
             Input::RecoveryRequested => {
@@ -224,6 +232,7 @@ impl Publisher {
                 self.phase = Phase::Recovering(Recovery::new(self.config, self.newest, waiting));
             }
             Input::PublicationRequested { checkpoint, older } => self.begin(checkpoint, older, out)?,
+            Input::RetirementRequested => self.retire(out)?,
             Input::Answered { ticket, answer } => self.answered(now, ticket, answer, out),
             Input::Tick => self.tick(now, out),
         }
@@ -263,6 +272,7 @@ impl Publisher {
         match &self.phase {
             Phase::Recovering(recovery) => Some(recovery.waiting),
             Phase::Publishing(publication) => Some(publication.waiting),
+            Phase::Retiring(ticket) => Some(Waiting::Answer(*ticket)),
             Phase::Idle | Phase::Ready | Phase::Fenced => None,
         }
     }
@@ -305,6 +315,30 @@ impl Publisher {
         Ok(())
     }
 
+    fn retire(&mut self, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        match self.phase {
+            Phase::Ready => {}
+            Phase::Fenced => {
+                out.push(Output::Fenced);
+                return Ok(());
+            }
+            _ => return Err(Misuse::new(MACHINE, "the job cannot retire now")),
+        }
+        //= spec/publish.md#pub-41-a-job-retires-by-a-claim
+        //# A job MUST retire by writing a claim that names no checkpoint.
+        let last = Pointer {
+            kind: PointerKind::Claim,
+            attempt: self.attempt.next(),
+            incarnation: self.config.incarnation,
+            newest: None,
+            older: BTreeSet::new(),
+        };
+        let ticket = self.next_ticket;
+        self.perform(Operation::PutPointer(self.newest.next(), last), out);
+        self.phase = Phase::Retiring(ticket);
+        Ok(())
+    }
+
     fn answered(&mut self, now: Millis, ticket: Ticket, answer: Answer, out: &mut Vec<Output>) {
         //= spec/publish.md#pub-10-answers-need-their-tickets
         //# An answer MUST be taken in only if it carries the ticket that is awaited.
@@ -314,6 +348,8 @@ impl Publisher {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Recovering(recovery) => self.recovery_answered(now, recovery, answer, out),
             Phase::Publishing(publication) => self.publication_answered(now, publication, answer, out),
+            // One answer is enough: whoever is not sure deletes nothing.
+            Phase::Retiring(_) => out.push(Output::RetirementEnded { is_ours: answer == Answer::Stored }),
             other => self.phase = other,
         }
     }
@@ -366,6 +402,12 @@ impl Publisher {
             //# A pointer to a checkpoint MUST NOT be written before the metadata is durable.
             //= spec/publish.md#pub-3-nothing-is-missing
             //# Everything that the newest published checkpoint refers to MUST exist.
+            //= spec/publish.md#pub-40-a-savepoint-has-no-pointer
+            //# A savepoint MUST be published without a pointer.
+            (Metadata, Answer::Stored) if publication.checkpoint.kind.is_savepoint() => {
+                self.phase = Phase::Ready;
+                out.push(Output::Published(id));
+            }
             (Metadata, Answer::Stored) => {
                 publication.step = Pointer { uncertain: false };
                 self.step(publication, out);

@@ -9,7 +9,9 @@ use super::options::JobOptions;
 use super::progress::{CheckpointSummary, JobEnd, JobSummary, Meters, Progress};
 use super::task::{Control, Environment, Report, TaskReport, discard, guarded, report_leftover};
 use crate::base::{Attempt, CheckpointId, Millis, SubtaskId};
-use crate::coordinator::{AbortReason, Config, Coordinator, Input, Outcome, Output};
+use crate::coordinator::{
+    AbortReason, Config, Coordinator, Input, Outcome, Output, RequestId, RequestKind, Retention, StopMode,
+};
 use crate::publish::{self, Answer, Operation, Recovered, Ticket};
 use crate::store::{CheckpointStorage, StorageError, perform};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, unbounded};
@@ -23,11 +25,14 @@ const IO_THREADS: usize = 4;
 /// How long to wait before a storage operation is repeated, and how often during a recovery.
 const RETRY_PAUSE: Millis = Millis(200);
 const RECOVERY_RETRIES: u32 = 25;
+/// How many requests for checkpoints may wait, as in Flink.
+const MAX_QUEUED_REQUESTS: usize = 1_000;
 
 enum Message {
     Task(TaskReport),
     Storage(Ticket, Answer, Option<StorageError>),
     Stopped(Attempt),
+    Cleaned(CheckpointId),
     Stop,
 }
 
@@ -112,6 +117,7 @@ impl Job {
             reports,
             tasks: Tasks::default(),
             triggered: BTreeMap::new(),
+            requests: 0,
             trouble: Trouble::default(),
             outcome: None,
         };
@@ -131,12 +137,18 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
     Config {
         subtasks: job.subtasks().map(|(subtask, _)| subtask).collect(),
         sources: job.subtasks().filter(|(_, spec)| spec.is_source).map(|(subtask, _)| subtask).collect(),
+        // Tasks finish together, so that nobody but the sources is ever triggered.
+        edges: Vec::new(),
         interval: options.checkpoint_interval,
+        interval_during_backlog: None,
         timeout: options.checkpoint_timeout,
         min_pause: options.min_pause,
         max_concurrent: options.max_concurrent_checkpoints,
+        force_savepoints: true,
+        max_queued_requests: MAX_QUEUED_REQUESTS,
         tolerable_failures: options.tolerable_failed_checkpoints,
         retained: options.retained_checkpoints,
+        retention: Retention::RETAIN_ALWAYS,
         restart: options.restart,
         publish: publish::Config {
             incarnation: options.incarnation,
@@ -223,6 +235,8 @@ struct Master {
     reports: Sender<TaskReport>,
     tasks: Tasks,
     triggered: BTreeMap<CheckpointId, Millis>,
+    /// How many requests were made so far.
+    requests: u64,
     trouble: Trouble,
     outcome: Option<Outcome>,
 }
@@ -279,9 +293,17 @@ impl Master {
                 Some(Input::StorageAnswered { ticket, answer })
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
-            Ok(Message::Stop) => Some(Input::StopRequested),
+            Ok(Message::Cleaned(checkpoint)) => Some(Input::CleanupEnded { checkpoint }),
+            Ok(Message::Stop) => Some(self.stop_request()),
             Err(_) => Some(Input::Tick),
         }
+    }
+
+    /// A wish to stop with a checkpoint from which the job can go on.
+    fn stop_request(&mut self) -> Input {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        Input::CheckpointRequested { request, kind: RequestKind::Stop(StopMode::Suspend) }
     }
 
     fn task(&mut self, attempt: Attempt, subtask: SubtaskId, report: Report) -> Option<Input> {
@@ -331,7 +353,7 @@ impl Master {
             Output::NotifyComplete { subtask, attempt, checkpoint } => {
                 self.tell(attempt, subtask, Control::Complete(checkpoint));
             }
-            Output::NotifyAborted { subtask, attempt, checkpoint } => {
+            Output::NotifyAborted { subtask, attempt, checkpoint, .. } => {
                 self.tell(attempt, subtask, Control::Abort(checkpoint));
             }
             Output::Completed(checkpoint) => {
@@ -352,11 +374,26 @@ impl Master {
             }
             Output::DiscardState(file) => self.clean(io, move |storage| discard(storage, file)),
             Output::DeleteCheckpoint(id) => {
-                self.clean(io, move |storage| report_leftover(storage.delete_checkpoint(id)));
+                let messages = self.messages.clone();
+                self.clean(io, move |storage| {
+                    let deleted = guarded(|| {
+                        report_leftover(storage.delete_checkpoint(id));
+                        Ok(())
+                    });
+                    if let Err(panic) = deleted {
+                        tracing::warn!(%panic, checkpoint = %id, "a deletion failed");
+                    }
+                    let _ = messages.send(Message::Cleaned(id));
+                });
             }
             Output::DeletePointer(sequence) => {
                 self.clean(io, move |storage| report_leftover(storage.delete_pointer(sequence)));
             }
+            Output::RequestAnswered { request, outcome } => {
+                tracing::info!(request = request.0, ?outcome, "request answered");
+            }
+            // Nobody can ask for it yet.
+            Output::DrainSource { .. } => {}
             Output::JobEnded(outcome) => self.outcome = Some(outcome),
         }
         None
@@ -517,7 +554,10 @@ impl Master {
             Some(Outcome::TooManyCheckpointFailures) => {
                 Err(JobError::CheckpointsFailed { cause: checkpoint.unwrap_or_default() })
             }
-            Some(Outcome::RestartsExhausted | Outcome::Unrecoverable) | None => {
+            // Nobody can cancel or suspend a job yet.
+            Some(Outcome::Cancelled | Outcome::Suspended)
+            | Some(Outcome::RestartsExhausted | Outcome::Unrecoverable)
+            | None => {
                 if let Some(incompatible) = incompatible {
                     return Err(incompatible);
                 }

@@ -76,13 +76,22 @@ impl Node {
                 Output::NotifyComplete { subtask, attempt, checkpoint } => {
                     o.send(task_of(subtask), Msg::Complete(attempt, checkpoint));
                 }
-                Output::NotifyAborted { subtask, attempt, checkpoint } => {
+                Output::NotifyAborted { subtask, attempt, checkpoint, .. } => {
                     o.send(task_of(subtask), Msg::Abort(attempt, checkpoint));
                 }
                 Output::DiscardState(file) => o.send(Id::from(STORE), Msg::DiscardState(file)),
-                Output::DeleteCheckpoint(id) => o.send(Id::from(STORE), Msg::DeleteCheckpoint(id)),
+                Output::DeleteCheckpoint(checkpoint) => {
+                    o.send(Id::from(STORE), Msg::DeleteCheckpoint(checkpoint));
+                    // Nothing waits for one deletion, so when it ends makes no difference.
+                    self.drive_coordinator(machine, now, Input::CleanupEnded { checkpoint }, o);
+                }
                 Output::DeletePointer(sequence) => o.send(Id::from(STORE), Msg::DeletePointer(sequence)),
-                Output::Completed(_) | Output::Aborted { .. } | Output::JobEnded(_) => {}
+                Output::Completed(_)
+                | Output::Aborted { .. }
+                | Output::JobEnded(_)
+                // Users ask for nothing in this model.
+                | Output::DrainSource { .. }
+                | Output::RequestAnswered { .. } => {}
             }
         }
     }

@@ -38,7 +38,8 @@ pub fn all(stale: Stale) -> Vec<P> {
         }),
         //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
         //= type=test
-        //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt.
+        //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that had not
+        //# finished before.
         P::always("COORD-4 a published checkpoint has every acknowledgement", |_, world| {
             acknowledgements_are_complete(world)
         }),

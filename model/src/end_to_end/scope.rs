@@ -5,8 +5,9 @@ use super::world::Budgets;
 use crate::check::ScopeName;
 use serde::Serialize;
 use snapline::base::{Incarnation, Millis, SubtaskId};
-use snapline::coordinator::{Config, RestartStrategy};
+use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish;
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 /// The bounds of a run: everything is tried within them, nothing beyond.
@@ -145,17 +146,22 @@ impl Scope {
 
     /// The coordinator's configuration; the timeout is shorter than the interval, so that the deadline
     /// that comes next is an expiry exactly when a checkpoint is pending.
-    pub(super) fn coordinator(&self, incarnation: u64, subtasks: Vec<SubtaskId>) -> Config {
+    pub(super) fn coordinator(&self, incarnation: u64, subtasks: BTreeSet<SubtaskId>) -> Config {
         let sources = subtasks.iter().copied().filter(|subtask| subtask.operator == 0).collect();
         Config {
             subtasks,
             sources,
+            edges: Vec::new(),
             interval: Some(Millis(10)),
+            interval_during_backlog: None,
             timeout: Millis(5),
             min_pause: Millis(0),
             max_concurrent: 1,
+            force_savepoints: true,
+            max_queued_requests: 1,
             tolerable_failures: u32::MAX,
             retained: 1,
+            retention: Retention::RETAIN_ALWAYS,
             restart: RestartStrategy::FixedDelay { attempts: u32::MAX, delay: Millis(0) },
             publish: publish::Config {
                 incarnation: Incarnation(incarnation),

@@ -155,6 +155,7 @@ impl Publication {
                     }
                 }
                 Output::RecoveryFailed(failure) => process.life = Life::Failed(failure),
+                Output::RetirementEnded { .. } => unreachable!("no job of this model retires"),
                 Output::Published(id) => {
                     process.published(id);
                     world.history.told(id);

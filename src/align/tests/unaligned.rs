@@ -148,9 +148,9 @@ fn align_unaligned_barrier_goes_on_as_one_that_overtakes() {
     }
 }
 
-//= spec/alignment.md#align-15-only-a-periodic-checkpoint-overtakes
+//= spec/alignment.md#align-15-savepoints-and-last-checkpoints-are-aligned
 //= type=test
-//# A checkpoint that is not periodic MUST be aligned whatever its barriers ask for.
+//# A savepoint, or a checkpoint after which tasks finish, MUST be aligned whatever its barriers ask for.
 #[test]
 fn align_checkpoint_that_is_not_periodic_never_overtakes() {
     for kind in [CheckpointKind::Final, CheckpointKind::Stop] {

@@ -17,7 +17,15 @@ fn any_input() -> impl Strategy<Value = Input> {
             9 => Input::TaskFinished { attempt, subtask },
             10 => failed(attempt, subtask),
             11 => Input::TasksStopped { attempt },
-            12 => Input::StopRequested,
+            12 => {
+                let request = RequestId(u64::from(attempt.0) * 1_000 + id);
+                let kind = match id {
+                    1 => RequestKind::Stop(StopMode::Suspend),
+                    2 => RequestKind::Checkpoint { full: true },
+                    _ => RequestKind::Savepoint,
+                };
+                Input::CheckpointRequested { request, kind }
+            }
             _ => Input::Tick,
         }
     })
@@ -56,7 +64,7 @@ proptest! {
                     Output::Trigger { attempt, checkpoint, .. } => {
                         triggered.insert((attempt, checkpoint));
                     }
-                    Output::Completed(complete) => {
+                    Output::Completed(complete) if !complete.kind.is_savepoint() => {
                         prop_assert!(newest.replace(complete.id) < Some(complete.id));
                     }
                     Output::DiscardState(file) => { discarded.insert(file); }

@@ -1,0 +1,134 @@
+//! Which completed checkpoints are kept, and what is deleted when.
+
+use super::{Coordinator, Outcome, Output, Phase};
+use crate::base::{CheckpointId, CompletedCheckpoint, Millis, Misuse};
+use crate::publish;
+use serde::{Deserialize, Serialize};
+
+/// `execution.checkpointing.externalized-checkpoint-retention`: which ends of a job delete its checkpoints.
+///
+/// A suspended job keeps them always, a stopped one its last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Retention {
+    /// Whether they are deleted when all data was processed.
+    pub delete_when_finished: bool,
+    /// Whether they are deleted when the user cancels the job.
+    pub delete_when_cancelled: bool,
+    /// Whether they are deleted when the job fails for good.
+    pub delete_when_failed: bool,
+}
+
+impl Retention {
+    /// Every checkpoint that is retained while the job runs stays afterwards.
+    pub const RETAIN_ALWAYS: Retention =
+        Retention { delete_when_finished: false, delete_when_cancelled: false, delete_when_failed: false };
+    /// `RETAIN_ON_CANCELLATION`.
+    pub const RETAIN_ON_CANCELLATION: Retention =
+        Retention { delete_when_finished: true, ..Retention::RETAIN_ALWAYS };
+    /// `DELETE_ON_CANCELLATION`: they stay only when the job fails.
+    pub const DELETE_ON_CANCELLATION: Retention =
+        Retention { delete_when_cancelled: true, ..Retention::RETAIN_ON_CANCELLATION };
+    /// `NO_EXTERNALIZED_CHECKPOINTS`: they go with the job.
+    pub const NO_EXTERNALIZED_CHECKPOINTS: Retention =
+        Retention { delete_when_failed: true, ..Retention::DELETE_ON_CANCELLATION };
+
+    /// Whether a job that ends in this way deletes its checkpoints.
+    #[must_use]
+    pub fn deletes_after(self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Finished | Outcome::Stopped(_) => self.delete_when_finished,
+            Outcome::Cancelled => self.delete_when_cancelled,
+            Outcome::RestartsExhausted | Outcome::Unrecoverable | Outcome::TooManyCheckpointFailures => {
+                self.delete_when_failed
+            }
+            // They are needed again, belong to somebody else, or nobody knows which there are.
+            Outcome::Suspended | Outcome::Fenced | Outcome::RecoveryFailed(_) => false,
+        }
+    }
+}
+
+impl Coordinator {
+    pub(super) fn restore_retained(&mut self, recovered: &publish::Recovered) {
+        //= spec/publish.md#pub-21-a-recovery-brings-back-what-is-retained
+        //# A recovery MUST report every retained checkpoint that can be read.
+        let published = recovered.older.iter().chain(&recovered.newest);
+        let surplus = published.clone().count().saturating_sub(self.config.retained);
+        self.found = recovered.found.iter().copied().chain(published.clone().map(|known| known.id)).collect();
+        self.retained = published.skip(surplus).cloned().collect();
+    }
+
+    /// Keeps the newest checkpoints and deletes everything older, leftovers of earlier attempts included.
+    pub(super) fn retain(&mut self, complete: CompletedCheckpoint, out: &mut Vec<Output>) {
+        self.retained.push(complete);
+        //= spec/coordinator.md#coord-12-only-the-newest-are-retained
+        //# The coordinator MUST retain only the configured number of newest published checkpoints.
+        while self.retained.len() > self.config.retained {
+            self.found.insert(self.retained.remove(0).id);
+        }
+        let Some(lowest) = self.retained.first().map(|checkpoint| checkpoint.id) else { return };
+        //= spec/coordinator.md#coord-13-deletion-starts-below-the-retained
+        //# A checkpoint MUST be deleted only when every retained checkpoint is newer.
+        let kept = self.found.split_off(&lowest);
+        for checkpoint in std::mem::replace(&mut self.found, kept) {
+            self.delete(checkpoint, out);
+        }
+    }
+
+    fn delete(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) {
+        self.cleaning.insert(checkpoint);
+        out.push(Output::DeleteCheckpoint(checkpoint));
+    }
+
+    /// Ends a job whose tasks are gone, after its checkpoints if they are to go with it.
+    pub(super) fn conclude(&mut self, outcome: Outcome, out: &mut Vec<Output>) {
+        if !self.config.retention.deletes_after(outcome) {
+            return self.end(outcome, out);
+        }
+        match self.savepoint_at_the_end(outcome) {
+            Some(last) => {
+                self.delete_all_but(Some(last), out);
+                self.end(outcome, out);
+            }
+            None => self.phase = Phase::Retiring(outcome),
+        }
+    }
+
+    /// The checkpoint that the user wanted the job to end with.
+    fn savepoint_at_the_end(&self, outcome: Outcome) -> Option<CheckpointId> {
+        match outcome {
+            Outcome::Stopped(checkpoint) => Some(checkpoint),
+            Outcome::Finished if self.stop.is_some() => self.terminal,
+            _ => None,
+        }
+    }
+
+    /// Once no publication can make another checkpoint visible, claims the right to delete all of them.
+    pub(super) fn retire(&mut self, now: Millis, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        if matches!(self.phase, Phase::Retiring(_)) && !self.publisher().is_busy() {
+            self.publish(now, publish::Input::RetirementRequested, out)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn retired(&mut self, is_ours: bool, out: &mut Vec<Output>) {
+        let Phase::Retiring(outcome) = self.phase else { return };
+        //= spec/coordinator.md#coord-43-checkpoints-go-after-the-job-has-retired
+        //# The newest checkpoint MUST be deleted only after the job has retired.
+        if is_ours {
+            self.delete_all_but(None, out);
+        }
+        self.end(outcome, out);
+    }
+
+    fn delete_all_but(&mut self, kept: Option<CheckpointId>, out: &mut Vec<Output>) {
+        let retained = self.retained.iter().map(|checkpoint| checkpoint.id);
+        let all = std::mem::take(&mut self.found).into_iter().chain(retained).collect::<Vec<_>>();
+        self.retained.retain(|checkpoint| Some(checkpoint.id) == kept);
+        //= spec/coordinator.md#coord-42-the-end-of-the-job-decides-what-stays
+        //# The checkpoints of a job MUST be deleted at its end exactly when its retention says so for that end,
+        //# except the one that a stop has asked for.
+        for checkpoint in all.into_iter().filter(|id| Some(*id) != kept) {
+            self.delete(checkpoint, out);
+        }
+    }
+}
