@@ -7,6 +7,7 @@
 
 mod attempts;
 mod checkpoints;
+mod claim;
 mod config;
 mod message;
 mod pending;
@@ -17,6 +18,7 @@ mod retention;
 mod tolerance;
 mod triggers;
 
+pub use claim::{ClaimMode, Restore};
 pub use config::{Config, RestartStrategy};
 pub use message::{Input, Output};
 pub use plan::{Edge, EdgePattern};

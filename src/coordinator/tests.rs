@@ -2,12 +2,14 @@ use super::*;
 use crate::base::{CheckpointKind, DeclineReason, Incarnation, StateFile, StateHandle};
 use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, PublicationFailure};
 
+mod claim;
 mod finished;
 mod life;
 mod random;
 mod requests;
 mod retention;
 mod savepoints;
+mod table;
 
 const SOURCE: SubtaskId = SubtaskId::new(0, 0);
 const SINK: SubtaskId = SubtaskId::new(1, 0);
@@ -28,6 +30,7 @@ fn config() -> Config {
         retained: 1,
         retention: Retention::RETAIN_ALWAYS,
         restart: RestartStrategy::FixedDelay { attempts: 1, delay: Millis(7) },
+        restore: None,
         publish: publish::Config { incarnation: Incarnation(1), retry_pause: Millis(1), recovery_retries: 3 },
     }
 }
@@ -631,6 +634,9 @@ fn coord_configuration_that_makes_no_sense_is_refused() {
         Config { max_concurrent: 0, ..config() },
         Config { max_queued_requests: 0, ..config() },
         Config { interval: Some(Millis(0)), ..config() },
+        Config { interval_during_backlog: Some(Millis(9)), ..config() },
+        Config { edges: vec![Edge { from: 1, to: 1, pattern: EdgePattern::AllToAll }], ..config() },
+        Config { edges: vec![Edge { from: 0, to: 2, pattern: EdgePattern::AllToAll }], ..config() },
         Config { sources: [].into(), ..config() },
         Config { sources: [SubtaskId::new(9, 9)].into(), ..config() },
     ] {
