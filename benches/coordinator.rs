@@ -127,6 +127,7 @@ fn configuration(
         retained: 1,
         retention: Retention::RETAIN_ALWAYS,
         restart: RestartStrategy::None,
+        restore: None,
         publish: publish::Config {
             incarnation: Incarnation(1),
             retry_pause: Millis(1),

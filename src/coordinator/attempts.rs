@@ -10,15 +10,16 @@ impl Coordinator {
         self.publish(now, publish::Input::RecoveryRequested, out)
     }
 
-    pub(super) fn recovered(&mut self, recovered: publish::Recovered, out: &mut Vec<Output>) {
+    pub(super) fn recovered(&mut self, mut recovered: publish::Recovered, out: &mut Vec<Output>) {
         if self.phase != Phase::Recovering {
             return;
         }
         self.attempt = recovered.attempt;
+        self.restore_retained(&recovered);
+        self.start_from_given(&mut recovered);
         //= spec/coordinator.md#coord-2-ids-strictly-increase
         //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
         self.next_checkpoint = self.next_checkpoint.max(recovered.next_checkpoint);
-        self.restore_retained(&recovered);
         self.terminal = None;
         //= spec/coordinator.md#coord-47-what-had-finished-stays-finished
         //# A task that had finished when the recovered checkpoint was triggered MUST count as finished from the start.

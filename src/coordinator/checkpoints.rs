@@ -167,6 +167,7 @@ impl Coordinator {
         if complete.kind.is_terminal() {
             self.terminal = Some(checkpoint);
             self.answer_stop(RequestOutcome::Completed(checkpoint), out);
+            self.refuse_queued(Refusal::JobEnding, out);
         }
         for subtask in self.running_tasks() {
             //= spec/coordinator.md#coord-30-every-task-is-told-of-a-completion

@@ -1,4 +1,4 @@
-use super::{Edge, Retention};
+use super::{Edge, Restore, Retention};
 use crate::base::{Millis, SubtaskId};
 use crate::publish;
 use serde::{Deserialize, Serialize};
@@ -37,12 +37,15 @@ pub struct Config {
     pub retention: Retention,
     /// What happens when a task fails.
     pub restart: RestartStrategy,
+    /// What the job starts from while it has published no checkpoint itself, if not from nothing.
+    pub restore: Option<Restore>,
     /// Settings of the publication.
     pub publish: publish::Config,
 }
 
 impl Config {
-    /// Whether there is a source, every source is a subtask, edges lead down, and no limit is zero.
+    /// Whether there is a source, every source is a subtask, edges lead down and to all other subtasks, and no limit is
+    /// zero.
     pub(super) fn makes_sense(&self) -> bool {
         let sources_known = !self.sources.is_empty() && self.sources.is_subset(&self.subtasks);
         let some_interval = self.interval != Some(Millis(0));
@@ -50,9 +53,14 @@ impl Config {
             self.interval_during_backlog.is_none_or(|slow| slow == Millis(0) || Some(slow) >= self.interval);
         let limits = [self.max_concurrent, self.max_queued_requests, self.retained];
         let edges_lead_down = self.edges.iter().all(|edge| edge.from < edge.to);
+        let is_reached = |task: &SubtaskId| {
+            self.sources.contains(task) || self.edges.iter().any(|edge| edge.to == task.operator)
+        };
+        let all_reached = self.edges.is_empty() || self.subtasks.iter().all(is_reached);
         sources_known
             && backlog_is_slower
             && edges_lead_down
+            && all_reached
             && some_interval
             && limits.iter().all(|limit| *limit > 0)
     }

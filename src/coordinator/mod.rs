@@ -3,10 +3,19 @@
 //! It owns the [`Publisher`], so that "complete" and "visible" are one story: tasks are notified only after
 //! the checkpoint is durable. A job lives in attempts; every attempt begins with a recovery.
 //!
-//! Specification: `spec/coordinator.md`. Flink: `CheckpointCoordinator`.
+//! **How to drive it.** Feed [`Input::JobStarted`] once, then every message of tasks, storage and users as it arrives, and
+//! [`Input::Tick`] whenever [`Coordinator::deadline`] is reached. After each input carry out the outputs in their order.
+//! Three of them are questions and need an input as their answer: [`Output::Perform`] a [`Input::StorageAnswered`],
+//! [`Output::StartTasks`] a [`Input::TasksRunning`] (or a [`Input::TaskFailed`]), [`Output::CancelTasks`] a
+//! [`Input::TasksStopped`]; and every [`Output::DeleteCheckpoint`] a [`Input::CleanupEnded`], however it went. Late,
+//! duplicate and unknown messages may be fed: they change nothing. After [`Output::JobEnded`] nothing more is needed.
+//!
+//! Specification: `spec/coordinator.md`. Flink: `CheckpointCoordinator`, `CheckpointRequestDecider`,
+//! `CheckpointFailureManager`, `CheckpointPlan`, `CompletedCheckpointStore`.
 
 mod attempts;
 mod checkpoints;
+mod claim;
 mod config;
 mod message;
 mod pending;
@@ -17,6 +26,7 @@ mod retention;
 mod tolerance;
 mod triggers;
 
+pub use claim::{ClaimMode, Restore};
 pub use config::{Config, RestartStrategy};
 pub use message::{Input, Output};
 pub use plan::{Edge, EdgePattern};

@@ -33,8 +33,8 @@ impl Coordinator {
 
     /// The running tasks that no barrier can reach.
     pub(super) fn tasks_to_trigger(&self) -> Vec<SubtaskId> {
-        if self.finished_tasks.is_empty() {
-            return self.config.sources.iter().copied().collect();
+        if self.config.edges.is_empty() || self.finished_tasks.is_empty() {
+            return self.config.sources.difference(&self.finished_tasks).copied().collect();
         }
         let running_operators: BTreeSet<u16> = self.running_tasks().map(|task| task.operator).collect();
         let is_running = |edge: &Edge, task: SubtaskId| match edge.pattern {
@@ -45,9 +45,8 @@ impl Coordinator {
             }
         };
         let is_first = |task: &SubtaskId| {
-            let mut inputs = self.config.edges.iter().filter(|edge| edge.to == task.operator).peekable();
-            let has_inputs = inputs.peek().is_some() && !self.config.sources.contains(task);
-            self.config.sources.contains(task) || has_inputs && !inputs.any(|edge| is_running(edge, *task))
+            let mut inputs = self.config.edges.iter().filter(|edge| edge.to == task.operator);
+            !inputs.any(|edge| is_running(edge, *task))
         };
         //= spec/coordinator.md#coord-45-the-first-running-tasks-are-triggered
         //# A checkpoint MUST be triggered at exactly the running sources and the running tasks whose inputs have all

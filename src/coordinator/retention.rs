@@ -1,13 +1,13 @@
 //! Which completed checkpoints are kept, and what is deleted when.
 
 use super::{Coordinator, Outcome, Output, Phase};
-use crate::base::{CheckpointId, CompletedCheckpoint, Millis, Misuse};
+use crate::base::{CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, Misuse};
 use crate::publish;
 use serde::{Deserialize, Serialize};
 
 /// `execution.checkpointing.externalized-checkpoint-retention`: which ends of a job delete its checkpoints.
 ///
-/// A suspended job keeps them always, a stopped one its last one.
+/// A suspended job keeps them always, a stopped one the one that it was stopped with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Retention {
     /// Whether they are deleted when all data was processed.
@@ -84,21 +84,13 @@ impl Coordinator {
         if !self.config.retention.deletes_after(outcome) {
             return self.end(outcome, out);
         }
-        match self.savepoint_at_the_end(outcome) {
+        // What a user has stopped the job with is still needed.
+        match self.retained.last().filter(|newest| newest.kind == CheckpointKind::Stop).map(|stop| stop.id) {
             Some(last) => {
                 self.delete_all_but(Some(last), out);
                 self.end(outcome, out);
             }
             None => self.phase = Phase::Retiring(outcome),
-        }
-    }
-
-    /// The checkpoint that the user wanted the job to end with.
-    fn savepoint_at_the_end(&self, outcome: Outcome) -> Option<CheckpointId> {
-        match outcome {
-            Outcome::Stopped(checkpoint) => Some(checkpoint),
-            Outcome::Finished if self.stop.is_some() => self.terminal,
-            _ => None,
         }
     }
 
@@ -126,7 +118,7 @@ impl Coordinator {
         self.retained.retain(|checkpoint| Some(checkpoint.id) == kept);
         //= spec/coordinator.md#coord-42-the-end-of-the-job-decides-what-stays
         //# The checkpoints of a job MUST be deleted at its end exactly when its retention says so for that end,
-        //# except the one that a stop has asked for.
+        //# except the newest if a stop has asked for it.
         for checkpoint in all.into_iter().filter(|id| Some(*id) != kept) {
             self.delete(checkpoint, out);
         }

@@ -2,12 +2,14 @@ use super::*;
 use crate::base::{CheckpointKind, DeclineReason, Incarnation, StateFile, StateHandle};
 use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, PublicationFailure};
 
+mod claim;
 mod finished;
 mod life;
 mod random;
 mod requests;
 mod retention;
 mod savepoints;
+mod table;
 
 const SOURCE: SubtaskId = SubtaskId::new(0, 0);
 const SINK: SubtaskId = SubtaskId::new(1, 0);
@@ -28,6 +30,7 @@ fn config() -> Config {
         retained: 1,
         retention: Retention::RETAIN_ALWAYS,
         restart: RestartStrategy::FixedDelay { attempts: 1, delay: Millis(7) },
+        restore: None,
         publish: publish::Config {
             incarnation: Incarnation(1),
             retry_pause: Millis(1),
@@ -241,6 +244,34 @@ fn coord_checkpoint_acknowledged_by_all_is_published_and_then_notified() {
     assert_eq!(done[1..], notices_of_completion(1));
     assert_eq!(job.coordinator.next_expiry(), None);
     assert_eq!(job.coordinator.retained().len(), 1);
+}
+
+#[test]
+fn coord_two_checkpoints_complete_independently_of_each_other() {
+    let mut job = Job::running(Config { max_concurrent: 2, retained: 2, ..config() });
+    job.tick(10);
+    job.tick(20);
+    for (subtask, checkpoint) in [(SINK, 2), (SOURCE, 1), (SOURCE, 2)] {
+        job.acknowledge(subtask, checkpoint);
+        if checkpoint == 1 {
+            job.acknowledge(SINK, 1);
+            assert_eq!(job.store()[1..], notices_of_completion(1));
+        }
+    }
+    assert_eq!(job.store()[1..3], notices_of_completion(2));
+    assert!(job.coordinator.retained().iter().map(|kept| kept.id.0).eq([1, 2]));
+}
+
+#[test]
+fn coord_task_without_state_is_recorded_as_such() {
+    let mut job = Job::running(config());
+    job.tick(10);
+    let (attempt, checkpoint) = (Attempt(1), CheckpointId(1));
+    job.on(Input::AcknowledgeArrived { attempt, subtask: SINK, checkpoint, handle: None });
+    job.acknowledge(SOURCE, 1);
+    job.store();
+    let states = &job.coordinator.retained()[0].states;
+    assert_eq!((states[&SINK], states[&SOURCE].is_some(), states.len()), (None, true, 2));
 }
 
 //= spec/coordinator.md#coord-1-tasks-start-from-a-recovery
@@ -468,7 +499,10 @@ fn coord_published_checkpoint_subsumes_older_ones_and_their_state() {
     job.tick(20);
     job.acknowledge(SOURCE, 1);
     let done = job.complete(2);
-    assert!(done.contains(&aborted(1, AbortReason::Subsumed)));
+    let at = done.iter().position(|output| *output == aborted(1, AbortReason::Subsumed)).unwrap();
+    assert!(
+        done[at + 1..].iter().filter(|output| matches!(output, Output::NotifyAborted { .. })).count() == 2
+    );
     assert!(done.contains(&Output::DiscardState(file(1, SOURCE, 1))));
     assert_eq!(job.acknowledge(SINK, 1), [Output::DiscardState(file(1, SINK, 1))]);
     assert_eq!(job.decline(1, DeclineReason::SyncPartFailed), [], "it is not counted");
@@ -637,6 +671,9 @@ fn coord_configuration_that_makes_no_sense_is_refused() {
         Config { max_concurrent: 0, ..config() },
         Config { max_queued_requests: 0, ..config() },
         Config { interval: Some(Millis(0)), ..config() },
+        Config { interval_during_backlog: Some(Millis(9)), ..config() },
+        Config { edges: vec![Edge { from: 1, to: 1, pattern: EdgePattern::AllToAll }], ..config() },
+        Config { edges: vec![Edge { from: 0, to: 2, pattern: EdgePattern::AllToAll }], ..config() },
         Config { sources: [].into(), ..config() },
         Config { sources: [SubtaskId::new(9, 9)].into(), ..config() },
     ] {

@@ -146,14 +146,14 @@ impl Coordinator {
         match self.queue.first() {
             Some(queued) if room || self.is_forced(queued.kind) => {
                 let cause = Cause::Request(queued);
-                Some(Next { due: Millis(0), cause, kind: queued.kind })
+                Some(Next { due: Millis(0), cause, kind: self.ordinary_kind(queued.kind) })
             }
             //= spec/coordinator.md#coord-6-the-minimum-pause-is-kept
             //# A periodic checkpoint MUST NOT be triggered within the minimum pause after a completion.
             None if room => self.schedule.due().map(|due| Next {
                 due: due.max(self.end_of_pause),
                 cause: Cause::Clock,
-                kind: CheckpointKind::Periodic,
+                kind: self.ordinary_kind(CheckpointKind::Periodic),
             }),
             _ => None,
         }
@@ -170,17 +170,19 @@ impl Coordinator {
     }
 
     /// The kind of the checkpoint that ends the job, once one is wanted.
-    fn terminal_kind(&self) -> Option<CheckpointKind> {
+    pub(super) fn terminal_kind(&self) -> Option<CheckpointKind> {
         //= spec/coordinator.md#coord-19-the-end-of-all-data-asks-for-a-final-checkpoint
-        //# Once all sources have reported the end of their data the next checkpoint MUST be a final one.
-        if self.exhausted_sources.len() == self.config.sources.len() {
-            return Some(CheckpointKind::Final);
-        }
+        //# Once all sources have reported the end of their data the next checkpoint MUST be a final one unless a
+        //# drain made them.
         //= spec/coordinator.md#coord-20-a-stop-asks-for-a-stop-checkpoint
         //# Once a stop that suspends was requested the next checkpoint MUST be a stop checkpoint unless all data
         //# has ended.
-        let suspends = self.stop.as_ref().is_some_and(|stop| stop.mode == StopMode::Suspend);
-        suspends.then_some(CheckpointKind::Stop)
+        let all_data_ended = self.exhausted_sources.len() == self.config.sources.len();
+        match (self.stop.as_ref().map(|stop| stop.mode), all_data_ended) {
+            (Some(StopMode::Drain), true) | (Some(StopMode::Suspend), false) => Some(CheckpointKind::Stop),
+            (Some(StopMode::Suspend) | None, true) => Some(CheckpointKind::Final),
+            (Some(StopMode::Drain) | None, false) => None,
+        }
     }
 
     fn trigger(&mut self, now: Millis, next: Next, out: &mut Vec<Output>) {

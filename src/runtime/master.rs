@@ -150,6 +150,7 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         retained: options.retained_checkpoints,
         retention: Retention::RETAIN_ALWAYS,
         restart: options.restart,
+        restore: None,
         publish: publish::Config {
             incarnation: options.incarnation,
             retry_pause: RETRY_PAUSE,

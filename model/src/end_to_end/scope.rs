@@ -163,6 +163,7 @@ impl Scope {
             retained: 1,
             retention: Retention::RETAIN_ALWAYS,
             restart: RestartStrategy::FixedDelay { attempts: u32::MAX, delay: Millis(0) },
+            restore: None,
             publish: publish::Config {
                 incarnation: Incarnation(incarnation),
                 retry_pause: Millis(1),

@@ -131,7 +131,8 @@ fn coord_fenced_stops_the_tasks_and_deletes_nothing() {
 //# A terminal checkpoint MUST be triggered only when no other checkpoint is under way.
 //= spec/coordinator.md#coord-19-the-end-of-all-data-asks-for-a-final-checkpoint
 //= type=test
-//# Once all sources have reported the end of their data the next checkpoint MUST be a final one.
+//# Once all sources have reported the end of their data the next checkpoint MUST be a final one unless a
+//# drain made them.
 //= spec/coordinator.md#coord-21-nothing-follows-a-terminal-checkpoint
 //= type=test
 //# The coordinator MUST NOT trigger a checkpoint after a terminal one was published.

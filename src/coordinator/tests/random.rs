@@ -41,6 +41,7 @@ proptest! {
         let mut job = Job::new(Config { max_concurrent, tolerable_failures: 1, restart, ..config() });
         job.on(Input::JobStarted);
         let (mut newest, mut discarded, mut triggered) = (None, BTreeSet::new(), BTreeSet::new());
+        let mut savepoints = BTreeMap::new();
         for (input, storage) in inputs {
             // A task can answer only to what it was sent, but as late and as often as it likes.
             if let Input::AcknowledgeArrived { attempt, checkpoint, .. } = &input
@@ -67,14 +68,20 @@ proptest! {
                     Output::Completed(complete) if !complete.kind.is_savepoint() => {
                         prop_assert!(newest.replace(complete.id) < Some(complete.id));
                     }
+                    Output::Completed(savepoint) => {
+                        savepoints.insert(savepoint.id, savepoint);
+                    }
                     Output::DiscardState(file) => { discarded.insert(file); }
-                    Output::DeleteCheckpoint(id) => prop_assert!(Some(id) < newest),
+                    Output::DeleteCheckpoint(id) => {
+                        prop_assert!(Some(id) < newest && !savepoints.contains_key(&id));
+                    }
                     _ => {}
                 }
             }
             let pointed_to = job.pointers.values().next_back().and_then(|pointer| pointer.newest);
-            let files = pointed_to.and_then(|id| job.metadata.get(&id));
-            for handle in files.iter().flat_map(|complete| complete.states.values().flatten()) {
+            prop_assert!(pointed_to.is_none_or(|id| !savepoints.contains_key(&id)));
+            let kept = pointed_to.and_then(|id| job.metadata.get(&id)).into_iter().chain(savepoints.values());
+            for handle in kept.flat_map(|complete| complete.states.values().flatten()) {
                 prop_assert!(!discarded.contains(&handle.file), "{:?} is needed", handle.file);
             }
         }

@@ -160,7 +160,7 @@ fn coord_periodic_checkpoints_stop_when_switched_off_and_go_on_when_switched_on(
 //= type=test
 //# A stop that drains MUST make every source end its data.
 #[test]
-fn coord_stop_that_drains_ends_the_sources_and_takes_the_final_checkpoint() {
+fn coord_stop_that_drains_ends_the_sources_and_takes_the_stop_checkpoint() {
     let mut job = Job::running(config());
     let drain = Output::DrainSource { subtask: SOURCE, attempt: Attempt(1) };
     assert_eq!(job.request(1, RequestKind::Stop(StopMode::Drain)), [drain]);
@@ -180,7 +180,7 @@ fn coord_stop_that_drains_ends_the_sources_and_takes_the_final_checkpoint() {
     let again = Output::DrainSource { subtask: SOURCE, attempt: Attempt(2) };
     assert_eq!(job.on(Input::TasksRunning { attempt: Attempt(2) }), [again]);
     let done = job.on(Input::EndOfDataReported { attempt: Attempt(2), subtask: SOURCE });
-    assert_eq!(kinds(&done), [CheckpointKind::Final]);
+    assert_eq!(kinds(&done), [CheckpointKind::Stop]);
     let mut done = job.on(acknowledgement(2, SOURCE, 1));
     done.extend(job.on(acknowledgement(2, SINK, 1)));
     done.extend(job.store());
@@ -188,6 +188,17 @@ fn coord_stop_that_drains_ends_the_sources_and_takes_the_final_checkpoint() {
         assert!(done.contains(&answered(request, RequestOutcome::Completed(CheckpointId(1)))));
     }
     assert_eq!(job.request(5, CHECKPOINT), [refused(5, Refusal::JobEnding)]);
+}
+
+#[test]
+fn coord_requests_of_a_job_without_more_data_are_refused() {
+    let mut job = Job::running(config());
+    job.tick(10);
+    job.request(1, CHECKPOINT);
+    end_of_data(&mut job);
+    assert_eq!(job.request(2, CHECKPOINT), [refused(2, Refusal::JobEnding)]);
+    job.complete(1);
+    assert!(job.complete(2).contains(&refused(1, Refusal::JobEnding)), "the final checkpoint came first");
 }
 
 #[test]
