@@ -1,6 +1,6 @@
 //! The life of attempts: recovery, failure, restart, fencing, and the end of the job.
 
-use super::{Coordinator, Ending, Outcome, Output, Phase, Refusal, RequestOutcome, requests};
+use super::{AbortReason, Coordinator, Ending, Outcome, Output, Phase, Refusal, RequestOutcome, requests};
 use crate::base::{Attempt, Millis, Misuse, SubtaskId};
 use crate::publish::{self, RecoveryFailure};
 
@@ -45,9 +45,10 @@ impl Coordinator {
     //= spec/coordinator.md#coord-26-a-fenced-coordinator-deletes-nothing
     //# A fenced coordinator MUST NOT delete any state.
     pub(super) fn fenced(&mut self, out: &mut Vec<Output>) {
-        let pending = std::mem::take(&mut self.pending).into_values();
-        for pending in pending.chain(std::mem::take(&mut self.publishing).into_values()) {
-            requests::answer(pending.request, RequestOutcome::Refused(Refusal::JobEnding), out);
+        let pending = std::mem::take(&mut self.pending).into_iter();
+        for (checkpoint, pending) in pending.chain(std::mem::take(&mut self.publishing)) {
+            let outcome = RequestOutcome::Aborted(checkpoint, AbortReason::Suspended);
+            requests::answer(pending.request, outcome, out);
         }
         self.refuse_queued(Refusal::JobEnding, out);
         match self.phase {

@@ -108,12 +108,12 @@ impl Coordinator {
         let kind = match kind {
             _ if ending => return refuse(request, Refusal::JobEnding, out),
             RequestKind::Stop(mode) => return self.stop_requested(request, mode, out),
-            _ if self.stop.is_some() || self.terminal_kind().is_some() => {
-                return refuse(request, Refusal::JobEnding, out);
-            }
             //= spec/coordinator.md#coord-5-checkpoints-need-running-tasks
             //# A checkpoint MUST be triggered only while every task of the attempt runs.
             _ if self.phase != Phase::Running => return refuse(request, Refusal::TasksNotRunning, out),
+            _ if self.stop.is_some() || self.terminal_kind().is_some() => {
+                return refuse(request, Refusal::JobEnding, out);
+            }
             RequestKind::Savepoint => CheckpointKind::Savepoint,
             RequestKind::Checkpoint { full: true } => CheckpointKind::Full,
             RequestKind::Checkpoint { full: false } => CheckpointKind::Periodic,

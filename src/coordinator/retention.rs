@@ -85,9 +85,10 @@ impl Coordinator {
             return self.end(outcome, out);
         }
         // What a user has stopped the job with is still needed.
-        match self.retained.last().filter(|newest| newest.kind == CheckpointKind::Stop).map(|stop| stop.id) {
-            Some(last) => {
-                self.delete_all_but(Some(last), out);
+        match self.retained.pop_if(|newest| newest.kind == CheckpointKind::Stop) {
+            Some(stop) => {
+                self.delete_all_below(stop.id, out);
+                self.retained.push(stop);
                 self.end(outcome, out);
             }
             None => self.phase = Phase::Retiring(outcome),
@@ -107,19 +108,19 @@ impl Coordinator {
         //= spec/coordinator.md#coord-43-checkpoints-go-after-the-job-has-retired
         //# The newest checkpoint MUST be deleted only after the job has retired.
         if is_ours {
-            self.delete_all_but(None, out);
+            self.delete_all_below(CheckpointId(u64::MAX), out);
         }
         self.end(outcome, out);
     }
 
-    fn delete_all_but(&mut self, kept: Option<CheckpointId>, out: &mut Vec<Output>) {
-        let retained = self.retained.iter().map(|checkpoint| checkpoint.id);
-        let all = std::mem::take(&mut self.found).into_iter().chain(retained).collect::<Vec<_>>();
-        self.retained.retain(|checkpoint| Some(checkpoint.id) == kept);
+    /// Deletes the newest last: whoever starts the job again meanwhile still sees the highest id.
+    fn delete_all_below(&mut self, end: CheckpointId, out: &mut Vec<Output>) {
+        self.found.extend(self.retained.drain(..).map(|checkpoint| checkpoint.id));
+        let newer = self.found.split_off(&end);
         //= spec/coordinator.md#coord-42-the-end-of-the-job-decides-what-stays
         //# The checkpoints of a job MUST be deleted at its end exactly when its retention says so for that end,
         //# except the newest if a stop has asked for it.
-        for checkpoint in all.into_iter().filter(|id| Some(*id) != kept) {
+        for checkpoint in std::mem::replace(&mut self.found, newer) {
             self.delete(checkpoint, out);
         }
     }

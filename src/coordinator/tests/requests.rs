@@ -228,7 +228,7 @@ fn coord_request_in_publication_when_the_job_ends_is_answered_as_unknown_and_onl
 }
 
 #[test]
-fn coord_requests_of_a_fenced_coordinator_are_refused() {
+fn coord_requests_of_a_fenced_coordinator_are_answered() {
     let mut job = Job::running(config());
     job.request(1, CHECKPOINT);
     job.request(2, CHECKPOINT);
@@ -241,7 +241,8 @@ fn coord_requests_of_a_fenced_coordinator_are_refused() {
     };
     job.pointers.insert(PointerSequence(2), claim);
     let done = job.complete(1);
-    assert_eq!(done, [refused(1, Refusal::JobEnding), refused(2, Refusal::JobEnding), CANCEL]);
+    let outcome = RequestOutcome::Aborted(CheckpointId(1), AbortReason::Suspended);
+    assert_eq!(done, [answered(1, outcome), refused(2, Refusal::JobEnding), CANCEL]);
 }
 
 proptest! {

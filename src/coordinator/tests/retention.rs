@@ -64,7 +64,7 @@ fn coord_end_of_the_job_deletes_what_its_retention_says() {
             assert_eq!(done.last(), Some(&Output::JobEnded(outcome)));
             assert_eq!(
                 deleted(&done),
-                if deletes { vec![3, 1, 2] } else { vec![] },
+                if deletes { vec![1, 2, 3] } else { vec![] },
                 "{retention:?} {outcome:?}"
             );
             assert_eq!(job.on(Input::CancelRequested), [], "it has ended");
@@ -99,6 +99,15 @@ fn coord_savepoint_of_a_stop_stays_and_everything_older_may_go() {
     job.complete(3);
     job.on(Input::CancelRequested);
     assert_eq!(deleted(&stopped(&mut job)), [2], "too late to cancel what was stopped");
+    let restart = RestartStrategy::FixedDelay { attempts: 1, delay: Millis(7) };
+    let retention = Retention::NO_EXTERNALIZED_CHECKPOINTS;
+    let mut job = Job::running(Config { retention, restart, ..config() });
+    job.request(1, RequestKind::Stop(StopMode::Suspend));
+    job.complete(1);
+    job.restart();
+    assert_eq!(job.under_way(), [2], "it is stopped again");
+    job.on(Input::CancelRequested);
+    assert_eq!(deleted(&stopped(&mut job)), [], "2 may be another attempt's by now");
 }
 
 //= spec/coordinator.md#coord-43-checkpoints-go-after-the-job-has-retired
