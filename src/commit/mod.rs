@@ -6,6 +6,22 @@
 //! After a failure the snapshot says which transactions were pre-committed: they are committed, all
 //! others are rolled back.
 //!
+//! # How to drive it
+//!
+//! 1. Make a [`Committer`] from the transactions of the restored snapshot, and report [`Input::Started`] with every
+//!    transaction of the subtask that is found outside and not committed, before any record is written.
+//! 2. When there is a record and no [open](Committer::open) transaction, report [`Input::TransactionNeeded`]; write the
+//!    record into the transaction that is open then.
+//! 3. In the synchronous part of a snapshot report [`Input::SnapshotBegan`], carry out the outputs, and then put
+//!    [`Committer::snapshot`] into the snapshot: in this order, or the newest transaction is missing in it.
+//! 4. Carry out [`Output::MakeDurable`] in the asynchronous part, and report its end as [`Input::BecameDurable`] or
+//!    [`Input::DurabilityFailed`] *before* the end of the upload: a checkpoint that is acknowledged may complete at once.
+//! 5. When the subtask is told of a completed checkpoint, report [`Input::CheckpointCompleted`]. An aborted one is no
+//!    business of the committer: its transactions wait for the next checkpoint that completes.
+//! 6. Carry out [`Output::Commit`] and [`Output::RollBack`] so that doing them again changes nothing, and report each
+//!    commit as [`Input::Committed`].
+//! 7. On [`Output::Fail`] fail the attempt: going on would lose the records.
+//!
 //! Specification: `spec/commit.md`. Flink: `TwoPhaseCommitSinkFunction`.
 
 use crate::base::{Attempt, CheckpointId, Millis, Misuse, SubtaskId, Violation};

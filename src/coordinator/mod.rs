@@ -3,12 +3,25 @@
 //! It owns the [`Publisher`], so that "complete" and "visible" are one story: tasks are notified only after
 //! the checkpoint is durable. A job lives in attempts; every attempt begins with a recovery.
 //!
-//! **How to drive it.** Feed [`Input::JobStarted`] once, then every message of tasks, storage and users as it arrives, and
-//! [`Input::Tick`] whenever [`Coordinator::deadline`] is reached. After each input carry out the outputs in their order.
-//! Three of them are questions and need an input as their answer: [`Output::Perform`] a [`Input::StorageAnswered`],
-//! [`Output::StartTasks`] a [`Input::TasksRunning`] (or a [`Input::TaskFailed`]), [`Output::CancelTasks`] a
-//! [`Input::TasksStopped`]; and every [`Output::DeleteCheckpoint`] a [`Input::CleanupEnded`], however it went. Late,
-//! duplicate and unknown messages may be fed: they change nothing. After [`Output::JobEnded`] nothing more is needed.
+//! # How to drive it
+//!
+//! One thread owns the coordinator of a job.
+//!
+//! 1. Report [`Input::JobStarted`] once.
+//! 2. Carry out each [`Output::Perform`] on the storage, in the background, and answer it with its ticket as
+//!    [`Input::StorageAnswered`] when it is durable, has failed, or has an unknown end.
+//! 3. On [`Output::StartTasks`] start every task under the new attempt, with the states of the newest checkpoint,
+//!    and report [`Input::TasksRunning`] when all of them run. On [`Output::CancelTasks`] end them, and report
+//!    [`Input::TasksStopped`] when none of them can do anything more.
+//! 4. Deliver [`Output::Trigger`], [`Output::NotifyComplete`] and [`Output::NotifyAborted`] to the task that each names,
+//!    with the attempt; a message that is lost or late does no harm beyond the checkpoint. Report what tasks answer
+//!    with the attempt *of the task*, whatever has become of it.
+//! 5. Report the failure of a task as [`Input::TaskFailed`]: the coordinator decides what follows.
+//! 6. When [`Coordinator::deadline`] has come, report [`Input::Tick`]: intervals, timeouts, pauses and restart delays are
+//!    all in it.
+//! 7. Deletions ([`Output::DiscardState`], [`Output::DeleteCheckpoint`], [`Output::DeletePointer`]) are carried out at
+//!    leisure; what fails may stay. Report the end of each [`Output::DeleteCheckpoint`], however it went, as
+//!    [`Input::CleanupEnded`]. The other outputs are for people, until [`Output::JobEnded`] ends the loop.
 //!
 //! Specification: `spec/coordinator.md`. Flink: `CheckpointCoordinator`, `CheckpointRequestDecider`,
 //! `CheckpointFailureManager`, `CheckpointPlan`, `CompletedCheckpointStore`.

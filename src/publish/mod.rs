@@ -6,8 +6,22 @@
 //! next number, so every older attempt finds its own next number taken: it is fenced. A second claim begins a new
 //! segment of the log, which proves that the first one was not written into a gap.
 //!
-//! To drive it: ask for a recovery, carry out each [`Output::Perform`] and answer it with its ticket, tick at
-//! the [`deadline`](Publisher::deadline), and after [`Output::Recovered`] ask for one publication after another.
+//! # How to drive it
+//!
+//! A [`Coordinator`](crate::coordinator::Coordinator) drives its own; what follows is for those who need this part alone.
+//!
+//! 1. Report [`Input::RecoveryRequested`] and wait for [`Output::Recovered`]: the attempt that it names has begun. On
+//!    [`Output::RecoveryFailed`] nothing has, and a recovery may be asked for again.
+//! 2. When all state of a checkpoint is durable, report [`Input::PublicationRequested`], one at a time. Only after
+//!    [`Output::Published`] may anybody be told that the checkpoint is complete. After
+//!    [`Output::PublicationFailed`] it never will be.
+//! 3. Carry out each [`Output::Perform`] and report [`Input::Answered`] with its ticket. [`Answer::Stored`] means durable,
+//!    [`Answer::Failed`] that certainly nothing was written; whatever is in between is [`Answer::Unknown`]. A put
+//!    never replaces anything, also against other processes: of several writers of one name one gets
+//!    [`Answer::Stored`].
+//! 4. When [`Publisher::deadline`] has come, report [`Input::Tick`].
+//! 5. On [`Output::Fenced`] stop everything and delete nothing: the files belong to somebody else now. Until then carry
+//!    out each [`Output::DeletePointer`] at leisure.
 //!
 //! Specification: `spec/publish.md`.
 

@@ -1,10 +1,16 @@
 //! The task side: which files of a snapshot are uploaded, and which were uploaded before.
 //!
-//! **How to drive it.** Take the immutable local files in the synchronous part and report them as
-//! [`Input::SnapshotBegan`]. Carry out each [`Output::Upload`] in the asynchronous part and report how it ended. Put the
-//! state of [`Output::Ready`] into the acknowledgement; decline on [`Output::Failed`]. Pass on every notice of a completed
-//! or aborted checkpoint, and report an asynchronous part that fails elsewhere as aborted too. Whatever becomes of
-//! the task, it needs to remember nothing: a new attempt begins with what it is restored from.
+//! # How to drive it
+//!
+//! 1. Take the immutable local files in the synchronous part and report them as [`Input::SnapshotBegan`].
+//! 2. Carry out each [`Output::Upload`] in the asynchronous part and report how it ended, also after an
+//!    [`Output::CancelUpload`].
+//! 3. Put the state of [`Output::Ready`] into the acknowledgement; decline on [`Output::Failed`].
+//! 4. Pass on every notice of a completed or aborted checkpoint, and report an asynchronous part that fails elsewhere as
+//!    aborted too.
+//! 5. Carry out each [`Output::Discard`] at leisure.
+//!
+//! Whatever becomes of the task, it needs to remember nothing: a new attempt begins with what it is restored from.
 
 use crate::base::{
     Attempt, CheckpointId, ContentId, JobId, Millis, Misuse, Ownership, SharedFile, SharedObject,

@@ -15,6 +15,11 @@
 //!    CheckpointAborted ◀───────── aborted ─────────────▶ Dropped ──────▶ Delete ..
 //! ```
 //!
+//! # How to drive it
+//!
+//! The two never talk to each other: the acknowledgement of the task and the notices of the coordinator carry what
+//! the arrows show. [`incremental`] and [`registry`] say what each input reports and what each output asks for.
+//!
 //! An upload belongs to its task until the snapshot is ready, and to the coordinator from then on; what a dead attempt
 //! leaves behind is found by listing the storage. Neither machine counts references: the registry knows what each
 //! checkpoint refers to, and a file that none of them names is garbage. So lost, late and repeated messages cannot

@@ -1,10 +1,16 @@
 //! The coordinator's side: which object a checkpoint refers to, and which objects nobody refers to any more.
 //!
-//! **How to drive it.** Report every recovery as [`Input::Restored`]. Hand every acknowledgement to a pending checkpoint
-//! over as [`Input::Acknowledged`] *before* the checkpoint can complete, put the objects of [`Output::Registered`] into
-//! its metadata, and abort it on [`Output::Refused`]. Report what becomes of it: [`Input::Dropped`] when it is aborted or
-//! its publication has certainly failed, [`Input::Subsumed`] when a newer one is durably published. Carry out each
-//! [`Output::Delete`] at leisure and report how it ended; call with [`Input::Tick`] at [`SharedStateRegistry::deadline`].
+//! # How to drive it
+//!
+//! 1. Report every recovery as [`Input::Restored`], before anything of its attempt.
+//! 2. Hand every acknowledgement to a pending checkpoint over as [`Input::Acknowledged`] *before* the checkpoint can
+//!    complete. Put the objects of [`Output::Registered`] into its metadata, and abort it on [`Output::Refused`]. An
+//!    acknowledgement that no checkpoint takes in is [`Input::AcknowledgedTooLate`].
+//! 3. Report what becomes of the checkpoint: [`Input::Dropped`] when it is aborted or its publication has certainly
+//!    failed, [`Input::Subsumed`] when a newer one is durably published.
+//! 4. Carry out each [`Output::Delete`] at leisure and report how it ended. When [`SharedStateRegistry::deadline`] has
+//!    come, report [`Input::Tick`].
+//! 5. When another attempt has taken over, report [`Input::Fenced`]; nothing is deleted from then on.
 
 use crate::base::{
     Attempt, CheckpointId, JobId, Millis, Misuse, Ownership, RestoredFiles, SharedFile, SharedObject,

@@ -11,6 +11,15 @@
 //! carries out outputs in their order, before it puts or reads anything else, and reports every effect back. When
 //! [`Subtask::deadline`] has come, it reports [`Input::Tick`].
 //!
+//! - [`Output::TakeSnapshot`] is carried out on the spot, and its end is the very next input. What follows in the queues
+//!   is not in the snapshot.
+//! - [`Output::StartUpload`] goes to the background. [`Input::UploadFinished`] says that everything is durable, the
+//!   transactions of a sink included: the acknowledgement leaves at once.
+//! - Messages of the coordinator are handed in whenever they come, with the attempt for which they were sent.
+//! - A source asks [`Subtask::is_holding`] before it emits a record, and reports [`Input::SourceExhausted`] at its end.
+//! - [`Output::Acknowledge`], [`Output::Decline`] and [`Output::ReportEndOfData`] go to the coordinator as they are. After
+//!   [`Output::Finish`] the task ends when its uploads have ended ([`Subtask::has_pending_uploads`]).
+//!
 //! Specification: `spec/subtask.md`. Flink: `SubtaskCheckpointCoordinatorImpl`.
 
 mod message;
