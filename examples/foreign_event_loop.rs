@@ -125,13 +125,18 @@ impl Engine {
                     self.mail.later(1, Event::Task(attempt, subtask, AbortArrived { attempt, checkpoint }));
                 }
                 Output::DiscardState(file) => drop(self.world.states.remove(&file)),
-                Output::DeleteCheckpoint(checkpoint) => self.world.delete_checkpoint(checkpoint),
+                Output::DeleteCheckpoint(checkpoint) => {
+                    self.world.delete_checkpoint(checkpoint);
+                    self.mail.report(Input::CleanupEnded { checkpoint });
+                }
                 Output::DeletePointer(sequence) => drop(self.world.pointers.remove(&sequence)),
                 Output::Completed(complete) => println!("{now}: checkpoint {} is complete", complete.id),
                 Output::Aborted { checkpoint, reason } => {
                     println!("{now}: no checkpoint {checkpoint}: {reason:?}")
                 }
                 Output::Skipping(skipped) => println!("{now}: left out, as it cannot be read: {skipped:?}"),
+                // Nobody asks this job for anything.
+                Output::DrainSource { .. } | Output::RequestAnswered { .. } => {}
                 Output::JobEnded(outcome) => self.outcome = Some(outcome),
             }
         }

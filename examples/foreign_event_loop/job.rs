@@ -1,7 +1,7 @@
 //! What is run, and what goes wrong in it.
 
 use snapline::base::{Attempt, CheckpointId, Incarnation, Millis, SubtaskId};
-use snapline::coordinator::{Config, RestartStrategy};
+use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish::{self, OnCorruption};
 
 pub const NUMBERS_PER_SOURCE: u64 = 100;
@@ -23,13 +23,20 @@ pub fn configuration() -> Config {
     Config {
         subtasks: [SOURCES[0], SOURCES[1], COUNT].into_iter().collect(),
         sources: SOURCES.into_iter().collect(),
+        // Tasks finish together, so that nobody but the sources is ever triggered.
+        edges: Vec::new(),
         interval: Some(Millis(40)),
+        interval_during_backlog: None,
         timeout: Millis(1_000),
         min_pause: Millis(0),
         max_concurrent: 1,
+        force_savepoints: true,
+        max_queued_requests: 10,
         tolerable_failures: 1,
         retained: 1,
+        retention: Retention::RETAIN_ALWAYS,
         restart: RestartStrategy::FixedDelay { attempts: 1, delay: Millis(20) },
+        restore: None,
         publish: publish::Config {
             incarnation: Incarnation(1),
             retry_pause: Millis(10),
