@@ -1,8 +1,8 @@
 //! Runs the models: proves them within a scope, finds planted bugs, and serves stateright's Explorer.
 //!
 //! Proofs search depth first, which needs the least memory; bugs are looked for breadth first, so that the path
-//! to them is the shortest one. Both use one thread: a second one is worth little, and with one the number of
-//! states is the same in every run.
+//! to them is the shortest one ([`nearest`]). Both use one thread: a second one is worth little, and with one the
+//! number of states is the same in every run.
 
 #![expect(clippy::disallowed_methods, reason = "runs are watched and timed; no machine sees that clock")]
 
@@ -10,15 +10,16 @@ use crate::align::{self, Alignment};
 use crate::end_to_end::faults::Fault;
 use crate::end_to_end::scope::Scope;
 use crate::end_to_end::system::System;
+use crate::nearest::{Reached, nearest};
 use crate::outputs::{self, OutputSystem};
 use crate::publish::{self, system::Publication};
 use crate::shared::{self, SharedFiles};
-use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model, Path};
-use std::collections::BTreeSet;
+use stateright::{Checker, CheckerBuilder, Expectation, Model, Property};
 use std::fmt;
 use std::hash::Hash;
 use std::net::ToSocketAddrs;
 use std::str::FromStr;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// How many states the search for a shorter counterexample may generate.
@@ -319,35 +320,19 @@ where
             Expectation::Sometimes => (Promise::Sometimes, found.is_some()),
             Expectation::Eventually => unreachable!("stateright cannot check `eventually`"),
         };
+        let name = property.name;
         let path = found.filter(|_| !holds).map(|path| {
-            let shorter = shorten(model, property.name, progress);
-            lines(model, shorter.unwrap_or(path))
+            let (shorter, _) =
+                search(model, vec![property], SHORTEN_WITHIN, "shortest counterexample", progress);
+            shorter.map_or_else(|| lines(model, path.into_actions()), |(_, path)| path)
         });
-        properties.push(PropertyReport { name: property.name, expectation, holds, path });
+        properties.push(PropertyReport { name, expectation, holds, path });
     }
     let (states, unique_states) = (checker.state_count(), checker.unique_state_count());
     Outcome { states, unique_states, depth: checker.max_depth(), duration, properties }
 }
 
-/// The shortest path to a violation, unless it is too far away.
-fn shorten<M>(
-    model: &M,
-    name: &'static str,
-    progress: &mut dyn FnMut(Progress),
-) -> Option<Path<M::State, M::Action>>
-where
-    M: Model + Clone + Send + Sync + 'static,
-    M::State: Clone + fmt::Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + fmt::Debug + PartialEq + Send + Sync,
-{
-    let search = builder(model)
-        .finish_when(HasDiscoveries::AnyOf(BTreeSet::from([name])))
-        .target_state_count(SHORTEN_WITHIN)
-        .spawn_bfs();
-    watch(search, "shortest counterexample", progress).discovery(name)
-}
-
-/// The nearest violation, breadth first.
+/// The nearest violation.
 fn find<M>(
     model: &M,
     name: ModelName,
@@ -356,29 +341,47 @@ fn find<M>(
     progress: &mut dyn FnMut(Progress),
 ) -> FaultReport
 where
-    M: Model + Clone + Send + Sync + 'static,
-    M::State: Clone + fmt::Debug + Hash + PartialEq + Send + Sync,
-    M::Action: Clone + fmt::Debug + PartialEq + Send + Sync,
+    M: Model,
+    M::State: Hash,
+    M::Action: Clone + fmt::Debug,
 {
-    let search = builder(model).finish_when(HasDiscoveries::AnyFailures).spawn_bfs();
-    let checker = watch(search, &fault, progress);
-    let always = |property: &&stateright::Property<M>| property.expectation == Expectation::Always;
-    let properties = model.properties();
-    let violations = properties.iter().filter(always).filter_map(|property| {
-        let path = lines(model, checker.discovery(property.name)?);
-        Some((property.name, path))
-    });
-    let nearest = violations.min_by_key(|(_, path)| path.len());
-    let (property, path) = nearest.map_or((None, Vec::new()), |(name, path)| (Some(name), path));
+    let (found, reached) = search(model, model.properties(), usize::MAX, &fault, progress);
+    let (property, path) = found.map_or((None, Vec::new()), |(name, path)| (Some(name), path));
     FaultReport {
         model: name,
         fault,
         source,
         property,
-        states_until_found: checker.unique_state_count(),
+        states_until_found: reached.unique_states,
         steps: path.len(),
         path,
     }
+}
+
+/// The nearest violation of what must always hold: the property and the steps to it.
+fn search<M>(
+    model: &M,
+    mut properties: Vec<Property<M>>,
+    limit: usize,
+    task: &str,
+    progress: &mut dyn FnMut(Progress),
+) -> (Option<(&'static str, Vec<String>)>, Reached)
+where
+    M: Model,
+    M::State: Hash,
+    M::Action: Clone + fmt::Debug,
+{
+    properties.retain(|property| property.expectation == Expectation::Always);
+    let (start, mut last) = (Instant::now(), Duration::ZERO);
+    let (found, reached) =
+        nearest(model, &properties, limit, &mut |Reached { states, unique_states, depth }| {
+            let elapsed = start.elapsed();
+            if elapsed - last >= BETWEEN_REPORTS {
+                last = elapsed;
+                progress(Progress { task: task.to_owned(), states, unique_states, depth, elapsed });
+            }
+        });
+    (found.map(|violation| (violation.property, lines(model, violation.actions))), reached)
 }
 
 fn builder<M>(model: &M) -> CheckerBuilder<M>
@@ -389,12 +392,11 @@ where
     model.clone().checker().threads(1)
 }
 
-fn lines<M: Model>(model: &M, path: Path<M::State, M::Action>) -> Vec<String>
+fn lines<M: Model>(model: &M, actions: Vec<M::Action>) -> Vec<String>
 where
-    M::State: PartialEq,
     M::Action: fmt::Debug,
 {
-    path.into_actions().iter().map(|action| model.format_action(action)).collect()
+    actions.iter().map(|action| model.format_action(action)).collect()
 }
 
 /// Waits for a run to end and passes on how far it has come.
@@ -402,24 +404,22 @@ where
 /// stateright's own reporter would want to be called from another thread.
 fn watch<M: Model, C: Checker<M>>(mut checker: C, task: &str, progress: &mut dyn FnMut(Progress)) -> C {
     let handles = checker.handles();
-    let (mut pause, mut last) = (Duration::from_millis(1), Duration::ZERO);
     let start = Instant::now();
-    while handles.iter().any(|handle| !handle.is_finished()) {
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(100));
-        if start.elapsed() - last >= BETWEEN_REPORTS {
-            last = start.elapsed();
-            progress(Progress {
-                task: task.to_owned(),
-                states: checker.state_count(),
-                unique_states: checker.unique_state_count(),
-                depth: checker.max_depth(),
-                elapsed: last,
-            });
-        }
+    let (running, ended) = mpsc::channel::<()>();
+    let joined = std::thread::spawn(move || {
+        // The other end hears of the end of the run, however it ends.
+        let _running = running;
+        handles.into_iter().try_for_each(std::thread::JoinHandle::join)
+    });
+    while ended.recv_timeout(BETWEEN_REPORTS) == Err(RecvTimeoutError::Timeout) {
+        progress(Progress {
+            task: task.to_owned(),
+            states: checker.state_count(),
+            unique_states: checker.unique_state_count(),
+            depth: checker.max_depth(),
+            elapsed: start.elapsed(),
+        });
     }
-    for handle in handles {
-        handle.join().expect("the checker does not panic");
-    }
+    joined.join().and_then(|end| end).expect("the checker does not panic");
     checker
 }

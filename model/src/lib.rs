@@ -8,6 +8,7 @@
 pub mod align;
 pub mod check;
 pub mod end_to_end;
+mod nearest;
 pub mod outputs;
 pub mod publish;
 pub mod shared;
