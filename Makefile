@@ -9,7 +9,7 @@ CARGO ?= cargo
 # A model that runs away is stopped by this limit (in KiB) instead of by the whole machine.
 MEMORY_LIMIT_KIB ?= 16000000
 
-.PHONY: run test verify fix bench toolchain
+.PHONY: run test verify verify-tla fix bench toolchain
 
 run: toolchain
 	$(CARGO) run --release -- run wordcount
@@ -26,6 +26,13 @@ verify: toolchain
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
 	@if command -v duvet >/dev/null; then duvet report --ci true && duvet query -c implementation,test; \
 	else echo "skipped: duvet is not installed (cargo install duvet --locked)"; fi
+	@if command -v tla >/dev/null; then $(MAKE) --no-print-directory verify-tla; \
+	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
+
+# The abstract specification, in two sizes: its safety and, under weak fairness, its liveness.
+verify-tla:
+	tla spec/Checkpointing.tla --config spec/Checkpointing.cfg --check-liveness
+	tla spec/Checkpointing.tla --config spec/CheckpointingLarger.cfg --check-liveness
 
 fix: toolchain
 	$(CARGO) clippy --workspace --all-targets --all-features --fix --allow-dirty --allow-staged
