@@ -9,7 +9,7 @@ CARGO ?= cargo
 # A model that runs away is stopped by this limit (in KiB) instead of by the whole machine.
 MEMORY_LIMIT_KIB ?= 16000000
 
-.PHONY: run test verify fix bench toolchain
+.PHONY: run test verify verify-tla specification-states fix bench toolchain
 
 run: toolchain
 	$(CARGO) run --release -- run wordcount
@@ -26,6 +26,22 @@ verify: toolchain
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
 	@if command -v duvet >/dev/null; then duvet report --ci true && duvet query -c implementation,test; \
 	else echo "skipped: duvet is not installed (cargo install duvet --locked)"; fi
+	@if command -v tla >/dev/null; then $(MAKE) --no-print-directory verify-tla; \
+	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
+
+# The abstract specification, in two sizes: its safety and, under weak fairness, its liveness.
+verify-tla:
+	tla spec/Checkpointing.tla --config spec/Checkpointing.cfg --check-liveness
+	tla spec/Checkpointing.tla --config spec/CheckpointingLarger.cfg --check-liveness
+
+# The states of the specification that model/tests/specification_tla.rs compares the Rust model with.
+specification-states:
+	@for size in final:0 periodic:1; do \
+	  tla spec/Checkpointing.tla --config spec/Checkpointing.cfg -c Restarts=0 -c Periodic=$${size#*:} \
+	    --export-dot model/tests/fixtures/states.dot --dot-mode full >/dev/null && \
+	  sed -nE -f model/tests/fixtures/states.sed model/tests/fixtures/states.dot | LC_ALL=C sort -u \
+	    >model/tests/fixtures/checkpointing-$${size%:*}.txt || exit 1; \
+	done; rm model/tests/fixtures/states.dot
 
 fix: toolchain
 	$(CARGO) clippy --workspace --all-targets --all-features --fix --allow-dirty --allow-staged
