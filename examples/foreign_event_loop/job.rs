@@ -4,7 +4,7 @@ use snapline::base::{Attempt, CheckpointId, Incarnation, Millis, SubtaskId};
 use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish::{self, OnCorruption};
 
-pub const NUMBERS_PER_SOURCE: u64 = 100;
+pub const NUMBERS_PER_SOURCE: u64 = 250;
 pub const SOURCES: [SubtaskId; 2] = [SubtaskId::new(0, 0), SubtaskId::new(0, 1)];
 pub const COUNT: SubtaskId = SubtaskId::new(1, 0);
 

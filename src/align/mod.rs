@@ -22,6 +22,12 @@
 //! 3. When [`Aligner::deadline`] has come, report [`Input::Tick`].
 //! 4. Carry out the outputs of each input in their order before anything else is put or read.
 //!
+//! [`Output::Aligned`] and [`Output::StartUnaligned`] ask for the barrier to be sent on, and then for the snapshot, before
+//! anything else. The checkpoint may be acknowledged when that is durable; after [`Output::StartUnaligned`] it must
+//! also hold all that was captured until [`Output::CaptureFinished`]. [`Output::Aborted`] asks for the checkpoint to be
+//! declined and, if its barrier was not sent, for a cancellation marker in its place. A
+//! [`Subtask`](crate::subtask::Subtask) does all of this.
+//!
 //! What a barrier does at the outputs of the subtask is the business of [`outputs`].
 //!
 //! One thread does all of this: with a second one that puts, what is captured would be out of order.
