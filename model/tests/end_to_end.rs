@@ -35,7 +35,7 @@ fn end_to_end_small_holds() {
 
 #[test]
 fn end_to_end_medium_holds() {
-    assert_scope(ScopeName::Medium, 13_920_713);
+    assert_scope(ScopeName::Medium, 14_043_610);
 }
 
 #[test]
