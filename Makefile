@@ -29,10 +29,10 @@ verify: toolchain
 	@if command -v tla >/dev/null; then $(MAKE) --no-print-directory verify-tla; \
 	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
 
-# The abstract specification, in two sizes: its safety and, under weak fairness, its liveness.
+# The abstract specification, with a restart and with an abort: its safety and, under weak fairness, its liveness.
 verify-tla:
 	tla spec/Checkpointing.tla --config spec/Checkpointing.cfg --check-liveness
-	tla spec/Checkpointing.tla --config spec/CheckpointingLarger.cfg --check-liveness
+	tla spec/Checkpointing.tla --config spec/CheckpointingAborted.cfg --check-liveness
 
 # The states of the specification that model/tests/specification_tla.rs compares the Rust model with.
 specification-states:

@@ -9,6 +9,7 @@
 //! and what a gate and a source remember. Checkpoints older than the newest published one are deleted here.
 
 use snapline::base::{Channel, CheckpointId};
+use snapline_model::end_to_end::faults::Fault;
 use snapline_model::end_to_end::message::{Content, Counted, Element, Msg};
 use snapline_model::end_to_end::node::{OPERATOR, SINK, SOURCES, TASKS, Work, subtask_of};
 use snapline_model::end_to_end::scope::{Reductions, Scope, Stale};
@@ -128,7 +129,7 @@ fn project(world: &World, ids: u64) -> String {
 }
 
 /// The projections of all reachable states, nothing reduced, no channel ever full.
-fn projected(checkpoints: u8) -> BTreeSet<String> {
+fn projected(checkpoints: u8, fault: Option<Fault>) -> BTreeSet<String> {
     let scope = Scope {
         records: 1,
         checkpoints,
@@ -138,7 +139,7 @@ fn projected(checkpoints: u8) -> BTreeSet<String> {
         reductions: Reductions::NONE,
         ..Scope::SMALL
     };
-    let system = System::new(scope, None);
+    let system = System::new(scope, fault);
     let mut todo = system.init_states();
     let (mut seen, mut projections, mut steps) = (HashSet::new(), BTreeSet::new(), Vec::new());
     while let Some(world) = todo.pop() {
@@ -156,7 +157,7 @@ fn projected(checkpoints: u8) -> BTreeSet<String> {
 
 fn assert_same_states(checkpoints: u8, specification: &str) {
     let specified: BTreeSet<String> = specification.lines().map(str::to_owned).collect();
-    let reached = projected(checkpoints);
+    let reached = projected(checkpoints, None);
     let extra: Vec<_> = reached.difference(&specified).take(5).collect();
     let missing: Vec<_> = specified.difference(&reached).take(5).collect();
     assert!(
@@ -175,4 +176,13 @@ fn specification_of_the_final_checkpoint_has_the_states_of_the_model() {
 #[test]
 fn specification_with_a_periodic_checkpoint_has_the_states_of_the_model() {
     assert_same_states(1, include_str!("fixtures/checkpointing-periodic.txt"));
+}
+
+#[test]
+fn specification_does_not_have_the_states_of_planted_bugs() {
+    let specified: BTreeSet<&str> = include_str!("fixtures/checkpointing-final.txt").lines().collect();
+    for fault in [Fault::PreCommitNotWritten, Fault::CommitAtPreCommit] {
+        let reached = projected(0, Some(fault));
+        assert!(reached.iter().any(|state| !specified.contains(state.as_str())), "{fault:?} was not seen");
+    }
 }
