@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "runs are watched and timed; no machine sees that clock")]
 
 use crate::align::{self, Alignment};
+use crate::commit::{self, Sinks};
 use crate::end_to_end::faults::Fault;
 use crate::end_to_end::scope::Scope;
 use crate::end_to_end::system::System;
@@ -40,6 +41,8 @@ pub enum ModelName {
     Publish,
     /// The outputs of one subtask.
     Outputs,
+    /// The subtasks of a sink.
+    Commit,
 }
 
 /// How much of a model is checked.
@@ -55,10 +58,11 @@ pub enum ScopeName {
 
 impl ModelName {
     /// Every model.
-    pub const ALL: [ModelName; 5] = [
+    pub const ALL: [ModelName; 6] = [
         ModelName::EndToEnd,
         ModelName::Alignment,
         ModelName::Outputs,
+        ModelName::Commit,
         ModelName::Shared,
         ModelName::Publish,
     ];
@@ -77,6 +81,7 @@ impl fmt::Display for ModelName {
             ModelName::Shared => "shared",
             ModelName::Publish => "publish",
             ModelName::Outputs => "outputs",
+            ModelName::Commit => "commit",
         })
     }
 }
@@ -238,6 +243,7 @@ pub fn check(model: ModelName, scope: ScopeName, progress: &mut dyn FnMut(Progre
             prove(&Publication::new(publish::scope::Scope::named(scope), None), &task, progress)
         }
         ModelName::Outputs => prove(&OutputSystem::new(outputs::Scope::named(scope), None), &task, progress),
+        ModelName::Commit => prove(&Sinks::new(commit::Scope::named(scope), None), &task, progress),
     };
     let Outcome { states, unique_states, depth, duration, properties } = outcome;
     Report { model, scope, states, unique_states, depth, duration, properties }
@@ -267,6 +273,10 @@ pub fn faults(progress: &mut dyn FnMut(Progress)) -> Vec<FaultReport> {
         let system = OutputSystem::new(outputs::Scope::SMALL, Some(fault));
         reports.push(find(&system, ModelName::Outputs, format!("{fault:?}"), fault.source(), progress));
     }
+    for fault in commit::Fault::ALL {
+        let sinks = Sinks::new(commit::Scope::to_find(fault), Some(fault));
+        reports.push(find(&sinks, ModelName::Commit, format!("{fault:?}"), fault.source(), progress));
+    }
     reports
 }
 
@@ -290,6 +300,9 @@ pub fn explore(model: ModelName, scope: ScopeName, address: impl ToSocketAddrs) 
         }
         ModelName::Outputs => {
             OutputSystem::new(outputs::Scope::named(scope), None).checker().serve(address);
+        }
+        ModelName::Commit => {
+            Sinks::new(commit::Scope::named(scope), None).checker().serve(address);
         }
     }
 }

@@ -2,9 +2,14 @@
 //!
 //! Records go into an open transaction. At a barrier the transaction is pre-committed: closed, remembered in the
 //! snapshot and, in its asynchronous part, made durable, still invisible. When that checkpoint, or a later one,
-//! completes, it is committed.
-//! After a failure the snapshot says which transactions were pre-committed: they are committed, all
-//! others are rolled back.
+//! completes, it is committed. A commit that fails, or of which nobody knows what became, is repeated after a pause.
+//! After a failure the snapshots say which transactions were pre-committed: they are committed, all
+//! others are rolled back, each by one participant, however many there are now.
+//!
+//! The driver begins with [`Input::Started`], asks for a transaction when a record comes and none is
+//! [open](Committer::open), takes [what the snapshot holds](Committer::snapshot) right after [`Input::SnapshotBegan`], and
+//! acknowledges when [`Output::MakeDurable`], if there was one, has been carried out. It answers each
+//! [`Output::Commit`] once, and serves [`Input::Tick`] at the [deadline](Committer::deadline).
 //!
 //! # How to drive it
 //!
@@ -51,9 +56,9 @@ impl fmt::Display for TransactionId {
 /// What happened to the participant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Input {
-    /// The attempt starts; these unfinished transactions of this subtask were found outside.
+    /// The attempt starts; these unfinished transactions were found outside.
     Started {
-        /// Every transaction that exists outside and is not committed.
+        /// Transactions that exist outside and are not committed: all that fall to this participant, and maybe others.
         found: BTreeSet<TransactionId>,
     },
     /// A record is to be written and no transaction is open.
@@ -80,6 +85,10 @@ pub enum Input {
     },
     /// [`Output::Commit`] has been carried out.
     Committed(TransactionId),
+    /// [`Output::Commit`] has failed, or nobody knows what became of it.
+    CommitUncertain(TransactionId),
+    /// Time has passed.
+    Tick,
 }
 
 /// What the participant must do, in this order.
@@ -99,17 +108,38 @@ pub enum Output {
     },
     /// Fail the attempt: records are in no transaction that can ever be committed.
     Fail,
-    /// Make it visible; doing so again changes nothing. Report when it is done.
+    /// Make it visible; doing so again changes nothing. Report what became of it.
     Commit(TransactionId),
     /// Remove it; nobody refers to it.
     RollBack(TransactionId),
 }
 
+/// Which participant this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Config {
+    /// The sink's subtask; its index is below the parallelism.
+    pub subtask: SubtaskId,
+    /// How many subtasks the sink has in this attempt.
+    pub parallelism: u16,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// How long a commit waits that did not certainly succeed, before it is repeated.
+    pub retry_pause: Millis,
+}
+
+impl Config {
+    //= spec/commit.md#commit-13-each-transaction-falls-to-one-participant
+    //# A participant MUST take care of exactly the transactions whose subtask index is its own, modulo the
+    //# parallelism.
+    fn cares_for(&self, transaction: &TransactionId) -> bool {
+        transaction.subtask.index % self.parallelism == self.subtask.index
+    }
+}
+
 /// The transactions of one sink subtask in one attempt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Committer {
-    subtask: SubtaskId,
-    attempt: Attempt,
+    config: Config,
     started: bool,
     next_sequence: u32,
     open: Option<TransactionId>,
@@ -117,23 +147,27 @@ pub struct Committer {
     prepared: BTreeMap<TransactionId, Option<CheckpointId>>,
     /// Everything pre-committed for this checkpoint and older ones is durable.
     durable_up_to: Option<CheckpointId>,
-    /// Asked to be committed, not yet reported as done.
-    committing: BTreeSet<TransactionId>,
+    /// To be committed and not reported as done: under way, or to be repeated at this time.
+    committing: BTreeMap<TransactionId, Option<Millis>>,
 }
 
 impl Committer {
-    /// The participant of `subtask`, with the transactions of the snapshot that it is restored from.
+    /// A participant, with the transactions of the snapshots that its sink is restored from. Those that fall to other
+    /// participants may be among them.
+    ///
+    /// # Panics
+    /// The index of the subtask is not below the parallelism.
     #[must_use]
-    pub fn new(subtask: SubtaskId, attempt: Attempt, restored: BTreeSet<TransactionId>) -> Self {
+    pub fn new(config: Config, restored: BTreeSet<TransactionId>) -> Self {
+        assert!(config.subtask.index < config.parallelism, "{config:?} is no participant");
         Committer {
-            subtask,
-            attempt,
+            config,
             started: false,
             next_sequence: 0,
             open: None,
             prepared: restored.into_iter().map(|transaction| (transaction, None)).collect(),
             durable_up_to: None,
-            committing: BTreeSet::new(),
+            committing: BTreeMap::new(),
         }
     }
 
@@ -148,16 +182,16 @@ impl Committer {
     pub fn snapshot(&self) -> BTreeSet<TransactionId> {
         //= spec/commit.md#commit-6-the-snapshot-knows-what-is-pre-committed
         //# A snapshot MUST hold every transaction that is pre-committed and not known to be committed.
-        self.prepared.keys().chain(&self.committing).copied().collect()
+        self.prepared.keys().chain(self.committing.keys()).copied().collect()
     }
 
     /// Takes in what happened and appends what must be done, in order.
     ///
     /// # Errors
     /// [`Misuse`] when the participant was not started, was started twice, has an open transaction
-    /// already, never asked for the commit that is reported, or is told of the completion of a checkpoint
+    /// already, has no commit under way that could be reported, or is told of the completion of a checkpoint
     /// whose transactions are not durable; nothing has changed.
-    pub fn on(&mut self, _now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
+    pub fn on(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
         if self.started == matches!(input, Input::Started { .. }) {
             return Err(Misuse::new(MACHINE, format!("{input:?} while started is {}", self.started)));
         }
@@ -175,21 +209,23 @@ impl Committer {
             //# Committed output MUST always be a prefix of the output without any failure.
             Input::CheckpointCompleted { checkpoint } => self.commit_up_to(checkpoint, out)?,
             Input::Committed(transaction) => {
-                if !self.committing.remove(&transaction) {
-                    return Err(Misuse::new(
-                        MACHINE,
-                        format!("the commit of {transaction} was never asked for"),
-                    ));
-                }
+                self.under_way(transaction)?;
+                self.committing.remove(&transaction);
             }
+            //= spec/commit.md#commit-12-an-uncertain-commit-is-repeated
+            //# A commit that did not certainly succeed MUST be repeated after the pause until it does.
+            Input::CommitUncertain(transaction) => {
+                *self.under_way(transaction)? = Some(now + self.config.retry_pause);
+            }
+            Input::Tick => self.repeat(now, out),
         }
         Ok(())
     }
 
-    /// When time alone can change something: never.
+    /// When a tick changes something next: when a commit is to be repeated.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        None
+        self.committing.values().copied().flatten().min()
     }
 
     /// Its invariants.
@@ -198,11 +234,11 @@ impl Committer {
     /// The first invariant that does not hold.
     pub fn check(&self) -> Result<(), Violation> {
         let open_elsewhere =
-            self.open.filter(|open| self.prepared.contains_key(open) || self.committing.contains(open));
+            self.open.filter(|open| self.prepared.contains_key(open) || self.committing.contains_key(open));
         Violation::unless(open_elsewhere.is_none(), MACHINE, "COMMIT-1", || {
             format!("{open_elsewhere:?} is open and pre-committed at once")
         })?;
-        let twice = self.committing.iter().find(|transaction| self.prepared.contains_key(transaction));
+        let twice = self.committing.keys().find(|transaction| self.prepared.contains_key(transaction));
         Violation::unless(twice.is_none(), MACHINE, "COMMIT-2", || {
             format!("{twice:?} is being committed and still waits for a checkpoint")
         })
@@ -212,13 +248,22 @@ impl Committer {
         self.started = true;
         let restored = std::mem::take(&mut self.prepared);
         //= spec/commit.md#commit-8-all-others-are-rolled-back
-        //# A participant that starts MUST roll back every unfinished transaction not in its snapshot.
-        out.extend(found.into_iter().filter(|t| !restored.contains_key(t)).map(Output::RollBack));
+        //# A participant that starts MUST roll back every unfinished transaction of earlier attempts that falls to it
+        //# and was not restored.
+        //= spec/commit.md#commit-14-only-earlier-attempts-are-rolled-back
+        //# A participant MUST NOT roll back a transaction of its own attempt or of a later one.
+        let is_left_over = |transaction: &TransactionId| {
+            transaction.attempt < self.config.attempt
+                && self.config.cares_for(transaction)
+                && !restored.contains_key(transaction)
+        };
+        out.extend(found.into_iter().filter(is_left_over).map(Output::RollBack));
         //= spec/commit.md#commit-7-restored-transactions-are-committed
-        //# A participant that starts MUST commit every transaction of its restored snapshot.
+        //# A participant that starts MUST commit every restored transaction that falls to it.
         //= spec/output.md#out-2-committed-output-is-complete-at-the-end
         //# When nothing more can happen, all of the output without any failure MUST be committed.
-        for transaction in restored.into_keys() {
+        let config = self.config;
+        for transaction in restored.into_keys().filter(|transaction| config.cares_for(transaction)) {
             self.commit(transaction, out);
         }
     }
@@ -227,10 +272,10 @@ impl Committer {
         if let Some(open) = self.open {
             return Err(Misuse::new(MACHINE, format!("{open} is open already")));
         }
-        let transaction =
-            //= spec/commit.md#commit-9-names-are-unique
-            //# The name of a transaction MUST differ from all others of its subtask over all attempts.
-            TransactionId { subtask: self.subtask, attempt: self.attempt, sequence: self.next_sequence };
+        //= spec/commit.md#commit-9-names-are-unique
+        //# The name of a transaction MUST differ from all others of its subtask over all attempts.
+        let Config { subtask, attempt, .. } = self.config;
+        let transaction = TransactionId { subtask, attempt, sequence: self.next_sequence };
         self.next_sequence += 1;
         self.open = Some(transaction);
         out.push(Output::Begin(transaction));
@@ -286,8 +331,23 @@ impl Committer {
     }
 
     fn commit(&mut self, transaction: TransactionId, out: &mut Vec<Output>) {
-        self.committing.insert(transaction);
+        self.committing.insert(transaction, None);
         out.push(Output::Commit(transaction));
+    }
+
+    /// The commit that a report is about.
+    fn under_way(&mut self, transaction: TransactionId) -> Result<&mut Option<Millis>, Misuse> {
+        let found = self.committing.get_mut(&transaction).filter(|repeat_at| repeat_at.is_none());
+        found.ok_or_else(|| Misuse::new(MACHINE, format!("no commit of {transaction} is under way")))
+    }
+
+    fn repeat(&mut self, now: Millis, out: &mut Vec<Output>) {
+        for (transaction, repeat_at) in &mut self.committing {
+            if repeat_at.is_some_and(|time| time <= now) {
+                *repeat_at = None;
+                out.push(Output::Commit(*transaction));
+            }
+        }
     }
 }
 

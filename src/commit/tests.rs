@@ -1,6 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod table;
+
 const SINK: SubtaskId = SubtaskId::new(2, 0);
 
 fn transaction(attempt: u32, sequence: u32) -> TransactionId {
@@ -8,12 +10,29 @@ fn transaction(attempt: u32, sequence: u32) -> TransactionId {
 }
 
 fn committer(attempt: u32, restored: impl IntoIterator<Item = TransactionId>) -> Committer {
-    Committer::new(SINK, Attempt(attempt), restored.into_iter().collect())
+    participant(0, 1, attempt, restored)
+}
+
+/// One of several participants.
+fn participant(
+    index: u16,
+    parallelism: u16,
+    attempt: u32,
+    restored: impl IntoIterator<Item = TransactionId>,
+) -> Committer {
+    let subtask = SubtaskId::new(SINK.operator, index);
+    let config = Config { subtask, parallelism, attempt: Attempt(attempt), retry_pause: Millis(10) };
+    Committer::new(config, restored.into_iter().collect())
 }
 
 fn on(committer: &mut Committer, input: Input) -> Vec<Output> {
+    at(committer, 0, input)
+}
+
+/// The same at a time.
+fn at(committer: &mut Committer, now: u64, input: Input) -> Vec<Output> {
     let mut out = Vec::new();
-    committer.on(Millis(0), input, &mut out).unwrap();
+    committer.on(Millis(now), input, &mut out).unwrap();
     committer.check().unwrap();
     out
 }
@@ -152,10 +171,11 @@ fn commit_transaction_that_cannot_become_durable_fails_the_attempt() {
 
 //= spec/commit.md#commit-7-restored-transactions-are-committed
 //= type=test
-//# A participant that starts MUST commit every transaction of its restored snapshot.
+//# A participant that starts MUST commit every restored transaction that falls to it.
 //= spec/commit.md#commit-8-all-others-are-rolled-back
 //= type=test
-//# A participant that starts MUST roll back every unfinished transaction not in its snapshot.
+//# A participant that starts MUST roll back every unfinished transaction of earlier attempts that falls to it and was
+//# not restored.
 #[test]
 fn commit_failure_before_the_notice_is_made_up_for_at_the_start() {
     let (covered, unfinished) = (transaction(1, 0), transaction(1, 1));
@@ -169,6 +189,97 @@ fn commit_failure_before_the_notice_is_made_up_for_at_the_start() {
 fn commit_restored_transaction_that_is_gone_outside_is_committed_again() {
     let mut sink = committer(2, [transaction(1, 0)]);
     assert_eq!(on(&mut sink, started([])), [Output::Commit(transaction(1, 0))]);
+}
+
+/// What every participant of this parallelism orders when it starts.
+fn start_all(
+    parallelism: u16,
+    restored: &BTreeSet<TransactionId>,
+    found: &BTreeSet<TransactionId>,
+) -> Vec<Output> {
+    let start = |index| on(&mut participant(index, parallelism, 2, restored.clone()), started(found.clone()));
+    (0..parallelism).flat_map(start).collect()
+}
+
+//= spec/commit.md#commit-13-each-transaction-falls-to-one-participant
+//= type=test
+//# A participant MUST take care of exactly the transactions whose subtask index is its own, modulo the parallelism.
+#[test]
+fn commit_participants_in_any_number_commit_or_roll_back_each_transaction_once() {
+    let of = |index, sequence| {
+        let subtask = SubtaskId::new(SINK.operator, index);
+        TransactionId { subtask, attempt: Attempt(1), sequence }
+    };
+    let restored: BTreeSet<_> = (0..4).map(|index| of(index, 0)).collect();
+    let left_over: BTreeSet<_> = (0..4).map(|index| of(index, 1)).collect();
+    let found = &restored | &left_over;
+    for parallelism in 1..=6 {
+        let orders = start_all(parallelism, &restored, &found);
+        assert_eq!(orders.len(), 8, "{parallelism}: {orders:?}");
+        assert!(restored.iter().all(|t| orders.contains(&Output::Commit(*t))), "{parallelism}: {orders:?}");
+        assert!(
+            left_over.iter().all(|t| orders.contains(&Output::RollBack(*t))),
+            "{parallelism}: {orders:?}"
+        );
+    }
+}
+
+/// A snapshot keeps what was taken over from another subtask until it is committed.
+#[test]
+fn commit_transaction_of_a_subtask_that_is_gone_stays_in_the_snapshot_until_committed() {
+    let of_another = TransactionId { subtask: SubtaskId::new(2, 1), ..transaction(1, 0) };
+    let mut sink = participant(0, 1, 2, [of_another]);
+    assert_eq!(on(&mut sink, started([of_another])), [Output::Commit(of_another)]);
+    assert_eq!(sink.snapshot(), [of_another].into());
+    on(&mut sink, Input::Committed(of_another));
+    assert_eq!(sink.snapshot(), [].into());
+}
+
+//= spec/commit.md#commit-14-only-earlier-attempts-are-rolled-back
+//= type=test
+//# A participant MUST NOT roll back a transaction of its own attempt or of a later one.
+#[test]
+fn commit_participant_that_starts_late_leaves_what_later_attempts_have_opened() {
+    let mut late = committer(2, []);
+    assert_eq!(
+        on(&mut late, started([transaction(1, 0), transaction(2, 0), transaction(3, 0)])),
+        [Output::RollBack(transaction(1, 0))]
+    );
+}
+
+//= spec/commit.md#commit-12-an-uncertain-commit-is-repeated
+//= type=test
+//# A commit that did not certainly succeed MUST be repeated after the pause until it does.
+#[test]
+fn commit_uncertain_commit_is_repeated_after_each_pause_until_it_is_done() {
+    let mut sink = committer(2, [transaction(1, 0), transaction(1, 1)]);
+    on(&mut sink, started([]));
+    assert_eq!(sink.deadline(), None);
+    let uncertain = || Input::CommitUncertain(transaction(1, 0));
+    for (failed, due) in [(5, 15), (20, 30)] {
+        assert_eq!(at(&mut sink, failed, uncertain()), []);
+        assert_eq!(sink.deadline(), Some(Millis(due)));
+        assert_eq!(at(&mut sink, due - 1, Input::Tick), [], "the pause is not over");
+        assert!(sink.snapshot().contains(&transaction(1, 0)), "it is not taken for done");
+        assert_eq!(at(&mut sink, due, Input::Tick), [Output::Commit(transaction(1, 0))]);
+        assert_eq!(at(&mut sink, due, Input::Tick), [], "it is under way");
+    }
+    on(&mut sink, Input::Committed(transaction(1, 0)));
+    assert_eq!(sink.deadline(), None);
+    assert_eq!(sink.snapshot(), [transaction(1, 1)].into());
+}
+
+#[test]
+fn commit_failed_commit_during_recovery_does_not_keep_the_sink_from_going_on() {
+    let mut sink = committer(2, [transaction(1, 0)]);
+    on(&mut sink, started([transaction(1, 0)]));
+    on(&mut sink, Input::CommitUncertain(transaction(1, 0)));
+    assert_eq!(on(&mut sink, Input::TransactionNeeded), [Output::Begin(transaction(2, 0))]);
+    on(&mut sink, began(2));
+    assert_eq!(sink.snapshot(), [transaction(1, 0), transaction(2, 0)].into());
+    on(&mut sink, durable(2));
+    assert_eq!(on(&mut sink, completed(2)), [Output::Commit(transaction(2, 0))]);
+    assert_eq!(at(&mut sink, 10, Input::Tick), [Output::Commit(transaction(1, 0))]);
 }
 
 //= spec/commit.md#commit-9-names-are-unique
@@ -212,27 +323,37 @@ fn commit_misuse_is_refused_without_change() {
     refused(&sink, Input::TransactionNeeded);
     on(&mut sink, began(1));
     refused(&sink, completed(1));
+    on(&mut sink, durable(1));
+    on(&mut sink, completed(1));
+    on(&mut sink, Input::CommitUncertain(transaction(1, 0)));
+    refused(&sink, Input::CommitUncertain(transaction(1, 0)));
+    refused(&sink, Input::Committed(transaction(1, 0)));
 }
 
 proptest! {
     #[test]
     fn commit_random_inputs_lose_no_transaction_and_commit_none_uncovered(
-        steps in prop::collection::vec((0_u8..5, 0_u64..6), 0..60),
+        steps in prop::collection::vec((0_u8..7, 0_u64..6), 0..60),
     ) {
         let mut sink = fresh();
         let (mut newest, mut covered_by) = (0, BTreeMap::new());
         let (mut completed_up_to, mut durable_up_to) = (0, 0);
-        let mut committed = BTreeSet::new();
+        let (mut committed, mut uncertain) = (BTreeSet::new(), BTreeSet::new());
         for (what, number) in steps {
             let input = match what {
                 0 => Input::TransactionNeeded,
                 1 => { newest += 1; began(newest) }
                 2 => { durable_up_to = durable_up_to.max(number.min(newest)); durable(number.min(newest)) }
                 3 => { completed_up_to = completed_up_to.max(number.min(newest)); completed(number.min(newest)) }
-                _ => Input::Committed(transaction(1, number as u32)),
+                4 => Input::Committed(transaction(1, number as u32)),
+                5 => Input::CommitUncertain(transaction(1, number as u32)),
+                _ => Input::Tick,
             };
             let mut out = Vec::new();
-            let _ = sink.on(Millis(0), input, &mut out);
+            let now = if input == Input::Tick { Millis(10) } else { Millis(0) };
+            if sink.on(now, input.clone(), &mut out).is_ok() && let Input::CommitUncertain(transaction) = input {
+                uncertain.insert(transaction);
+            }
             sink.check().unwrap();
             for output in out {
                 match output {
@@ -240,7 +361,7 @@ proptest! {
                     Output::Commit(transaction) => {
                         prop_assert!(covered_by[&transaction] <= completed_up_to);
                         prop_assert!(covered_by[&transaction] <= durable_up_to);
-                        prop_assert!(committed.insert(transaction));
+                        prop_assert!(committed.insert(transaction) || uncertain.remove(&transaction));
                     }
                     _ => {}
                 }

@@ -4,7 +4,7 @@ use super::gate::Gate;
 use super::process::{self, run_gate};
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
 use crate::base::{CheckpointId, Millis};
-use crate::commit::{Committer, Input, Output, TransactionId};
+use crate::commit::{Committer, Config, Input, Output, TransactionId};
 use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend, TaskSnapshot};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,6 +64,7 @@ impl<S: TransactionalSink> Sink<S> {
                     self.function.roll_back(transaction).map_err(TaskError::User)?;
                 }
                 Output::Commit(transaction) => {
+                    // A failure ends the attempt, and the next one commits what this one has pre-committed.
                     self.function.commit(transaction).map_err(TaskError::User)?;
                     self.committer.on(Millis(0), Input::Committed(transaction), &mut Vec::new())?;
                 }
@@ -152,7 +153,14 @@ pub(super) fn run<S: TransactionalSink>(
         .map_err(|error| environment.open_error(error))?;
     let restored = transactions.get(&state).iter().copied().collect();
     let found = function.unfinished().map_err(TaskError::User)?;
-    let committer = Committer::new(context.subtask, context.attempt, restored);
+    let config = Config {
+        subtask: context.subtask,
+        parallelism: context.parallelism,
+        attempt: context.attempt,
+        // Commits are not repeated within an attempt.
+        retry_pause: Millis(0),
+    };
+    let committer = Committer::new(config, restored);
     let written = Arc::clone(&environment.meters.records_written);
     let durabilities = Arc::default();
     let mut sink = Sink { function, durabilities, committer, state, transactions, written };

@@ -81,8 +81,14 @@ impl Node {
                     Some(Content::Transactions(transactions)) => transactions,
                     _ => BTreeSet::new(),
                 };
+                let config = commit::Config {
+                    subtask: subtask_of(SINK),
+                    parallelism: 1,
+                    attempt,
+                    retry_pause: Millis(0),
+                };
                 Work::Sink {
-                    committer: Committer::new(subtask_of(SINK), attempt, restored),
+                    committer: Committer::new(config, restored),
                     open: Vec::new(),
                     closed: BTreeMap::new(),
                     making_durable: BTreeMap::new(),
