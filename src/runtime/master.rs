@@ -432,6 +432,7 @@ impl Master {
                 storage: Arc::clone(&self.storage),
                 clock: self.clock,
                 meters: self.meters.clone(),
+                mode: self.options.mode,
                 batch_records: self.options.batch_records,
                 restored: states.and_then(|states| states.get(&subtask).copied().flatten()),
             };

@@ -1,10 +1,12 @@
-use crate::base::{Incarnation, Millis};
+use crate::base::{CheckpointingMode, Incarnation, Millis};
 use crate::coordinator::RestartStrategy;
 use crate::publish::OnCorruption;
 
 /// Settings of a run. The names and defaults are Flink's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobOptions {
+    /// `execution.checkpointing.mode`: what holds for every record after a failure. Default: exactly once.
+    pub mode: CheckpointingMode,
     /// `execution.checkpointing.interval`; without it only the final checkpoint is taken. Default: none.
     pub checkpoint_interval: Option<Millis>,
     /// `execution.checkpointing.timeout`. Default: 10 minutes.
@@ -32,6 +34,7 @@ pub struct JobOptions {
 impl Default for JobOptions {
     fn default() -> Self {
         JobOptions {
+            mode: CheckpointingMode::ExactlyOnce,
             checkpoint_interval: None,
             checkpoint_timeout: Millis(600_000),
             min_pause: Millis(0),

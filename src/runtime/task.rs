@@ -62,6 +62,7 @@ pub(super) struct Environment {
     pub(super) storage: Arc<dyn CheckpointStorage>,
     pub(super) clock: Clock,
     pub(super) meters: Meters,
+    pub(super) mode: CheckpointingMode,
     pub(super) batch_records: usize,
     pub(super) restored: Option<StateHandle>,
 }
@@ -151,7 +152,7 @@ impl Checkpointing {
         let machine = Subtask::new(Config {
             id: subtask,
             attempt,
-            mode: CheckpointingMode::ExactlyOnce,
+            mode: environment.mode,
             channels,
             // Without barriers that overtake it makes no difference how many there are.
             outputs: 0,

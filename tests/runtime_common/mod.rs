@@ -154,6 +154,16 @@ impl World {
         assert_eq!(state.open.keys().next(), None);
     }
 
+    /// The output holds everything that it must, and nothing was committed too early or is left open.
+    #[track_caller]
+    pub fn assert_nothing_lost(&self, sources: u16) {
+        let committed: BTreeSet<_> = self.committed().into_iter().collect();
+        assert!(expected(sources).iter().all(|counted| committed.contains(counted)), "something is lost");
+        let state = self.state.lock().unwrap();
+        assert_eq!(state.violations, Vec::<String>::new());
+        assert_eq!(state.open.keys().next(), None);
+    }
+
     /// What is committed is a part of the output, and nothing is in it twice.
     #[track_caller]
     pub fn assert_not_wrong(&self, sources: u16) {

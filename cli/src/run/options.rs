@@ -1,5 +1,5 @@
 use clap::{Args, ValueEnum};
-use snapline::base::Millis;
+use snapline::base::{CheckpointingMode, Millis};
 use snapline::coordinator::RestartStrategy;
 use snapline::keygroup::MaxParallelism;
 use snapline::runtime::JobOptions;
@@ -18,6 +18,9 @@ pub struct RunArgs {
     /// Where checkpoints are kept.
     #[arg(long, value_name = "DIR")]
     pub checkpoint_dir: Option<PathBuf>,
+    /// What holds for every record after a failure.
+    #[arg(long, value_enum, default_value_t = Mode::ExactlyOnce)]
+    pub mode: Mode,
     /// The time between two checkpoints, such as 200ms or 1s; `off` takes only the final one.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     pub interval: Interval,
@@ -51,6 +54,15 @@ pub struct RunArgs {
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A checkpointing mode, by Flink's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// It has affected the state once.
+    ExactlyOnce,
+    /// It has affected the state, perhaps twice; no channel waits for another.
+    AtLeastOnce,
 }
 
 /// A state backend, by Flink's name.
@@ -94,6 +106,10 @@ impl RunArgs {
     /// The options of the runtime.
     pub fn job_options(&self) -> JobOptions {
         JobOptions {
+            mode: match self.mode {
+                Mode::ExactlyOnce => CheckpointingMode::ExactlyOnce,
+                Mode::AtLeastOnce => CheckpointingMode::AtLeastOnce,
+            },
             checkpoint_interval: self.interval.0,
             checkpoint_timeout: self.timeout,
             tolerable_failed_checkpoints: self.tolerable_failures,
