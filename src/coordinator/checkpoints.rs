@@ -95,8 +95,9 @@ impl Coordinator {
         self.next_trigger = self.config.interval.map(|interval| now + interval);
         let expires = now + self.config.timeout;
         self.pending.insert(checkpoint, Pending { kind, expires, acknowledged: BTreeMap::new() });
+        let options = self.config.options(now, kind);
         for source in &self.config.sources {
-            out.push(Output::Trigger { subtask: *source, attempt: self.attempt, checkpoint, kind });
+            out.push(Output::Trigger { subtask: *source, attempt: self.attempt, checkpoint, options });
         }
     }
 

@@ -1,4 +1,4 @@
-use crate::base::{Millis, SubtaskId};
+use crate::base::{Alignment, CheckpointKind, CheckpointOptions, Millis, SubtaskId};
 use crate::publish;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,9 @@ pub struct Config {
     pub timeout: Millis,
     /// `execution.checkpointing.min-pause`, counted from the completion of the previous checkpoint.
     pub min_pause: Millis,
+    /// `execution.checkpointing.unaligned.enabled`: for how long a barrier waits in line before it overtakes
+    /// (`execution.checkpointing.aligned-checkpoint-timeout`); without it no barrier overtakes.
+    pub unaligned: Option<Millis>,
     /// `execution.checkpointing.max-concurrent-checkpoints`, at least 1.
     pub max_concurrent: usize,
     /// `execution.checkpointing.tolerable-failed-checkpoints`: how many may fail in a row.
@@ -25,6 +28,18 @@ pub struct Config {
     pub restart: RestartStrategy,
     /// Settings of the publication.
     pub publish: publish::Config,
+}
+
+impl Config {
+    /// How a checkpoint of `kind` is taken that is triggered at `now`.
+    pub(super) fn options(&self, now: Millis, kind: CheckpointKind) -> CheckpointOptions {
+        let alignment = match self.unaligned {
+            None => Alignment::Aligned,
+            Some(Millis(0)) => Alignment::Unaligned,
+            Some(timeout) => Alignment::AlignedUntil(now + timeout),
+        };
+        CheckpointOptions::new(kind, alignment)
+    }
 }
 
 /// `restart-strategy`: whether and when a failed job starts again.

@@ -1,5 +1,5 @@
 use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle,
+    Attempt, CheckpointId, CheckpointOptions, CompletedCheckpoint, DeclineReason, StateFile, StateHandle,
     SubtaskId,
 };
 use crate::publish::{
@@ -107,8 +107,8 @@ pub enum Output {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Its kind.
-        kind: CheckpointKind,
+        /// How it is to be taken.
+        options: CheckpointOptions,
     },
     /// Tell a task that a checkpoint is complete and durable.
     NotifyComplete {

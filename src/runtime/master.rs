@@ -93,6 +93,9 @@ impl Job {
         options: JobOptions,
         storage: Arc<dyn CheckpointStorage>,
     ) -> Result<JobHandle, JobError> {
+        if let Some(contradiction) = options.contradiction() {
+            return Err(JobError::Invalid(contradiction.into()));
+        }
         let coordinator = Coordinator::new(configuration(&self, &options))
             .map_err(|misuse| JobError::Invalid(misuse.what))?;
         let no_thread =
@@ -134,6 +137,7 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         interval: options.checkpoint_interval,
         timeout: options.checkpoint_timeout,
         min_pause: options.min_pause,
+        unaligned: options.unaligned.then_some(options.aligned_checkpoint_timeout),
         max_concurrent: options.max_concurrent_checkpoints,
         tolerable_failures: options.tolerable_failed_checkpoints,
         retained: options.retained_checkpoints,
@@ -324,9 +328,9 @@ impl Master {
             }
             Output::StartTasks(recovered) => return self.start_tasks(&recovered, io),
             Output::CancelTasks { attempt } => self.cancel_and_join(attempt),
-            Output::Trigger { subtask, attempt, checkpoint, kind } => {
+            Output::Trigger { subtask, attempt, checkpoint, options } => {
                 self.triggered.entry(checkpoint).or_insert_with(|| self.clock.now());
-                self.tell(attempt, subtask, Control::Trigger(checkpoint, kind));
+                self.tell(attempt, subtask, Control::Trigger(checkpoint, options));
             }
             Output::NotifyComplete { subtask, attempt, checkpoint } => {
                 self.tell(attempt, subtask, Control::Complete(checkpoint));

@@ -21,6 +21,12 @@ pub struct RunArgs {
     /// What holds for every record after a failure.
     #[arg(long, value_enum, default_value_t = Mode::ExactlyOnce)]
     pub mode: Mode,
+    /// Let barriers overtake records; what they overtake becomes part of the checkpoint.
+    #[arg(long)]
+    pub unaligned: bool,
+    /// For how long the barriers of an unaligned checkpoint wait in line first.
+    #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = duration, requires = "unaligned")]
+    pub aligned_checkpoint_timeout: Millis,
     /// The time between two checkpoints, such as 200ms or 1s; `off` takes only the final one.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     pub interval: Interval,
@@ -98,6 +104,9 @@ impl RunArgs {
             let parallelism = self.parallelism;
             return Some(format!("--parallelism {parallelism} is above --max-parallelism {max}"));
         }
+        if self.unaligned && self.mode == Mode::AtLeastOnce {
+            return Some("--unaligned needs --mode exactly-once: at least once no barrier waits".into());
+        }
         let in_memory = self.storage == Storage::Jobmanager;
         (self.resume && in_memory)
             .then(|| "--resume needs the checkpoints that --storage filesystem keeps".into())
@@ -110,6 +119,8 @@ impl RunArgs {
                 Mode::ExactlyOnce => CheckpointingMode::ExactlyOnce,
                 Mode::AtLeastOnce => CheckpointingMode::AtLeastOnce,
             },
+            unaligned: self.unaligned,
+            aligned_checkpoint_timeout: self.aligned_checkpoint_timeout,
             checkpoint_interval: self.interval.0,
             checkpoint_timeout: self.timeout,
             tolerable_failed_checkpoints: self.tolerable_failures,

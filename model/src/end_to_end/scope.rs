@@ -153,6 +153,7 @@ impl Scope {
             interval: Some(Millis(10)),
             timeout: Millis(5),
             min_pause: Millis(0),
+            unaligned: None,
             max_concurrent: 1,
             tolerable_failures: u32::MAX,
             retained: 1,
