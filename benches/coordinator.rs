@@ -120,6 +120,7 @@ fn configuration(
         interval_during_backlog: None,
         timeout: Millis(1_000),
         min_pause: Millis(0),
+        unaligned: None,
         max_concurrent: 1,
         force_savepoints: true,
         max_queued_requests: 1_000,

@@ -15,7 +15,7 @@ mod task;
 mod world;
 
 use job::{COUNT, NUMBERS_PER_SOURCE, SOURCES};
-use snapline::base::{Attempt, CheckpointOptions, Millis, SubtaskId};
+use snapline::base::{Attempt, Millis, SubtaskId};
 use snapline::coordinator::{Coordinator, Input, Outcome, Output};
 use snapline::publish::Recovered;
 use snapline::subtask;
@@ -111,8 +111,7 @@ impl Engine {
                     self.tasks.clear();
                     self.mail.report(Input::TasksStopped { attempt });
                 }
-                Output::Trigger { subtask, attempt, checkpoint, kind } => {
-                    let options = CheckpointOptions::aligned(kind);
+                Output::Trigger { subtask, attempt, checkpoint, options } => {
                     let message = TriggerArrived { attempt, checkpoint, options };
                     // The second source hears of it late, so the operator has to hold the first channel back.
                     self.mail.later(1 + 9 * u64::from(subtask.index), Event::Task(attempt, subtask, message));

@@ -62,7 +62,7 @@ fn kill_again_and_again(
     seen
 }
 
-fn survives_kills(emit: &str) {
+fn survives_kills(emit: &str, more: &[&str]) {
     let seed = std::env::var("SNAPLINE_SEED").map_or_else(
         |_| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
         |seed| seed.parse().unwrap(),
@@ -70,7 +70,7 @@ fn survives_kills(emit: &str) {
     println!("SNAPLINE_SEED={seed}");
     let files: Vec<_> = (0..4).map(|number| text(number, 5_000_000)).collect();
     let undisturbed = Scene::new(&files);
-    let options = ["--emit", emit, "--interval", INTERVAL];
+    let options = [&["--emit", emit, "--interval", INTERVAL], more].concat();
     let start = Instant::now();
     undisturbed.run(&options).succeeded();
     let whole = start.elapsed();
@@ -83,10 +83,15 @@ fn survives_kills(emit: &str) {
 
 #[test]
 fn kill_at_any_moment_keeps_all_updates_exact() {
-    survives_kills("updates");
+    survives_kills("updates", &[]);
+}
+
+#[test]
+fn kill_at_any_moment_keeps_updates_exact_with_unaligned_checkpoints() {
+    survives_kills("updates", &["--unaligned"]);
 }
 
 #[test]
 fn kill_at_any_moment_keeps_final_counts_exact() {
-    survives_kills("final");
+    survives_kills("final", &[]);
 }

@@ -29,6 +29,7 @@ pub fn configuration() -> Config {
         interval_during_backlog: None,
         timeout: Millis(1_000),
         min_pause: Millis(0),
+        unaligned: None,
         max_concurrent: 1,
         force_savepoints: true,
         max_queued_requests: 10,

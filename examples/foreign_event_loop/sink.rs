@@ -3,7 +3,7 @@
 use super::Failure;
 use super::world::World;
 use snapline::base::{Attempt, CheckpointId, Millis, SubtaskId};
-use snapline::commit::{Committer, Input, Output, TransactionId};
+use snapline::commit::{Committer, Config, Input, Output, TransactionId};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Writes counts in transactions.
@@ -17,7 +17,9 @@ impl Sink {
         restored: BTreeSet<TransactionId>,
         world: &mut World,
     ) -> Result<Sink, Failure> {
-        let mut sink = Sink(Committer::new(id, attempt, restored));
+        // A commit in memory has a certain outcome, so none is ever repeated.
+        let config = Config { subtask: id, parallelism: 1, attempt, retry_pause: Millis(0) };
+        let mut sink = Sink(Committer::new(config, restored));
         sink.on(Input::Started { found: world.unfinished.keys().copied().collect() }, world)?;
         Ok(sink)
     }
@@ -49,7 +51,7 @@ impl Sink {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut outputs = Vec::new();
-            // The committer has no deadline, and no use for the time.
+            // Without uncertain commits it has no deadline, and no use for the time.
             self.0.on(Millis(0), input, &mut outputs)?;
             self.0.check()?;
             for output in outputs {

@@ -34,7 +34,10 @@ impl FileKind {
     /// The version that this release writes.
     #[must_use]
     pub const fn version(self) -> u16 {
-        1
+        match self {
+            FileKind::State => 2,
+            FileKind::Metadata | FileKind::Pointer => 1,
+        }
     }
 
     fn header(self) -> [u8; FILE_HEADER_BYTES] {
@@ -186,6 +189,7 @@ impl<W: Write> Write for BlockWriter<W> {
 #[derive(Debug)]
 pub struct BlockReader<R: Read> {
     inner: R,
+    version: u16,
     block: Vec<u8>,
     /// How much of `block` has been handed out.
     used: usize,
@@ -206,6 +210,7 @@ impl<R: Read> BlockReader<R> {
     pub fn new(inner: R, kind: FileKind) -> Result<Self, CodecError> {
         let mut reader = BlockReader {
             inner,
+            version: 0,
             block: Vec::new(),
             used: 0,
             block_offset: 0,
@@ -220,7 +225,7 @@ impl<R: Read> BlockReader<R> {
             return Err(Corrupt::at(0, format!("this is not a Snapline {} file", kind.name())).into());
         }
         let version = u16::from_le_bytes([header[MAGIC_BYTES], header[MAGIC_BYTES + 1]]);
-        if version != kind.version() {
+        if version == 0 || version > kind.version() {
             let what = format!(
                 "the {} format has version {version}, this release reads {}: \
                  the file is damaged or a newer Snapline wrote it",
@@ -229,8 +234,15 @@ impl<R: Read> BlockReader<R> {
             );
             return Err(Corrupt::at(MAGIC_BYTES as u64, what).into());
         }
+        reader.version = version;
         reader.chain = crc32c::crc32c(&header);
         Ok(reader)
+    }
+
+    /// The version of the file, at most that of this release.
+    #[must_use]
+    pub fn version(&self) -> u16 {
+        self.version
     }
 
     /// Where in the file the block stands from which the last byte was handed out.

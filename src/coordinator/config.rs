@@ -1,5 +1,5 @@
 use super::{Edge, Restore, Retention};
-use crate::base::{Millis, SubtaskId};
+use crate::base::{Alignment, CheckpointKind, CheckpointOptions, Millis, SubtaskId};
 use crate::publish;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -23,6 +23,9 @@ pub struct Config {
     pub timeout: Millis,
     /// `execution.checkpointing.min-pause`, counted from the completion of the previous checkpoint.
     pub min_pause: Millis,
+    /// `execution.checkpointing.unaligned.enabled`: for how long a barrier waits in line before it overtakes
+    /// (`execution.checkpointing.aligned-checkpoint-timeout`); without it no barrier overtakes.
+    pub unaligned: Option<Millis>,
     /// `execution.checkpointing.max-concurrent-checkpoints`, at least 1.
     pub max_concurrent: usize,
     /// Whether savepoints start beyond `max_concurrent`. In Flink they do unless checkpoints are unaligned.
@@ -44,6 +47,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// How a checkpoint of `kind` is taken that is triggered at `now`.
+    pub(super) fn options(&self, now: Millis, kind: CheckpointKind) -> CheckpointOptions {
+        let alignment = match self.unaligned {
+            None => Alignment::Aligned,
+            Some(Millis(0)) => Alignment::Unaligned,
+            Some(timeout) => Alignment::AlignedUntil(now + timeout),
+        };
+        CheckpointOptions::new(kind, alignment)
+    }
+
     /// Whether there is a source, every source is a subtask, edges lead down and to all other subtasks, and no limit is
     /// zero.
     pub(super) fn makes_sense(&self) -> bool {

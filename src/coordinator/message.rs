@@ -1,6 +1,6 @@
 use super::{AbortReason, Outcome, RequestId, RequestKind, RequestOutcome};
 use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle,
+    Attempt, CheckpointId, CheckpointOptions, CompletedCheckpoint, DeclineReason, StateFile, StateHandle,
     SubtaskId,
 };
 use crate::publish::{Answer, Operation, PointerSequence, Recovered, Skipped, Ticket};
@@ -136,8 +136,8 @@ pub enum Output {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Its kind.
-        kind: CheckpointKind,
+        /// How it is to be taken.
+        options: CheckpointOptions,
     },
     /// Tell a task that a checkpoint is complete and durable.
     NotifyComplete {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::{CheckpointKind, DeclineReason, Incarnation, StateFile, StateHandle};
+use crate::base::{CheckpointKind, CheckpointOptions, DeclineReason, Incarnation, StateFile, StateHandle};
 use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, PublicationFailure};
 
 mod claim;
@@ -23,6 +23,7 @@ fn config() -> Config {
         interval_during_backlog: None,
         timeout: Millis(100),
         min_pause: Millis(0),
+        unaligned: None,
         max_concurrent: 1,
         force_savepoints: true,
         max_queued_requests: 2,
@@ -200,7 +201,32 @@ fn notices_of_completion(checkpoint: u64) -> [Output; 2] {
 }
 
 fn triggers(checkpoint: u64, kind: CheckpointKind) -> [Output; 1] {
-    [Output::Trigger { subtask: SOURCE, attempt: Attempt(1), checkpoint: CheckpointId(checkpoint), kind }]
+    let (checkpoint, options) = (CheckpointId(checkpoint), CheckpointOptions::aligned(kind));
+    [Output::Trigger { subtask: SOURCE, attempt: Attempt(1), checkpoint, options }]
+}
+
+#[test]
+fn coord_only_periodic_checkpoints_of_a_job_that_is_unaligned_overtake() {
+    use crate::base::Alignment;
+    let cases = [
+        (None, Alignment::Aligned),
+        (Some(Millis(0)), Alignment::Unaligned),
+        (Some(Millis(7)), Alignment::AlignedUntil(Millis(17))),
+    ];
+    for (unaligned, expected) in cases {
+        let mut job = Job::running(Config { unaligned, ..config() });
+        job.now = 10;
+        let alignments = |out: Vec<Output>| -> Vec<Alignment> {
+            let alignment = |output| match output {
+                Output::Trigger { options, .. } => Some(options.alignment()),
+                _ => None,
+            };
+            out.into_iter().filter_map(alignment).collect()
+        };
+        assert_eq!(alignments(job.on(Input::Tick)), [expected]);
+        let mut job = Job::running(Config { unaligned, ..config() });
+        assert_eq!(alignments(end_of_data(&mut job)), [Alignment::Aligned]);
+    }
 }
 
 fn answered(request: u64, outcome: RequestOutcome) -> Output {

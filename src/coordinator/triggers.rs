@@ -207,8 +207,9 @@ impl Coordinator {
         };
         let (expires, finished) = (now + self.config.timeout, self.finished_tasks.clone());
         self.pending.insert(checkpoint, Pending::new(kind, request, expires, finished));
+        let options = self.config.options(now, kind);
         for subtask in self.tasks_to_trigger() {
-            out.push(Output::Trigger { subtask, attempt: self.attempt, checkpoint, kind });
+            out.push(Output::Trigger { subtask, attempt: self.attempt, checkpoint, options });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Puts operators together into a job.
 
-use super::channel::{Edge, Partitioner};
+use super::channel::{ChannelReceiver, Edge, Partitioner};
 use super::error::{JobError, TaskError};
 use super::function::{KeyedProcessFunction, SourceFunction, SubtaskContext, TransactionalSink};
 use super::gate::Gate;
@@ -243,10 +243,7 @@ impl Job {
     }
 }
 
-fn receivers<T>(
-    edge: &OnceLock<Edge<T>>,
-    context: SubtaskContext,
-) -> Vec<crossbeam_channel::Receiver<super::channel::Element<T>>> {
+fn receivers<T>(edge: &OnceLock<Edge<T>>, context: SubtaskContext) -> Vec<ChannelReceiver<T>> {
     edge.get().map(|edge| edge.receivers(context.subtask.index)).unwrap_or_default()
 }
 

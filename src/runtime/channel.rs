@@ -2,7 +2,7 @@
 
 use crate::base::{CheckpointId, CheckpointOptions};
 use crate::keygroup::{KeyGroupRangeAssignment, key_group_of};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What flows through a channel, in order.
@@ -14,6 +14,33 @@ pub(super) enum Element<T> {
     EndOfData,
     /// Nothing follows. A channel that closes without it belongs to a task that failed.
     ChannelEnd,
+}
+
+/// The end of a channel at which elements are sent. Each batch of records needs room at the other end; everything
+/// else is sent at once, so that no barrier waits in a channel.
+pub(super) struct ChannelSender<T> {
+    pub(super) elements: Sender<Element<T>>,
+    /// Delivers one message for each batch that the receiver has room for (Flink: credits).
+    pub(super) room: Receiver<()>,
+}
+
+/// The end of a channel at which elements arrive.
+pub(super) struct ChannelReceiver<T> {
+    pub(super) elements: Receiver<Element<T>>,
+    /// Takes one message for each batch that the receiver has done with.
+    pub(super) room: Sender<()>,
+}
+
+/// A channel whose receiver has room for `batches` batches, and for one at least.
+pub(super) fn channel<T>(batches: usize) -> (ChannelSender<T>, ChannelReceiver<T>) {
+    let batches = batches.max(1);
+    let (sender, receiver) = unbounded();
+    let (giver, room) = bounded(batches);
+    // There is room for all of them.
+    for _ in 0..batches {
+        let _ = giver.try_send(());
+    }
+    (ChannelSender { elements: sender, room }, ChannelReceiver { elements: receiver, room: giver })
 }
 
 /// Which downstream subtask gets a record.
@@ -64,8 +91,8 @@ pub(super) struct Edge<T> {
 }
 
 struct Ends<T> {
-    senders: Vec<Vec<Sender<Element<T>>>>,
-    receivers: Vec<Vec<Receiver<Element<T>>>>,
+    senders: Vec<Vec<ChannelSender<T>>>,
+    receivers: Vec<Vec<ChannelReceiver<T>>>,
 }
 
 impl<T> Edge<T> {
@@ -85,7 +112,7 @@ impl<T> Edge<T> {
         ends.receivers = (0..self.downstream).map(|_| Vec::new()).collect();
         for from in 0..self.upstream {
             for to in (0..self.downstream).filter(|to| self.partitioner.connects(from, *to)) {
-                let (sender, receiver) = bounded(capacity);
+                let (sender, receiver) = channel(capacity);
                 ends.senders[from].push(sender);
                 ends.receivers[to].push(receiver);
             }
@@ -93,13 +120,13 @@ impl<T> Edge<T> {
     }
 
     /// The channels into downstream subtask `index`; they are handed out once per attempt.
-    pub(super) fn receivers(&self, index: u16) -> Vec<Receiver<Element<T>>> {
+    pub(super) fn receivers(&self, index: u16) -> Vec<ChannelReceiver<T>> {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.receivers.get_mut(usize::from(index)).map(std::mem::take).unwrap_or_default()
     }
 
     /// The channels out of upstream subtask `index`; they are handed out once per attempt.
-    pub(super) fn senders(&self, index: u16) -> Vec<Sender<Element<T>>> {
+    pub(super) fn senders(&self, index: u16) -> Vec<ChannelSender<T>> {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.senders.get_mut(usize::from(index)).map(std::mem::take).unwrap_or_default()
     }

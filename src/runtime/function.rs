@@ -4,6 +4,7 @@ use crate::backend::heap::{HeapKeyedStateBackend, StateKey};
 use crate::base::{Attempt, CheckpointId, SubtaskId};
 use crate::commit::TransactionId;
 use crate::state::{OperatorStateBackend, StateError};
+use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
 
 /// An error of the user's code: the attempt fails and the job restarts.
@@ -19,6 +20,12 @@ pub struct SubtaskContext {
     /// The execution of the job that this instance belongs to.
     pub attempt: Attempt,
 }
+
+/// What can go from one subtask to another: any owned serde type. Records that are on their way become part of an
+/// unaligned checkpoint.
+pub trait Record: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Record for T {}
 
 /// Takes in the records that a function emits.
 pub trait Collector<T> {
@@ -38,7 +45,7 @@ pub enum SourceStatus {
 /// Reads records from outside, and can read them again from a position that is part of its state.
 pub trait SourceFunction: Send {
     /// What it emits.
-    type Out: Send + 'static;
+    type Out: Record;
 
     /// Opens its state and takes its position from it, if it was restored.
     ///
@@ -83,9 +90,9 @@ pub trait KeyedProcessFunction: Send {
     /// The key; a part of the record.
     type Key: StateKey;
     /// What it takes in.
-    type In: Send + 'static;
+    type In: Record;
     /// What it emits.
-    type Out: Send + 'static;
+    type Out: Record;
 
     /// Opens its state, restored or empty.
     ///
@@ -124,7 +131,7 @@ pub type Durability = Box<dyn FnOnce() -> Result<(), UserError> + Send>;
 /// Writes records into transactions that become visible when the checkpoint that covers them completes.
 pub trait TransactionalSink: Send {
     /// What it takes in.
-    type In: Send + 'static;
+    type In: Record;
 
     /// Every transaction of this subtask that exists outside and is not committed, of whatever attempt.
     ///

@@ -1,65 +1,120 @@
-use super::channel::Element;
+use super::channel::{ChannelReceiver, Element};
 use super::error::TaskError;
+use super::function::Record;
 use super::task::Control;
-use crate::base::Channel;
+use crate::base::{Channel, CheckpointId};
+use crate::state::{ChannelSide, ChannelState, StateError};
 use crossbeam_channel::{Receiver, Select, TryRecvError};
-
-/// What a task gets next.
-pub(super) enum Event<T> {
-    Control(Control),
-    Element(Channel, Element<T>),
-}
+use std::collections::VecDeque;
 
 /// The input channels of a subtask.
+///
+/// The task's thread puts what arrives into queues and reads from them: a barrier is seen when it arrives, and
+/// what it overtakes stands in the queue.
 pub(super) struct Gate<T> {
-    inputs: Vec<Receiver<Element<T>>>,
+    inputs: Vec<InputChannel<T>>,
     /// Where the search for input begins, so that no channel starves.
     next: usize,
 }
 
+struct InputChannel<T> {
+    receiver: ChannelReceiver<T>,
+    queue: VecDeque<Element<T>>,
+    /// How many batches at the head of the queue were restored: their sender gets no room for them.
+    restored: usize,
+    /// Whether the end of the channel has arrived.
+    is_complete: bool,
+}
+
 impl<T> Gate<T> {
-    pub(super) fn new(inputs: Vec<Receiver<Element<T>>>) -> Self {
-        Gate { inputs, next: 0 }
+    pub(super) fn new(receivers: Vec<ChannelReceiver<T>>) -> Self {
+        let open =
+            |receiver| InputChannel { receiver, queue: VecDeque::new(), restored: 0, is_complete: false };
+        Gate { inputs: receivers.into_iter().map(open).collect(), next: 0 }
     }
 
     pub(super) fn channels(&self) -> u16 {
         self.inputs.len() as u16
     }
 
-    /// What is there without waiting; control first. Channels for which `closed` holds are not read.
-    pub(super) fn poll(
-        &mut self,
-        control: &Receiver<Control>,
-        closed: impl Fn(Channel) -> bool,
-    ) -> Result<Option<Event<T>>, TaskError> {
-        if let Some(message) = try_receive(control)? {
-            return Ok(Some(Event::Control(message)));
+    /// Puts the next thing that has arrived into the queue of its channel, and shows it.
+    pub(super) fn put_next(&mut self, channel: Channel) -> Result<Option<&Element<T>>, TaskError> {
+        let input = &mut self.inputs[usize::from(channel.0)];
+        if input.is_complete {
+            return Ok(None);
         }
+        let Some(element) = try_receive(&input.receiver.elements)? else { return Ok(None) };
+        input.is_complete = matches!(element, Element::ChannelEnd);
+        input.queue.push_back(element);
+        Ok(input.queue.back())
+    }
+
+    /// Takes the head of a queue, unless `closed` holds for its channel.
+    pub(super) fn take(&mut self, closed: impl Fn(Channel) -> bool) -> Option<(Channel, Element<T>)> {
         for offset in 0..self.inputs.len() {
             let index = (self.next + offset) % self.inputs.len();
             let channel = Channel(index as u16);
-            if closed(channel) {
+            let input = &mut self.inputs[index];
+            if input.queue.is_empty() || closed(channel) {
                 continue;
             }
-            if let Some(element) = try_receive(&self.inputs[index])? {
-                self.next = index + 1;
-                return Ok(Some(Event::Element(channel, element)));
+            let element = input.queue.pop_front()?;
+            if matches!(element, Element::Records(_)) {
+                if input.restored > 0 {
+                    input.restored -= 1;
+                } else {
+                    // A sender that is gone needs no room.
+                    let _ = input.receiver.room.try_send(());
+                }
             }
+            self.next = index + 1;
+            return Some((channel, element));
         }
-        Ok(None)
+        None
     }
 
-    /// Waits until [`poll`](Self::poll) would find something, or a channel has closed.
-    pub(super) fn wait(&self, control: &Receiver<Control>, closed: impl Fn(Channel) -> bool) {
-        let mut select = Select::new();
-        select.recv(control);
-        for (index, input) in self.inputs.iter().enumerate() {
-            if !closed(Channel(index as u16)) {
-                select.recv(input);
+    /// Makes a wait end when something arrives.
+    pub(super) fn register<'a>(&'a self, select: &mut Select<'a>) {
+        for input in self.inputs.iter().filter(|input| !input.is_complete) {
+            select.recv(&input.receiver.elements);
+        }
+    }
+}
+
+impl<T: Record> Gate<T> {
+    /// Queues what was on its way when the snapshot was taken, ahead of everything.
+    pub(super) fn restore(&mut self, captured: &ChannelState) -> Result<(), StateError> {
+        for (channel, records) in captured.channels(ChannelSide::Input) {
+            let missing = || StateError::Incompatible(format!("there is no input channel {channel}"));
+            let input = self.inputs.get_mut(usize::from(channel.0)).ok_or_else(missing)?;
+            input.queue.push_back(Element::Records(records.decode()?));
+            input.restored += 1;
+        }
+        Ok(())
+    }
+
+    /// Copies the records that are queued ahead of the checkpoint's barrier.
+    pub(super) fn capture(
+        &self,
+        channel: Channel,
+        checkpoint: CheckpointId,
+        captured: &mut ChannelState,
+    ) -> Result<(), StateError> {
+        let is_barrier =
+            |element: &Element<T>| matches!(element, Element::Barrier(id, _) if *id == checkpoint);
+        let queue = &self.inputs[usize::from(channel.0)].queue;
+        for element in queue.iter().take_while(|element| !is_barrier(element)) {
+            if let Element::Records(records) = element {
+                captured.append(ChannelSide::Input, channel, records)?;
             }
         }
-        select.ready();
+        Ok(())
     }
+}
+
+/// What the coordinator says, if it has said anything.
+pub(super) fn poll_control(control: &Receiver<Control>) -> Result<Option<Control>, TaskError> {
+    try_receive(control)
 }
 
 /// A channel that has closed belongs to someone who is gone: so is this attempt.

@@ -98,6 +98,9 @@ impl Job {
         options: JobOptions,
         storage: Arc<dyn CheckpointStorage>,
     ) -> Result<JobHandle, JobError> {
+        if let Some(contradiction) = options.contradiction() {
+            return Err(JobError::Invalid(contradiction.into()));
+        }
         let coordinator = Coordinator::new(configuration(&self, &options))
             .map_err(|misuse| JobError::Invalid(misuse.what))?;
         let no_thread =
@@ -143,6 +146,7 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         interval_during_backlog: None,
         timeout: options.checkpoint_timeout,
         min_pause: options.min_pause,
+        unaligned: options.unaligned.then_some(options.aligned_checkpoint_timeout),
         max_concurrent: options.max_concurrent_checkpoints,
         force_savepoints: true,
         max_queued_requests: MAX_QUEUED_REQUESTS,
@@ -347,9 +351,9 @@ impl Master {
             }
             Output::StartTasks(recovered) => return self.start_tasks(&recovered, io),
             Output::CancelTasks { attempt } => self.cancel_and_join(attempt),
-            Output::Trigger { subtask, attempt, checkpoint, kind } => {
+            Output::Trigger { subtask, attempt, checkpoint, options } => {
                 self.triggered.entry(checkpoint).or_insert_with(|| self.clock.now());
-                self.tell(attempt, subtask, Control::Trigger(checkpoint, kind));
+                self.tell(attempt, subtask, Control::Trigger(checkpoint, options));
             }
             Output::NotifyComplete { subtask, attempt, checkpoint } => {
                 self.tell(attempt, subtask, Control::Complete(checkpoint));
@@ -470,6 +474,7 @@ impl Master {
                 storage: Arc::clone(&self.storage),
                 clock: self.clock,
                 meters: self.meters.clone(),
+                mode: self.options.mode,
                 batch_records: self.options.batch_records,
                 restored: states.and_then(|states| states.get(&subtask).copied().flatten()),
             };

@@ -27,8 +27,8 @@ mod task;
 pub use builder::{Job, JobBuilder, KeyedStream, Stream};
 pub use error::{JobError, TaskError, Unrecoverable};
 pub use function::{
-    Collector, Durability, KeyedContext, KeyedProcessFunction, SourceFunction, SourceStatus, SubtaskContext,
-    TransactionalSink, UserError,
+    Collector, Durability, KeyedContext, KeyedProcessFunction, Record, SourceFunction, SourceStatus,
+    SubtaskContext, TransactionalSink, UserError,
 };
 pub use master::{JobControl, JobHandle};
 pub use options::JobOptions;

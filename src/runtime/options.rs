@@ -1,10 +1,18 @@
-use crate::base::{Incarnation, Millis};
+use crate::base::{CheckpointingMode, Incarnation, Millis};
 use crate::coordinator::RestartStrategy;
 use crate::publish::OnCorruption;
 
 /// Settings of a run. The names and defaults are Flink's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobOptions {
+    /// `execution.checkpointing.mode`: what holds for every record after a failure. Default: exactly once.
+    pub mode: CheckpointingMode,
+    /// `execution.checkpointing.unaligned.enabled`: whether barriers overtake records, which then become part of the
+    /// checkpoint. It needs exactly once and one checkpoint at a time. Default: false.
+    pub unaligned: bool,
+    /// `execution.checkpointing.aligned-checkpoint-timeout`: for how long after its trigger the barriers of an
+    /// unaligned checkpoint wait in line first. Default: 0 ms.
+    pub aligned_checkpoint_timeout: Millis,
     /// `execution.checkpointing.interval`; without it only the final checkpoint is taken. Default: none.
     pub checkpoint_interval: Option<Millis>,
     /// `execution.checkpointing.timeout`. Default: 10 minutes.
@@ -32,6 +40,9 @@ pub struct JobOptions {
 impl Default for JobOptions {
     fn default() -> Self {
         JobOptions {
+            mode: CheckpointingMode::ExactlyOnce,
+            unaligned: false,
+            aligned_checkpoint_timeout: Millis(0),
             checkpoint_interval: None,
             checkpoint_timeout: Millis(600_000),
             min_pause: Millis(0),
@@ -44,6 +55,17 @@ impl Default for JobOptions {
             batch_records: 1_024,
             incarnation: draw_incarnation(),
         }
+    }
+}
+
+impl JobOptions {
+    /// What is wrong with options that are right one by one.
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
+        if self.unaligned && self.mode == CheckpointingMode::AtLeastOnce {
+            return Some("unaligned checkpoints need exactly once: at least once no barrier waits");
+        }
+        (self.unaligned && self.max_concurrent_checkpoints > 1)
+            .then_some("unaligned checkpoints are taken one at a time, but more are allowed")
     }
 }
 

@@ -1,14 +1,19 @@
-use super::channel::{Element, Partitioner};
+use super::channel::{ChannelSender, Element, Partitioner};
 use super::error::TaskError;
-use super::function::Collector;
-use crossbeam_channel::Sender;
+use super::function::{Collector, Record};
+use crate::base::{Alignment, Channel, CheckpointId, CheckpointOptions};
+use crate::state::{ChannelSide, ChannelState, StateError};
+use crossbeam_channel::{Select, TryRecvError};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The output channels of a subtask, with a batch of records for each.
+/// The output channels of a subtask.
+///
+/// What is emitted is queued here and sent when the receiver has room, so that nothing waits inside the user's code
+/// and a barrier can overtake what waits. One call of the user's code may queue more than there is room for.
 pub(super) struct Outputs<T> {
-    senders: Vec<Sender<Element<T>>>,
-    batches: Vec<Vec<T>>,
+    channels: Vec<OutputChannel<T>>,
     partitioner: Partitioner<T>,
     batch_records: usize,
     emitted: Arc<AtomicU64>,
@@ -16,72 +21,221 @@ pub(super) struct Outputs<T> {
     closed: bool,
 }
 
+struct OutputChannel<T> {
+    sender: ChannelSender<T>,
+    /// Records that are not queued yet, so that they go in batches.
+    batch: Vec<T>,
+    queue: VecDeque<Element<T>>,
+}
+
+impl<T> OutputChannel<T> {
+    fn flush(&mut self, batch_records: usize) {
+        if !self.batch.is_empty() {
+            let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(batch_records));
+            self.queue.push_back(Element::Records(batch));
+        }
+    }
+}
+
 impl<T> Outputs<T> {
     pub(super) fn new(
-        senders: Vec<Sender<Element<T>>>,
+        senders: Vec<ChannelSender<T>>,
         partitioner: Partitioner<T>,
         batch_records: usize,
         emitted: Arc<AtomicU64>,
     ) -> Self {
-        let batches = senders.iter().map(|_| Vec::with_capacity(batch_records)).collect();
-        Outputs { senders, batches, partitioner, batch_records, emitted, closed: false }
+        let open = |sender| {
+            let (batch, queue) = (Vec::with_capacity(batch_records), VecDeque::new());
+            OutputChannel { sender, batch, queue }
+        };
+        let channels = senders.into_iter().map(open).collect();
+        Outputs { channels, partitioner, batch_records, emitted, closed: false }
     }
 
-    /// Sends every batch that holds anything; waits while a channel is full.
-    pub(super) fn flush(&mut self) -> Result<(), TaskError> {
-        for index in 0..self.senders.len() {
-            self.send_batch(index);
+    pub(super) fn channels(&self) -> u16 {
+        self.channels.len() as u16
+    }
+
+    /// Queues every batch that holds anything.
+    pub(super) fn flush(&mut self) {
+        for channel in &mut self.channels {
+            channel.flush(self.batch_records);
+        }
+    }
+
+    /// Queues every batch, and then for each channel what `element` makes.
+    pub(super) fn broadcast(&mut self, element: impl Fn() -> Element<T>) {
+        self.flush();
+        for channel in &mut self.channels {
+            channel.queue.push_back(element());
+        }
+    }
+
+    /// Whether something waits for room, so that nothing more should be emitted.
+    pub(super) fn is_full(&self) -> bool {
+        self.channels.iter().any(|channel| !channel.queue.is_empty())
+    }
+
+    /// Sends what there is room for, and tells of each barrier that has left its queue and might have overtaken.
+    ///
+    /// A receiver that is gone keeps nothing from the others: when a job ends, some finish before others, and a
+    /// channel that closes without its end would look like a failure.
+    pub(super) fn send(&mut self, sent: &mut Vec<(Channel, CheckpointId)>) -> Result<(), TaskError> {
+        for (index, OutputChannel { sender, queue, .. }) in self.channels.iter_mut().enumerate() {
+            while let Some(element) = queue.front() {
+                if let Element::Records(records) = element {
+                    match sender.room.try_recv() {
+                        Ok(()) => {
+                            self.emitted.fetch_add(records.len() as u64, Ordering::Relaxed);
+                        }
+                        Err(TryRecvError::Empty) => break,
+                        Err(TryRecvError::Disconnected) => {
+                            queue.clear();
+                            self.closed = true;
+                            break;
+                        }
+                    }
+                } else if let Element::Barrier(checkpoint, options) = element
+                    && options.alignment() != Alignment::Aligned
+                {
+                    sent.push((Channel(index as u16), *checkpoint));
+                }
+                if let Some(element) = queue.pop_front()
+                    && sender.elements.send(element).is_err()
+                {
+                    queue.clear();
+                    self.closed = true;
+                }
+            }
         }
         if self.closed { Err(TaskError::Cancelled) } else { Ok(()) }
     }
 
-    /// Sends every batch, and then to each channel what `element` makes.
-    ///
-    /// A receiver that is gone keeps nothing from the others: when a job ends, some finish before others, and a
-    /// channel that closes without its end would look like a failure.
-    pub(super) fn broadcast(&mut self, element: impl Fn() -> Element<T>) -> Result<(), TaskError> {
-        let mut end = self.flush();
-        for sender in &self.senders {
-            if sender.send(element()).is_err() {
-                end = Err(TaskError::Cancelled);
-            }
+    /// Makes a wait end when there is room for something that waits for it.
+    pub(super) fn register<'a>(&'a self, select: &mut Select<'a>) {
+        for channel in self.channels.iter().filter(|channel| !channel.queue.is_empty()) {
+            select.recv(&channel.sender.room);
         }
-        end
+    }
+}
+
+impl<T: Record> Outputs<T> {
+    /// Queues what was on its way when the snapshot was taken, ahead of everything.
+    pub(super) fn restore(&mut self, captured: &ChannelState) -> Result<(), StateError> {
+        for (channel, records) in captured.channels(ChannelSide::Output) {
+            let output = self.channels.get_mut(usize::from(channel.0));
+            let missing = || StateError::Incompatible(format!("there is no output channel {channel}"));
+            output.ok_or_else(missing)?.queue.push_back(Element::Records(records.decode()?));
+        }
+        Ok(())
     }
 
-    fn send_batch(&mut self, index: usize) {
-        if self.batches[index].is_empty() || self.closed {
-            return;
+    /// Moves the barrier to the head of its queue and copies what it passes into `captured`.
+    pub(super) fn overtake(
+        &mut self,
+        channel: Channel,
+        checkpoint: CheckpointId,
+        options: CheckpointOptions,
+        captured: &mut ChannelState,
+    ) -> Result<(), StateError> {
+        let Some(OutputChannel { queue, .. }) = self.channels.get_mut(usize::from(channel.0)) else {
+            return Ok(());
+        };
+        let is_barrier =
+            |element: &Element<T>| matches!(element, Element::Barrier(id, _) if *id == checkpoint);
+        let Some(position) = queue.iter().position(is_barrier) else { return Ok(()) };
+        queue.remove(position);
+        queue.push_front(Element::Barrier(checkpoint, options));
+        for element in queue.range(1..=position) {
+            if let Element::Records(records) = element {
+                captured.append(ChannelSide::Output, channel, records)?;
+            }
         }
-        let batch = std::mem::replace(&mut self.batches[index], Vec::with_capacity(self.batch_records));
-        self.emitted.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.closed = self.senders[index].send(Element::Records(batch)).is_err();
+        Ok(())
     }
 }
 
 impl<T> Collector<T> for Outputs<T> {
     fn collect(&mut self, record: T) {
-        let index = self.partitioner.select(&record);
-        self.batches[index].push(record);
-        if self.batches[index].len() >= self.batch_records {
-            self.send_batch(index);
+        let channel = &mut self.channels[self.partitioner.select(&record)];
+        channel.batch.push(record);
+        if channel.batch.len() >= self.batch_records {
+            channel.flush(self.batch_records);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::channel::{ChannelReceiver, channel};
     use super::*;
-    use crossbeam_channel::bounded;
+    use crate::base::CheckpointKind;
+
+    fn outputs(channels: usize, room: usize) -> (Outputs<u8>, Vec<ChannelReceiver<u8>>) {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..channels).map(|_| channel(room)).unzip();
+        (Outputs::new(senders, Partitioner::Forward, 1, Arc::default()), receivers)
+    }
+
+    fn texts(receiver: &ChannelReceiver<u8>) -> Vec<String> {
+        let text = |element| match element {
+            Element::Records(records) => format!("{records:?}"),
+            Element::Barrier(checkpoint, _) => format!("barrier {checkpoint}"),
+            other => format!("{other:?}"),
+        };
+        receiver.elements.try_iter().map(text).collect()
+    }
 
     #[test]
     fn output_receiver_that_is_gone_keeps_nothing_from_the_others() {
-        let (senders, mut receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| bounded(1)).unzip();
-        let mut outputs = Outputs::<u8>::new(senders, Partitioner::Forward, 1, Arc::default());
+        let (mut outputs, mut receivers) = outputs(3, 1);
         drop(receivers.remove(0));
-        assert!(outputs.broadcast(|| Element::ChannelEnd).is_err());
+        outputs.broadcast(|| Element::ChannelEnd);
+        assert!(outputs.send(&mut Vec::new()).is_err());
         for receiver in receivers {
-            assert!(matches!(receiver.try_recv(), Ok(Element::ChannelEnd)));
+            assert_eq!(texts(&receiver), ["ChannelEnd"]);
         }
+    }
+
+    #[test]
+    fn output_barrier_overtakes_what_waits_for_room_and_captures_it() {
+        let (mut outputs, receivers) = outputs(1, 1);
+        let (checkpoint, kind) = (CheckpointId(5), CheckpointKind::Periodic);
+        (1..=3).for_each(|record| outputs.collect(record));
+        let mut sent = Vec::new();
+        outputs.send(&mut sent).unwrap();
+        assert!(outputs.is_full());
+        let waiting = CheckpointOptions::new(kind, Alignment::AlignedUntil(crate::base::Millis(9)));
+        outputs.broadcast(|| Element::Barrier(checkpoint, waiting));
+        outputs.collect(4);
+        outputs.send(&mut sent).unwrap();
+        assert_eq!((texts(&receivers[0]), sent.len()), (vec!["[1]".to_owned()], 0));
+        let mut captured = ChannelState::default();
+        outputs.overtake(Channel(0), checkpoint, waiting.overtaking(), &mut captured).unwrap();
+        let records = &captured.channels(ChannelSide::Output)[&Channel(0)];
+        assert_eq!(records.decode::<u8>().unwrap(), [2, 3]);
+        outputs.send(&mut sent).unwrap();
+        assert_eq!(
+            (texts(&receivers[0]), sent),
+            (vec!["barrier 5".to_owned()], vec![(Channel(0), checkpoint)])
+        );
+        for expected in ["[2]", "[3]", "[4]"] {
+            receivers[0].room.send(()).unwrap();
+            outputs.send(&mut Vec::new()).unwrap();
+            assert_eq!(texts(&receivers[0]), [expected]);
+        }
+        assert!(!outputs.is_full());
+    }
+
+    #[test]
+    fn output_restored_records_are_sent_before_anything_new() {
+        let (mut outputs, receivers) = outputs(2, 8);
+        let mut captured = ChannelState::default();
+        captured.append(ChannelSide::Output, Channel(0), &[1_u8, 2]).unwrap();
+        outputs.restore(&captured).unwrap();
+        outputs.collect(3);
+        outputs.send(&mut Vec::new()).unwrap();
+        assert_eq!(texts(&receivers[0]), ["[1, 2]", "[3]"]);
+        captured.append(ChannelSide::Output, Channel(2), &[1_u8]).unwrap();
+        assert!(outputs.restore(&captured).is_err());
     }
 }

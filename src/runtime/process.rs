@@ -1,59 +1,102 @@
 use super::channel::Element;
 use super::error::TaskError;
-use super::function::{KeyedContext, KeyedProcessFunction, UserError};
-use super::gate::{Event, Gate};
+use super::function::{KeyedContext, KeyedProcessFunction, Record, UserError};
+use super::gate::{Gate, poll_control};
 use super::output::Outputs;
 use super::source::emit;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
 use crate::backend::heap::HeapKeyedStateBackend;
-use crate::base::{Channel, CheckpointId};
+use crate::base::{Alignment, Channel, CheckpointId, CheckpointOptions};
 use crate::keygroup::KeyGroupRangeAssignment;
-use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend, TaskSnapshot};
+use crate::state::{
+    ChannelSide, ChannelState, ListState, ListStateDescriptor, OperatorStateBackend, StateError, TaskSnapshot,
+};
 use crate::subtask::Input;
+use crossbeam_channel::Select;
 
 /// An operator that reads an input gate.
 pub(super) trait Receiver: Operator {
-    type In;
+    type In: Record;
+
+    fn gate(&mut self) -> &mut Gate<Self::In>;
 
     fn records(&mut self, records: Vec<Self::In>) -> Result<(), TaskError>;
 
-    /// Called when there is nothing to read: what is buffered should not wait any longer.
-    fn idle(&mut self) -> Result<(), TaskError>;
+    /// Whether output waits for room, so that no more input should be processed.
+    fn is_full(&self) -> bool;
+
+    /// Called when there is nothing to process: what is buffered should not wait any longer.
+    fn idle(&mut self);
 }
 
 /// Reads the gate until the subtask finishes or the attempt ends.
 pub(super) fn run_gate<R: Receiver>(
     mut checkpointing: Checkpointing,
-    mut gate: Gate<R::In>,
     receiver: &mut R,
 ) -> Result<(), TaskError> {
     while !checkpointing.machine().is_finished() {
-        let machine = checkpointing.machine();
-        let closed = |channel: Channel| machine.is_blocked(channel) || machine.gate().is_ended(channel);
-        let control = &checkpointing.environment().control;
-        let Some(event) = gate.poll(control, closed)? else {
-            receiver.idle()?;
-            gate.wait(control, closed);
+        checkpointing.advance(receiver)?;
+        if let Some(message) = poll_control(&checkpointing.environment().control)? {
+            checkpointing.control(message, receiver)?;
             continue;
+        }
+        put_all(&mut checkpointing, receiver)?;
+        let machine = checkpointing.machine();
+        let next = match receiver.is_full() {
+            true => None,
+            false => receiver.gate().take(|channel| machine.is_blocked(channel)),
         };
-        match event {
-            Event::Control(message) => checkpointing.control(message, receiver)?,
-            Event::Element(_, Element::Records(records)) => receiver.records(records)?,
-            Event::Element(channel, element) => {
-                let input = match element {
-                    Element::Barrier(checkpoint, options) => {
-                        Input::BarrierArrived { channel, checkpoint, options }
-                    }
-                    Element::Cancellation(checkpoint) => Input::CancellationArrived { channel, checkpoint },
-                    Element::EndOfData => Input::EndOfDataArrived { channel },
-                    Element::ChannelEnd => Input::ChannelEnded { channel },
-                    Element::Records(_) => continue,
-                };
-                checkpointing.on(input, receiver)?;
+        match next {
+            Some((_, Element::Records(records))) => receiver.records(records)?,
+            Some((channel, element)) => read(channel, element, &mut checkpointing, receiver)?,
+            None => {
+                receiver.idle();
+                checkpointing.advance(receiver)?;
+                checkpointing.wait(receiver);
             }
         }
     }
     Ok(())
+}
+
+/// Puts what has arrived into the queues, announces the barriers in it, and captures what belongs to a checkpoint.
+fn put_all<R: Receiver>(checkpointing: &mut Checkpointing, receiver: &mut R) -> Result<(), TaskError> {
+    for channel in (0..receiver.gate().channels()).map(Channel) {
+        while let Some(element) = receiver.gate().put_next(channel)? {
+            match element {
+                Element::Records(records) => {
+                    if let Some(checkpoint) = checkpointing.machine().capturing(channel) {
+                        checkpointing.capture(checkpoint, |captured| {
+                            captured.append(ChannelSide::Input, channel, records)
+                        });
+                    }
+                }
+                Element::Barrier(checkpoint, options) if options.alignment() != Alignment::Aligned => {
+                    let (checkpoint, options) = (*checkpoint, *options);
+                    checkpointing.on(Input::BarrierAnnounced { channel, checkpoint, options }, receiver)?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes in what was read beside records.
+fn read<R: Receiver>(
+    channel: Channel,
+    element: Element<R::In>,
+    checkpointing: &mut Checkpointing,
+    receiver: &mut R,
+) -> Result<(), TaskError> {
+    let input = match element {
+        Element::Barrier(checkpoint, options) => Input::BarrierArrived { channel, checkpoint, options },
+        Element::Cancellation(checkpoint) => Input::CancellationArrived { channel, checkpoint },
+        Element::EndOfData => Input::EndOfDataArrived { channel },
+        Element::ChannelEnd => Input::ChannelEnded { channel },
+        Element::Records(records) => return receiver.records(records),
+    };
+    checkpointing.on(input, receiver)
 }
 
 type KeyOf<F> = dyn Fn(&<F as KeyedProcessFunction>::In) -> &<F as KeyedProcessFunction>::Key + Send + Sync;
@@ -65,12 +108,41 @@ struct Process<'a, F: KeyedProcessFunction> {
     operator: OperatorStateBackend,
     /// Holds whether the subtask has finished its input.
     finished: ListState<bool>,
+    gate: Gate<F::In>,
     outputs: Outputs<F::Out>,
 }
 
 impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
-    fn emit(&mut self, marker: Marker) -> Result<(), TaskError> {
-        emit(&mut self.outputs, marker)
+    fn emit(&mut self, marker: Marker) {
+        emit(&mut self.outputs, marker);
+    }
+
+    fn send(&mut self, sent: &mut Vec<(Channel, CheckpointId)>) -> Result<(), TaskError> {
+        self.outputs.send(sent)
+    }
+
+    fn overtake(
+        &mut self,
+        channel: Channel,
+        checkpoint: CheckpointId,
+        options: CheckpointOptions,
+        captured: &mut ChannelState,
+    ) -> Result<(), StateError> {
+        self.outputs.overtake(channel, checkpoint, options, captured)
+    }
+
+    fn capture_queued(
+        &mut self,
+        channel: Channel,
+        checkpoint: CheckpointId,
+        captured: &mut ChannelState,
+    ) -> Result<(), StateError> {
+        self.gate.capture(channel, checkpoint, captured)
+    }
+
+    fn register<'a>(&'a self, select: &mut Select<'a>) {
+        self.gate.register(select);
+        self.outputs.register(select);
     }
 
     fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
@@ -88,6 +160,10 @@ impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
 impl<F: KeyedProcessFunction> Receiver for Process<'_, F> {
     type In = F::In;
 
+    fn gate(&mut self) -> &mut Gate<F::In> {
+        &mut self.gate
+    }
+
     fn records(&mut self, records: Vec<F::In>) -> Result<(), TaskError> {
         for record in records {
             self.state.set_current_key_from((self.key)(&record))?;
@@ -99,8 +175,12 @@ impl<F: KeyedProcessFunction> Receiver for Process<'_, F> {
         Ok(())
     }
 
-    fn idle(&mut self) -> Result<(), TaskError> {
-        self.outputs.flush()
+    fn is_full(&self) -> bool {
+        self.outputs.is_full()
+    }
+
+    fn idle(&mut self) {
+        self.outputs.flush();
     }
 }
 
@@ -110,13 +190,15 @@ pub(super) fn run<F: KeyedProcessFunction>(
     mut function: F,
     key: &KeyOf<F>,
     assignment: KeyGroupRangeAssignment,
-    gate: Gate<F::In>,
-    outputs: Outputs<F::Out>,
+    mut gate: Gate<F::In>,
+    mut outputs: Outputs<F::Out>,
 ) -> Result<(), TaskError> {
     let range = assignment
         .range_of(environment.context.subtask.index)
         .map_err(|error| TaskError::User(error.into()))?;
     let image = environment.restore()?;
+    gate.restore(&image.channels).map_err(|error| environment.open_error(error))?;
+    outputs.restore(&image.channels).map_err(|error| environment.open_error(error))?;
     let keyed = image.keyed.into_iter().collect();
     let mut state = HeapKeyedStateBackend::restore(assignment.max_parallelism(), range, keyed)
         .map_err(|error| environment.open_error(error))?;
@@ -127,6 +209,6 @@ pub(super) fn run<F: KeyedProcessFunction>(
     function.open(&mut state).map_err(|error| environment.open_error(error))?;
     environment.report(Report::Running);
     let input_finished = finished.get(&operator).contains(&true);
-    let checkpointing = Checkpointing::new(environment, gate.channels(), input_finished);
-    run_gate(checkpointing, gate, &mut Process { function, key, state, operator, finished, outputs })
+    let checkpointing = Checkpointing::new(environment, gate.channels(), outputs.channels(), input_finished);
+    run_gate(checkpointing, &mut Process { function, key, state, operator, finished, gate, outputs })
 }

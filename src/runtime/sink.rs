@@ -3,9 +3,12 @@ use super::function::{Durability, TransactionalSink, UserError};
 use super::gate::Gate;
 use super::process::{self, run_gate};
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
-use crate::base::{CheckpointId, Millis};
+use crate::base::{Channel, CheckpointId, CheckpointOptions, Millis};
 use crate::commit::{Committer, Config, Input, Output, TransactionId};
-use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend, TaskSnapshot};
+use crate::state::{
+    ChannelState, ListState, ListStateDescriptor, OperatorStateBackend, StateError, TaskSnapshot,
+};
+use crossbeam_channel::Select;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +37,9 @@ impl Durabilities {
     }
 }
 
-struct Sink<S> {
+struct Sink<S: TransactionalSink> {
     function: S,
+    gate: Gate<S::In>,
     durabilities: Arc<Mutex<Durabilities>>,
     committer: Committer,
     state: OperatorStateBackend,
@@ -86,8 +90,33 @@ impl<S: TransactionalSink> Sink<S> {
 
 impl<S: TransactionalSink> Operator for Sink<S> {
     /// A sink has no outputs.
-    fn emit(&mut self, _: Marker) -> Result<(), TaskError> {
+    fn emit(&mut self, _: Marker) {}
+
+    fn send(&mut self, _: &mut Vec<(Channel, CheckpointId)>) -> Result<(), TaskError> {
         Ok(())
+    }
+
+    fn overtake(
+        &mut self,
+        _: Channel,
+        _: CheckpointId,
+        _: CheckpointOptions,
+        _: &mut ChannelState,
+    ) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn capture_queued(
+        &mut self,
+        channel: Channel,
+        checkpoint: CheckpointId,
+        captured: &mut ChannelState,
+    ) -> Result<(), StateError> {
+        self.gate.capture(channel, checkpoint, captured)
+    }
+
+    fn register<'a>(&'a self, select: &mut Select<'a>) {
+        self.gate.register(select);
     }
 
     fn snapshot(&mut self, checkpoint: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
@@ -124,6 +153,10 @@ impl<S: TransactionalSink> Operator for Sink<S> {
 impl<S: TransactionalSink> process::Receiver for Sink<S> {
     type In = S::In;
 
+    fn gate(&mut self) -> &mut Gate<S::In> {
+        &mut self.gate
+    }
+
     fn records(&mut self, records: Vec<S::In>) -> Result<(), TaskError> {
         if self.committer.open().is_none() {
             self.commit(Input::TransactionNeeded)?;
@@ -135,19 +168,23 @@ impl<S: TransactionalSink> process::Receiver for Sink<S> {
         Ok(())
     }
 
-    fn idle(&mut self) -> Result<(), TaskError> {
-        Ok(())
+    fn is_full(&self) -> bool {
+        false
     }
+
+    fn idle(&mut self) {}
 }
 
 /// Runs a sink subtask until it finishes or the attempt ends.
 pub(super) fn run<S: TransactionalSink>(
     environment: Environment,
     mut function: S,
-    gate: Gate<S::In>,
+    mut gate: Gate<S::In>,
 ) -> Result<(), TaskError> {
     let context = environment.context;
-    let mut state = OperatorStateBackend::restore(environment.restore()?.operator);
+    let image = environment.restore()?;
+    gate.restore(&image.channels).map_err(|error| environment.open_error(error))?;
+    let mut state = OperatorStateBackend::restore(image.operator);
     let transactions = state
         .list_state(&ListStateDescriptor::<TransactionId>::new("transactions"))
         .map_err(|error| environment.open_error(error))?;
@@ -163,11 +200,12 @@ pub(super) fn run<S: TransactionalSink>(
     let committer = Committer::new(config, restored);
     let written = Arc::clone(&environment.meters.records_written);
     let durabilities = Arc::default();
-    let mut sink = Sink { function, durabilities, committer, state, transactions, written };
+    let channels = gate.channels();
+    let mut sink = Sink { function, gate, durabilities, committer, state, transactions, written };
     sink.commit(Input::Started { found })?;
     environment.report(Report::Running);
-    let checkpointing = Checkpointing::new(environment, gate.channels(), false);
-    let end = run_gate(checkpointing, gate, &mut sink);
+    let checkpointing = Checkpointing::new(environment, channels, 0, false);
+    let end = run_gate(checkpointing, &mut sink);
     if let Some(open) = sink.committer.open() {
         // No snapshot refers to it. What is left of it all the same is removed by the next attempt.
         let _ = sink.function.roll_back(open);

@@ -1,12 +1,13 @@
 use super::channel::Element;
 use super::error::TaskError;
 use super::function::{SourceFunction, SourceStatus};
+use super::gate::poll_control;
 use super::output::Outputs;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
-use crate::base::CheckpointId;
-use crate::state::{OperatorStateBackend, TaskSnapshot};
+use crate::base::{Channel, CheckpointId, CheckpointOptions};
+use crate::state::{ChannelState, OperatorStateBackend, StateError, TaskSnapshot};
 use crate::subtask::Input;
-use crossbeam_channel::TryRecvError;
+use crossbeam_channel::Select;
 use std::time::{Duration, Instant};
 
 /// How long a record may wait for its batch to fill: `execution.buffer-timeout`.
@@ -19,8 +20,26 @@ struct Source<S: SourceFunction> {
 }
 
 impl<S: SourceFunction> Operator for Source<S> {
-    fn emit(&mut self, marker: Marker) -> Result<(), TaskError> {
-        emit(&mut self.outputs, marker)
+    fn emit(&mut self, marker: Marker) {
+        emit(&mut self.outputs, marker);
+    }
+
+    fn send(&mut self, sent: &mut Vec<(Channel, CheckpointId)>) -> Result<(), TaskError> {
+        self.outputs.send(sent)
+    }
+
+    fn overtake(
+        &mut self,
+        channel: Channel,
+        checkpoint: CheckpointId,
+        options: CheckpointOptions,
+        captured: &mut ChannelState,
+    ) -> Result<(), StateError> {
+        self.outputs.overtake(channel, checkpoint, options, captured)
+    }
+
+    fn register<'a>(&'a self, select: &mut Select<'a>) {
+        self.outputs.register(select);
     }
 
     fn snapshot(&mut self, _: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
@@ -29,53 +48,48 @@ impl<S: SourceFunction> Operator for Source<S> {
     }
 }
 
-/// Sends a marker to every output channel.
-pub(super) fn emit<T>(outputs: &mut Outputs<T>, marker: Marker) -> Result<(), TaskError> {
+/// Queues a marker for every output channel.
+pub(super) fn emit<T>(outputs: &mut Outputs<T>, marker: Marker) {
     outputs.broadcast(|| match marker {
         Marker::Barrier(checkpoint, options) => Element::Barrier(checkpoint, options),
         Marker::Cancellation(checkpoint) => Element::Cancellation(checkpoint),
         Marker::EndOfData => Element::EndOfData,
         Marker::ChannelEnd => Element::ChannelEnd,
-    })
+    });
 }
 
 /// Runs a source subtask until it finishes or the attempt ends.
 pub(super) fn run<S: SourceFunction>(
     environment: Environment,
     mut function: S,
-    outputs: Outputs<S::Out>,
+    mut outputs: Outputs<S::Out>,
 ) -> Result<(), TaskError> {
-    let mut state = OperatorStateBackend::restore(environment.restore()?.operator);
+    let image = environment.restore()?;
+    outputs.restore(&image.channels).map_err(|error| environment.open_error(error))?;
+    let mut state = OperatorStateBackend::restore(image.operator);
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     environment.report(Report::Running);
-    let mut checkpointing = Checkpointing::new(environment, 0, false);
+    let mut checkpointing = Checkpointing::new(environment, 0, outputs.channels(), false);
     let mut source = Source { function, state, outputs };
     let mut last_flush = Instant::now();
-    loop {
-        let machine = checkpointing.machine();
-        if machine.is_finished() {
-            return Ok(());
+    while !checkpointing.machine().is_finished() {
+        checkpointing.advance(&mut source)?;
+        if let Some(message) = poll_control(&checkpointing.environment().control)? {
+            checkpointing.control(message, &mut source)?;
+            continue;
         }
-        let idle = machine.is_holding() || machine.has_reached_end_of_data();
-        let control = &checkpointing.environment().control;
-        let message = match idle {
-            true => control.recv().map_err(|_| TryRecvError::Disconnected),
-            false => control.try_recv(),
-        };
-        match message {
-            Ok(message) => checkpointing.control(message, &mut source)?,
-            Err(TryRecvError::Disconnected) => return Err(TaskError::Cancelled),
-            Err(TryRecvError::Empty) => {
-                if source.function.poll(&mut source.outputs).map_err(TaskError::User)?
-                    == SourceStatus::EndOfInput
-                {
-                    checkpointing.on(Input::SourceExhausted, &mut source)?;
-                }
-                if last_flush.elapsed() >= BUFFER_TIMEOUT {
-                    source.outputs.flush()?;
-                    last_flush = Instant::now();
-                }
-            }
+        let machine = checkpointing.machine();
+        if machine.is_holding() || machine.has_reached_end_of_data() || source.outputs.is_full() {
+            checkpointing.wait(&source);
+            continue;
+        }
+        if source.function.poll(&mut source.outputs).map_err(TaskError::User)? == SourceStatus::EndOfInput {
+            checkpointing.on(Input::SourceExhausted, &mut source)?;
+        }
+        if last_flush.elapsed() >= BUFFER_TIMEOUT {
+            source.outputs.flush();
+            last_flush = Instant::now();
         }
     }
+    Ok(())
 }

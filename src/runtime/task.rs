@@ -6,13 +6,13 @@ use super::function::{Durability, SubtaskContext};
 use super::io::IoQueue;
 use super::progress::Meters;
 use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason, StateFile,
+    Attempt, Channel, CheckpointId, CheckpointOptions, CheckpointingMode, DeclineReason, StateFile,
     StateHandle, SubtaskId,
 };
-use crate::state::{SnapshotImage, StateError, TaskSnapshot};
+use crate::state::{ChannelState, SnapshotImage, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
 use crate::subtask::{Config, Input, Output, Subtask};
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Select, Sender};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What a task is told.
 #[derive(Debug)]
 pub(super) enum Control {
-    Trigger(CheckpointId, CheckpointKind),
+    Trigger(CheckpointId, CheckpointOptions),
     Complete(CheckpointId),
     Abort(CheckpointId),
     /// The transactions that the snapshot waits for are durable, or cannot be made so.
@@ -62,6 +62,7 @@ pub(super) struct Environment {
     pub(super) storage: Arc<dyn CheckpointStorage>,
     pub(super) clock: Clock,
     pub(super) meters: Meters,
+    pub(super) mode: CheckpointingMode,
     pub(super) batch_records: usize,
     pub(super) restored: Option<StateHandle>,
 }
@@ -106,8 +107,34 @@ pub(super) enum Marker {
 
 /// What differs between sources, functions and sinks.
 pub(super) trait Operator {
-    /// Sends everything buffered, then the marker.
-    fn emit(&mut self, marker: Marker) -> Result<(), TaskError>;
+    /// Queues everything buffered, then the marker, for every output channel.
+    fn emit(&mut self, marker: Marker);
+
+    /// Sends what there is room for, and tells of each barrier that has left its queue and might have overtaken.
+    fn send(&mut self, sent: &mut Vec<(Channel, CheckpointId)>) -> Result<(), TaskError>;
+
+    /// Moves a barrier to the head of an output queue and copies what it passes into `captured`.
+    fn overtake(
+        &mut self,
+        channel: Channel,
+        checkpoint: CheckpointId,
+        options: CheckpointOptions,
+        captured: &mut ChannelState,
+    ) -> Result<(), StateError>;
+
+    /// Copies what is queued in an input channel ahead of a barrier into `captured`.
+    fn capture_queued(
+        &mut self,
+        channel: Channel,
+        checkpoint: CheckpointId,
+        captured: &mut ChannelState,
+    ) -> Result<(), StateError> {
+        let _ = (channel, checkpoint, captured);
+        Ok(())
+    }
+
+    /// Makes a wait end when there is input, or room for output that waits.
+    fn register<'a>(&'a self, select: &mut Select<'a>);
 
     /// The synchronous part; what makes transactions durable, if there are any, belongs to the asynchronous.
     fn snapshot(&mut self, checkpoint: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError>;
@@ -142,22 +169,24 @@ pub(super) struct Checkpointing {
     machine: Subtask,
     environment: Environment,
     snapshots: BTreeMap<CheckpointId, Snapshot>,
+    /// The records on their way that belong to a checkpoint; an error lets its upload fail.
+    captured: BTreeMap<CheckpointId, Result<ChannelState, StateError>>,
     cancelled: BTreeMap<CheckpointId, Arc<AtomicBool>>,
 }
 
 impl Checkpointing {
-    pub(super) fn new(environment: Environment, channels: u16, input_finished: bool) -> Self {
+    pub(super) fn new(environment: Environment, channels: u16, outputs: u16, input_finished: bool) -> Self {
         let SubtaskContext { subtask, attempt, .. } = environment.context;
         let machine = Subtask::new(Config {
             id: subtask,
             attempt,
-            mode: CheckpointingMode::ExactlyOnce,
+            mode: environment.mode,
             channels,
-            // Without barriers that overtake it makes no difference how many there are.
-            outputs: 0,
+            outputs,
             input_finished,
         });
-        Checkpointing { machine, environment, snapshots: BTreeMap::new(), cancelled: BTreeMap::new() }
+        let (snapshots, captured, cancelled) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Checkpointing { machine, environment, snapshots, captured, cancelled }
     }
 
     pub(super) fn machine(&self) -> &Subtask {
@@ -172,10 +201,7 @@ impl Checkpointing {
     pub(super) fn control(&mut self, message: Control, operator: &mut dyn Operator) -> Result<(), TaskError> {
         let attempt = self.environment.context.attempt;
         let input = match message {
-            Control::Trigger(checkpoint, kind) => {
-                let options = CheckpointOptions::aligned(kind);
-                Input::TriggerArrived { attempt, checkpoint, options }
-            }
+            Control::Trigger(checkpoint, options) => Input::TriggerArrived { attempt, checkpoint, options },
             Control::Complete(checkpoint) => Input::CompletionArrived { attempt, checkpoint },
             Control::Abort(checkpoint) => Input::AbortArrived { attempt, checkpoint },
             Control::MadeDurable(checkpoint, end) => return operator.made_durable(checkpoint, end),
@@ -184,6 +210,50 @@ impl Checkpointing {
             Control::Cancel => return Err(TaskError::Cancelled),
         };
         self.on(input, operator)
+    }
+
+    /// Does what has become possible: tells the machine of its deadline, and sends what there is room for.
+    pub(super) fn advance(&mut self, operator: &mut dyn Operator) -> Result<(), TaskError> {
+        if self.machine.deadline().is_some_and(|deadline| self.environment.clock.now() >= deadline) {
+            self.on(Input::Tick, operator)?;
+        }
+        let mut sent = Vec::new();
+        operator.send(&mut sent)?;
+        for (channel, checkpoint) in sent {
+            self.on(Input::BarrierSent { channel, checkpoint }, operator)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to do.
+    pub(super) fn wait(&self, operator: &dyn Operator) {
+        let Environment { control, clock, .. } = &self.environment;
+        let mut select = Select::new();
+        select.recv(control);
+        operator.register(&mut select);
+        match self.machine.deadline().and_then(|deadline| clock.instant(deadline)) {
+            // When it is over, the machine is told.
+            Some(deadline) => {
+                let _ = select.ready_deadline(deadline);
+            }
+            None => {
+                select.ready();
+            }
+        }
+    }
+
+    /// Takes records into a checkpoint.
+    pub(super) fn capture(
+        &mut self,
+        checkpoint: CheckpointId,
+        copy: impl FnOnce(&mut ChannelState) -> Result<(), StateError>,
+    ) {
+        let captured = self.captured.entry(checkpoint).or_insert_with(|| Ok(ChannelState::default()));
+        if let Ok(channels) = captured
+            && let Err(error) = copy(channels)
+        {
+            *captured = Err(error);
+        }
     }
 
     /// Feeds the machine and carries out its outputs, in their order.
@@ -205,17 +275,26 @@ impl Checkpointing {
             // The gate asks the machine which channels are blocked.
             Output::BlockChannel(_) | Output::ResumeChannel(_) | Output::NotifyAborted { .. } => {}
             Output::EmitBarrier { checkpoint, options } => {
-                operator.emit(Marker::Barrier(checkpoint, options))?
+                operator.emit(Marker::Barrier(checkpoint, options));
             }
-            Output::EmitCancellation { checkpoint } => operator.emit(Marker::Cancellation(checkpoint))?,
+            Output::EmitCancellation { checkpoint } => operator.emit(Marker::Cancellation(checkpoint)),
             Output::FinishInput => operator.finish_input()?,
-            Output::EmitEndOfData => operator.emit(Marker::EndOfData)?,
+            Output::EmitEndOfData => operator.emit(Marker::EndOfData),
             Output::ReportEndOfData { .. } => self.environment.report(Report::EndOfData),
             Output::TakeSnapshot { checkpoint, .. } => return self.snapshot(checkpoint, operator).map(Some),
             Output::StartUpload { checkpoint } => self.upload(checkpoint),
-            Output::DropSnapshot { checkpoint } => drop(self.snapshots.remove(&checkpoint)),
-            // Every checkpoint of this runtime is aligned.
-            Output::OvertakeOutput { .. } | Output::CaptureQueued { .. } => {}
+            Output::DropSnapshot { checkpoint } => {
+                self.snapshots.remove(&checkpoint);
+                self.captured.remove(&checkpoint);
+            }
+            Output::OvertakeOutput { checkpoint, channel, options } => {
+                self.capture(checkpoint, |captured| {
+                    operator.overtake(channel, checkpoint, options, captured)
+                });
+            }
+            Output::CaptureQueued { checkpoint, channel } => {
+                self.capture(checkpoint, |captured| operator.capture_queued(channel, checkpoint, captured));
+            }
             Output::CancelUpload { checkpoint } => {
                 if let Some(cancelled) = self.cancelled.get(&checkpoint) {
                     cancelled.store(true, Ordering::Relaxed);
@@ -235,11 +314,14 @@ impl Checkpointing {
                 let storage = Arc::clone(&self.environment.storage);
                 self.environment.io.run(move || discard(&*storage, file));
             }
-            Output::Finish => match operator.emit(Marker::ChannelEnd) {
-                // Whoever finished first has closed the channel; whoever failed has reported it.
-                Err(TaskError::Cancelled) => {}
-                end => end?,
-            },
+            Output::Finish => {
+                operator.emit(Marker::ChannelEnd);
+                match operator.send(&mut Vec::new()) {
+                    // Whoever finished first has closed the channel; whoever failed has reported it.
+                    Err(TaskError::Cancelled) => {}
+                    end => end?,
+                }
+            }
         }
         Ok(None)
     }
@@ -264,6 +346,7 @@ impl Checkpointing {
 
     fn upload(&mut self, checkpoint: CheckpointId) {
         let Some((snapshot, durability)) = self.snapshots.remove(&checkpoint) else { return };
+        let captured = self.captured.remove(&checkpoint).unwrap_or_else(|| Ok(ChannelState::default()));
         let SubtaskContext { subtask, attempt, .. } = self.environment.context;
         let file = StateFile { checkpoint, subtask, attempt };
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -271,6 +354,7 @@ impl Checkpointing {
         let upload = Upload {
             file,
             snapshot,
+            captured,
             durability,
             cancelled,
             storage: Arc::clone(&self.environment.storage),
@@ -285,6 +369,7 @@ impl Checkpointing {
 struct Upload {
     file: StateFile,
     snapshot: TaskSnapshot,
+    captured: Result<ChannelState, StateError>,
     durability: Option<Durability>,
     cancelled: Arc<AtomicBool>,
     storage: Arc<dyn CheckpointStorage>,
@@ -294,7 +379,7 @@ struct Upload {
 
 impl Upload {
     fn run(self) {
-        let Upload { file, snapshot, durability, cancelled, storage, control, reports } = self;
+        let Upload { file, snapshot, captured, durability, cancelled, storage, control, reports } = self;
         let StateFile { checkpoint, subtask, attempt } = file;
         let report = |report| {
             let _ = reports.send(TaskReport { attempt, subtask, report });
@@ -312,6 +397,7 @@ impl Upload {
             if cancelled.load(Ordering::Relaxed) {
                 return Err(TaskError::Cancelled);
             }
+            let snapshot = snapshot.with_channels(captured?);
             if snapshot.is_empty() {
                 return Ok(None);
             }

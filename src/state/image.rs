@@ -1,5 +1,5 @@
 use super::snapshot::{OperatorStateHeader, SnapshotHeader};
-use super::{KeyedHeader, StateError, StateKind};
+use super::{ChannelState, KeyedHeader, StateError, StateKind};
 use crate::codec::{BlockReader, CodecError, FileKind, take_record};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
 use std::collections::BTreeMap;
@@ -74,7 +74,12 @@ pub struct SnapshotImage {
     pub keyed: Option<KeyedImage>,
     /// The operator state.
     pub operator: OperatorImage,
+    /// The records that were on their way.
+    pub channels: ChannelState,
 }
+
+/// From this version on a state file ends with the records that were on their way.
+const WITH_CHANNELS: u16 = 2;
 
 impl SnapshotImage {
     /// Reads a whole state file and keeps the key groups that lie in `keep`; without it, all of them.
@@ -86,8 +91,12 @@ impl SnapshotImage {
         let header: SnapshotHeader = blocks.read_value()?;
         let keyed = header.keyed.map(|header| read_keyed(&mut blocks, header, keep)).transpose()?;
         let operator = read_operator(&mut blocks, header.operator)?;
+        let channels = match blocks.version() {
+            WITH_CHANNELS.. => ChannelState::read_from(&mut blocks)?,
+            _ => ChannelState::default(),
+        };
         blocks.finish()?;
-        Ok(SnapshotImage { keyed, operator })
+        Ok(SnapshotImage { keyed, operator, channels })
     }
 }
 

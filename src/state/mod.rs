@@ -6,12 +6,14 @@
 //! [`SnapshotImage`]. What a restored image holds stays bytes until its descriptor is opened; state that is
 //! never opened goes into the next snapshot as it came.
 
+mod channels;
 mod descriptor;
 mod error;
 mod image;
 mod operator;
 mod snapshot;
 
+pub use channels::{CapturedRecords, ChannelSide, ChannelState};
 pub use descriptor::{ListStateDescriptor, StateValue, ValueStateDescriptor};
 pub use error::StateError;
 pub use image::{KeyedImage, OperatorImage, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};

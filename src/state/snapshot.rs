@@ -1,5 +1,5 @@
 use super::operator::OperatorSnapshot;
-use super::{RawGroup, StateError};
+use super::{ChannelState, RawGroup, StateError};
 use crate::codec::{BlockWriter, CodecError, FileKind};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
 use serde::{Deserialize, Serialize};
@@ -106,19 +106,27 @@ impl KeyedStateWriter<'_> {
 pub struct TaskSnapshot {
     keyed: Option<Box<dyn KeyedSnapshot>>,
     operator: OperatorSnapshot,
+    channels: ChannelState,
 }
 
 impl TaskSnapshot {
     /// Puts the snapshots of a subtask's backends together.
     #[must_use]
     pub fn new(keyed: Option<Box<dyn KeyedSnapshot>>, operator: OperatorSnapshot) -> Self {
-        TaskSnapshot { keyed, operator }
+        TaskSnapshot { keyed, operator, channels: ChannelState::default() }
+    }
+
+    /// The same with the records that were on their way.
+    #[must_use]
+    pub fn with_channels(self, channels: ChannelState) -> Self {
+        TaskSnapshot { channels, ..self }
     }
 
     /// Whether there is nothing to write: the subtask then reports no state (H02).
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keyed.as_ref().is_none_or(|keyed| keyed.entries() == 0) && self.operator.is_empty()
+        let has_keyed = self.keyed.as_ref().is_some_and(|keyed| keyed.entries() > 0);
+        !has_keyed && self.operator.is_empty() && self.channels.is_empty()
     }
 
     /// Writes the snapshot as one file.
@@ -138,6 +146,7 @@ impl TaskSnapshot {
             }
         }
         self.operator.write_items(&mut writer.blocks)?;
+        self.channels.write_to(&mut writer.blocks)?;
         writer.blocks.finish()?;
         Ok(())
     }

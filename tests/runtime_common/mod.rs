@@ -1,6 +1,7 @@
 //! A small job for the tests of the runtime: numbers, counted by key, into transactions in memory.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+use serde::{Deserialize, Serialize};
 use snapline::backend::heap::{HeapKeyedStateBackend, ValueState};
 use snapline::base::{CheckpointId, JobId, Millis};
 use snapline::commit::TransactionId;
@@ -80,6 +81,8 @@ pub struct Outside {
     pub plan: Option<Plan>,
     /// Where calls wait until this is `None`.
     pub closed: Option<Place>,
+    /// How many records sinks may still write before they wait; `None` for any number.
+    pub room: Option<u64>,
     /// Calls that wait, or have waited.
     pub arrived: u64,
 }
@@ -102,6 +105,20 @@ impl World {
     pub fn open_again(&self) {
         self.state.lock().unwrap().closed = None;
         self.changed.notify_all();
+    }
+
+    /// Lets sinks write `records` more records, or any number.
+    pub fn give_room(&self, records: Option<u64>) {
+        let mut state = self.state.lock().unwrap();
+        state.room = records.map(|records| state.room.unwrap_or(0) + records);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn wait_for_room(&self) {
+        let state = self.state.lock().unwrap();
+        let mut state = self.changed.wait_while(state, |state| state.room == Some(0)).unwrap();
+        state.room = state.room.map(|room| room - 1);
     }
 
     /// Waits until a call has arrived at the closed place.
@@ -149,6 +166,16 @@ impl World {
     #[track_caller]
     pub fn assert_exact(&self, sources: u16) {
         assert_eq!(self.committed(), expected(sources));
+        let state = self.state.lock().unwrap();
+        assert_eq!(state.violations, Vec::<String>::new());
+        assert_eq!(state.open.keys().next(), None);
+    }
+
+    /// The output holds everything that it must, and nothing was committed too early or is left open.
+    #[track_caller]
+    pub fn assert_nothing_lost(&self, sources: u16) {
+        let committed: BTreeSet<_> = self.committed().into_iter().collect();
+        assert!(expected(sources).iter().all(|counted| committed.contains(counted)), "something is lost");
         let state = self.state.lock().unwrap();
         assert_eq!(state.violations, Vec::<String>::new());
         assert_eq!(state.open.keys().next(), None);
@@ -220,7 +247,7 @@ impl SourceFunction for Numbers {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Number {
     key: u64,
 }
@@ -291,6 +318,7 @@ impl TransactionalSink for Memory {
 
     fn write(&mut self, record: Counted) -> Result<(), UserError> {
         self.world.at(Place::Write)?;
+        self.world.wait_for_room();
         self.world.written.fetch_add(1, Ordering::SeqCst);
         self.open.push(record);
         Ok(())

@@ -1,5 +1,5 @@
 use clap::{Args, ValueEnum};
-use snapline::base::Millis;
+use snapline::base::{CheckpointingMode, Millis};
 use snapline::coordinator::RestartStrategy;
 use snapline::keygroup::MaxParallelism;
 use snapline::runtime::JobOptions;
@@ -18,6 +18,15 @@ pub struct RunArgs {
     /// Where checkpoints are kept.
     #[arg(long, value_name = "DIR")]
     pub checkpoint_dir: Option<PathBuf>,
+    /// What holds for every record after a failure.
+    #[arg(long, value_enum, default_value_t = Mode::ExactlyOnce)]
+    pub mode: Mode,
+    /// Let barriers overtake records; what they overtake becomes part of the checkpoint.
+    #[arg(long)]
+    pub unaligned: bool,
+    /// For how long the barriers of an unaligned checkpoint wait in line first.
+    #[arg(long, value_name = "DURATION", default_value = "0ms", value_parser = duration, requires = "unaligned")]
+    pub aligned_checkpoint_timeout: Millis,
     /// The time between two checkpoints, such as 200ms or 1s; `off` takes only the final one.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     pub interval: Interval,
@@ -53,6 +62,15 @@ pub struct RunArgs {
     pub json: bool,
 }
 
+/// A checkpointing mode, by Flink's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// It has affected the state once.
+    ExactlyOnce,
+    /// It has affected the state, perhaps twice; no channel waits for another.
+    AtLeastOnce,
+}
+
 /// A state backend, by Flink's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
@@ -86,6 +104,9 @@ impl RunArgs {
             let parallelism = self.parallelism;
             return Some(format!("--parallelism {parallelism} is above --max-parallelism {max}"));
         }
+        if self.unaligned && self.mode == Mode::AtLeastOnce {
+            return Some("--unaligned needs --mode exactly-once: at least once no barrier waits".into());
+        }
         let in_memory = self.storage == Storage::Jobmanager;
         (self.resume && in_memory)
             .then(|| "--resume needs the checkpoints that --storage filesystem keeps".into())
@@ -94,6 +115,12 @@ impl RunArgs {
     /// The options of the runtime.
     pub fn job_options(&self) -> JobOptions {
         JobOptions {
+            mode: match self.mode {
+                Mode::ExactlyOnce => CheckpointingMode::ExactlyOnce,
+                Mode::AtLeastOnce => CheckpointingMode::AtLeastOnce,
+            },
+            unaligned: self.unaligned,
+            aligned_checkpoint_timeout: self.aligned_checkpoint_timeout,
             checkpoint_interval: self.interval.0,
             checkpoint_timeout: self.timeout,
             tolerable_failed_checkpoints: self.tolerable_failures,

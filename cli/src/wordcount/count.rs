@@ -1,12 +1,13 @@
 use super::Emit;
 use super::word::Word;
+use serde::{Deserialize, Serialize};
 use snapline::backend::heap::{HeapKeyedStateBackend, ValueState};
 use snapline::runtime::{Collector, KeyedContext, KeyedProcessFunction, UserError};
 use snapline::state::{StateError, ValueStateDescriptor};
 use std::io::Write;
 
 /// How often a word was seen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WordCount {
     word: Word,
     count: u64,

@@ -70,8 +70,8 @@ impl Node {
                 Output::Skipping(skipped) => unreachable!("nothing is damaged, but {skipped:?}"),
                 Output::StartTasks(recovered) => self.deploy_all(&recovered, o),
                 Output::CancelTasks { attempt } => o.send(Id::from(COORDINATOR), Msg::Cancel(attempt)),
-                Output::Trigger { subtask, attempt, checkpoint, kind } => {
-                    o.send(task_of(subtask), Msg::Trigger(attempt, checkpoint, kind));
+                Output::Trigger { subtask, attempt, checkpoint, options } => {
+                    o.send(task_of(subtask), Msg::Trigger(attempt, checkpoint, options.kind()));
                 }
                 Output::NotifyComplete { subtask, attempt, checkpoint } => {
                     o.send(task_of(subtask), Msg::Complete(attempt, checkpoint));

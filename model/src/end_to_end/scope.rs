@@ -156,6 +156,7 @@ impl Scope {
             interval_during_backlog: None,
             timeout: Millis(5),
             min_pause: Millis(0),
+            unaligned: None,
             max_concurrent: 1,
             force_savepoints: true,
             max_queued_requests: 1,

@@ -21,7 +21,7 @@ fn next_process(before: Job, config: Config) -> (Job, Vec<Output>) {
 
 fn kind_of(done: &[Output]) -> Option<CheckpointKind> {
     done.iter().find_map(|output| match output {
-        Output::Trigger { kind, .. } => Some(*kind),
+        Output::Trigger { options, .. } => Some(options.kind()),
         _ => None,
     })
 }

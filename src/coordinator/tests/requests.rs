@@ -7,7 +7,7 @@ const CHECKPOINT: RequestKind = RequestKind::Checkpoint { full: false };
 
 fn kinds(done: &[Output]) -> Vec<CheckpointKind> {
     let kinds = done.iter().filter_map(|output| match output {
-        Output::Trigger { kind, .. } => Some(*kind),
+        Output::Trigger { options, .. } => Some(options.kind()),
         _ => None,
     });
     kinds.collect()

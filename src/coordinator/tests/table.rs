@@ -164,7 +164,8 @@ fn brief(output: &Output) -> String {
         Output::Skipping(_) => unreachable!("nothing is damaged here"),
         Output::StartTasks(_) => "start tasks".into(),
         Output::CancelTasks { .. } => "cancel tasks".into(),
-        Output::Trigger { subtask, checkpoint, kind, .. } => {
+        Output::Trigger { subtask, checkpoint, options, .. } => {
+            let kind = options.kind();
             format!("trigger {kind} {checkpoint} at {}", task(subtask))
         }
         Output::NotifyComplete { subtask, checkpoint, .. } => {

@@ -1,7 +1,7 @@
 use super::split::cannot_read;
 use crate::base::{Attempt, SubtaskId};
 use crate::commit::TransactionId;
-use crate::runtime::{Durability, SubtaskContext, TransactionalSink, Unrecoverable, UserError};
+use crate::runtime::{Durability, Record, SubtaskContext, TransactionalSink, Unrecoverable, UserError};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
@@ -64,7 +64,7 @@ fn sync_directory(directory: &Path) -> Result<(), UserError> {
 
 impl<T, F> TransactionalSink for FileSink<T, F>
 where
-    T: Send + 'static,
+    T: Record,
     F: FnMut(&T, &mut Vec<u8>) + Send,
 {
     type In = T;

@@ -1,5 +1,7 @@
 use super::split::{FileSplit, cannot_read, file_length};
-use crate::runtime::{Collector, SourceFunction, SourceStatus, SubtaskContext, Unrecoverable, UserError};
+use crate::runtime::{
+    Collector, Record, SourceFunction, SourceStatus, SubtaskContext, Unrecoverable, UserError,
+};
 use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -117,7 +119,7 @@ fn skip_line(reader: &mut impl BufRead) -> std::io::Result<u64> {
 
 impl<T, P> SourceFunction for FileSource<T, P>
 where
-    T: Send + 'static,
+    T: Record,
     P: FnMut(&[u8], LineAt<'_>, &mut dyn Collector<T>) -> Result<(), UserError> + Send,
 {
     type Out = T;

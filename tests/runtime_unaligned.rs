@@ -1,0 +1,168 @@
+//! Jobs whose barriers overtake: what is on its way becomes part of the checkpoint and comes back from it, once.
+#![cfg(feature = "runtime")]
+
+mod runtime_common;
+
+use runtime_common::{Fault, Place, Plan, World, job, memory, options, run};
+use snapline::base::{CheckpointingMode, Millis};
+use snapline::runtime::{JobEnd, JobError, JobHandle, JobOptions};
+use snapline::state::{ChannelSide, SnapshotImage};
+use snapline::store::CheckpointStorage;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Barriers overtake what they find `timeout` after the trigger.
+fn unaligned(timeout: u64, attempts: u32) -> JobOptions {
+    JobOptions { unaligned: true, aligned_checkpoint_timeout: Millis(timeout), ..options(attempts) }
+}
+
+/// A job with one slow sink, and so with full channels of single records.
+fn start_slowly(world: &Arc<World>, options: JobOptions, storage: &Arc<dyn CheckpointStorage>) -> JobHandle {
+    world.give_room(Some(0));
+    let options = JobOptions { batch_records: 1, channel_capacity: 8, ..options };
+    job(world, 1).start(options, Arc::clone(storage)).unwrap()
+}
+
+/// Lets the sink write a record now and then until `is_so`, which must be before the job is through.
+fn go_on_until(world: &World, handle: &JobHandle, is_so: impl Fn() -> bool) {
+    while !is_so() {
+        world.give_room(Some(1));
+        assert!(!handle.wait_timeout(Duration::from_millis(1)), "the job has ended before");
+    }
+}
+
+/// How many records the newest checkpoint holds of the inputs and of the outputs.
+fn captured(storage: &Arc<dyn CheckpointStorage>) -> Option<(u64, u64)> {
+    let last = *storage.list().ok()?.pointers.last()?;
+    let newest = storage.read_pointer(last).ok()??.newest?;
+    let mut sums = (0, 0);
+    for handle in storage.read_metadata(newest).ok()??.checkpoint.states.values().flatten() {
+        let image = SnapshotImage::read_from(storage.read_state(handle).ok()?, None).ok()?;
+        let sum = |side| image.channels.channels(side).values().map(|records| records.count()).sum::<u64>();
+        sums = (sums.0 + sum(ChannelSide::Input), sums.1 + sum(ChannelSide::Output));
+    }
+    Some(sums)
+}
+
+#[test]
+fn unaligned_jobs_of_any_parallelism_are_exact() {
+    for parallelism in 1..=3 {
+        for timeout in [0, 1] {
+            let world = World::new();
+            run(&world, parallelism, unaligned(timeout, 0), &memory()).unwrap();
+            world.assert_exact(parallelism);
+        }
+    }
+}
+
+#[test]
+fn unaligned_failure_anywhere_restarts_from_the_last_checkpoint() {
+    let places = [
+        Place::Poll,
+        Place::SnapshotSource,
+        Place::Process,
+        Place::Finish,
+        Place::Begin,
+        Place::Write,
+        Place::PreCommit,
+        Place::Durability,
+        Place::Commit,
+    ];
+    for place in places {
+        for timeout in [0, 1] {
+            let world = World::with(Plan { place, fault: Fault::Error, after: 2, times: 1 });
+            let summary = run(&world, 2, unaligned(timeout, 1), &memory()).unwrap();
+            world.assert_exact(2);
+            assert!(world.is_plan_over(), "{place:?} was not reached");
+            assert_eq!(summary.progress.restarts, 1, "{place:?}");
+        }
+    }
+}
+
+/// With an aligned checkpoint everything ahead of the barrier would have to be written first.
+#[test]
+fn unaligned_checkpoint_completes_with_full_channels_and_gives_back_what_was_on_its_way() {
+    for timeout in [0, 5] {
+        let (world, storage) = (World::new(), memory());
+        let handle = start_slowly(&world, unaligned(timeout, 1), &storage);
+        go_on_until(&world, &handle, || {
+            captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0)
+        });
+        world.state.lock().unwrap().plan =
+            Some(Plan { place: Place::Write, fault: Fault::Error, after: 0, times: 1 });
+        world.give_room(None);
+        let summary = handle.wait().unwrap();
+        assert_eq!(summary.progress.restarts, 1);
+        world.assert_exact(1);
+    }
+}
+
+#[test]
+fn unaligned_checkpoint_that_is_taken_while_restored_records_are_processed_holds_them_too() {
+    let (world, storage) = (World::new(), memory());
+    let handle = start_slowly(&world, unaligned(0, 3), &storage);
+    for _ in 0..3 {
+        let before = handle.progress().completed;
+        go_on_until(&world, &handle, || {
+            let is_new = handle.progress().completed > before;
+            is_new && captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0)
+        });
+        world.state.lock().unwrap().plan =
+            Some(Plan { place: Place::Write, fault: Fault::Error, after: 0, times: 1 });
+        go_on_until(&world, &handle, || world.is_plan_over());
+    }
+    world.give_room(None);
+    assert_eq!(handle.wait().unwrap().progress.restarts, 3);
+    world.assert_exact(1);
+}
+
+#[test]
+fn unaligned_checkpoint_captures_nothing_before_its_time() {
+    for options in [options(0), unaligned(600_000, 0)] {
+        let (world, storage) = (World::new(), memory());
+        let handle = start_slowly(&world, options, &storage);
+        go_on_until(&world, &handle, || handle.progress().completed >= 2);
+        assert_eq!(captured(&storage), Some((0, 0)));
+        world.give_room(None);
+        handle.wait().unwrap();
+        world.assert_exact(1);
+    }
+}
+
+#[test]
+fn unaligned_jobs_stop_with_an_aligned_checkpoint() {
+    let (world, storage) = (World::new(), memory());
+    let handle = start_slowly(&world, unaligned(0, 0), &storage);
+    go_on_until(&world, &handle, || captured(&storage).is_some_and(|(inputs, _)| inputs > 0));
+    handle.control().stop();
+    world.give_room(None);
+    assert!(matches!(handle.wait().unwrap().end, JobEnd::Stopped(_)));
+    assert_eq!(captured(&storage), Some((0, 0)));
+    run(&world, 1, options(0), &storage).unwrap();
+    world.assert_exact(1);
+}
+
+#[test]
+fn unaligned_state_is_restored_by_a_job_that_is_aligned() {
+    let (world, storage) = (World::new(), memory());
+    let handle = start_slowly(&world, unaligned(0, 0), &storage);
+    go_on_until(&world, &handle, || {
+        captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0)
+    });
+    world.state.lock().unwrap().plan =
+        Some(Plan { place: Place::Write, fault: Fault::Error, after: 0, times: 1 });
+    world.give_room(None);
+    handle.wait().unwrap_err();
+    run(&world, 1, options(1), &storage).unwrap();
+    world.assert_exact(1);
+}
+
+#[test]
+fn unaligned_options_that_contradict_each_other_are_refused() {
+    let at_least_once = JobOptions { mode: CheckpointingMode::AtLeastOnce, ..unaligned(0, 0) };
+    let concurrent = JobOptions { max_concurrent_checkpoints: 2, ..unaligned(0, 0) };
+    for options in [at_least_once, concurrent] {
+        let refused = job(&World::new(), 1).start(options, memory());
+        assert!(matches!(refused, Err(JobError::Invalid(_))));
+    }
+}
