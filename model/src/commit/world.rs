@@ -156,9 +156,8 @@ impl World {
 
     /// Whether a record is visible, or will be by committing what the newest complete checkpoint holds.
     pub(super) fn is_safe(&self, record: Record) -> bool {
-        let held =
-            self.outside.durable.iter().filter(|(id, _)| self.complete.content.transactions.contains(*id));
-        self.visible(record.0).contains(&record.1)
-            || held.into_iter().any(|(_, records)| records.contains(&record))
+        let is_held = |id: &TransactionId| self.complete.content.transactions.contains(id);
+        let mut held = self.outside.durable.iter().filter(|(id, _)| is_held(id));
+        self.visible(record.0).contains(&record.1) || held.any(|(_, records)| records.contains(&record))
     }
 }
