@@ -17,7 +17,7 @@ use snapline_model::end_to_end::system::System;
 use snapline_model::end_to_end::world::{World, durable, external, flows, running};
 use stateright::Model;
 use stateright::actor::Id;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A tuple, as TLA+ writes it.
@@ -101,7 +101,7 @@ fn checkpoint(world: &World, id: CheckpointId) -> String {
         let Some((_, content)) = stored.or(volatile) else { continue };
         taken.insert(task + 1);
         match content {
-            Content::Position(position) => positions[task] = *position,
+            Content::Position(position) => positions[usize::from(subtask_of(task).index)] = *position,
             Content::Counts(counts, at_the_end) => (counted, finished) = (counts.clone(), *at_the_end),
             Content::Transactions(_) => {}
         }
@@ -141,7 +141,7 @@ fn projected(checkpoints: u8, fault: Option<Fault>) -> BTreeSet<String> {
     };
     let system = System::new(scope, fault);
     let mut todo = system.init_states();
-    let (mut seen, mut projections, mut steps) = (HashSet::new(), BTreeSet::new(), Vec::new());
+    let (mut seen, mut projections, mut steps) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     while let Some(world) = todo.pop() {
         projections.insert(project(&world, u64::from(checkpoints) + 1));
         system.actions(&world, &mut steps);
