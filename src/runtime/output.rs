@@ -60,8 +60,11 @@ impl<T> Outputs<T> {
 
     /// Queues every batch that holds anything, and says whether one did.
     pub(super) fn flush(&mut self) -> bool {
-        let batch_records = self.batch_records;
-        self.channels.iter_mut().fold(false, |flushed, channel| channel.flush(batch_records) || flushed)
+        let mut flushed = false;
+        for channel in &mut self.channels {
+            flushed |= channel.flush(self.batch_records);
+        }
+        flushed
     }
 
     /// Queues every batch, and then for each channel what `element` makes.
