@@ -10,6 +10,8 @@ pub mod base;
 #[cfg(feature = "runtime")]
 pub mod codec;
 pub mod commit;
+#[cfg(test)]
+mod committed;
 pub mod coordinator;
 pub mod keygroup;
 pub mod publish;

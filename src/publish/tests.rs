@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod recovery;
+mod table;
 
 const PAUSE: u64 = 5;
 
