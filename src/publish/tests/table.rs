@@ -113,7 +113,10 @@ fn inputs(driver: &Driver) -> Vec<(String, Input)> {
     };
     let listing = |pointers: &[u64], checkpoints: &[u64]| {
         let pointers = pointers.iter().copied().map(seq).collect();
-        Answer::Listed(Listing { pointers, checkpoints: checkpoints.iter().copied().map(CheckpointId).collect() })
+        Answer::Listed(Listing {
+            pointers,
+            checkpoints: checkpoints.iter().copied().map(CheckpointId).collect(),
+        })
     };
     let answers = [
         ("listed nothing", listing(&[], &[])),
@@ -150,7 +153,10 @@ fn name(publisher: &Publisher) -> String {
         other => format!("{other:?}"),
     };
     let superfluous: Vec<u64> = publisher.superfluous.iter().map(|number| number.0).collect();
-    format!("{phase}; attempt {}, newest {}, superfluous {superfluous:?}", publisher.attempt, publisher.newest)
+    format!(
+        "{phase}; attempt {}, newest {}, superfluous {superfluous:?}",
+        publisher.attempt, publisher.newest
+    )
 }
 
 fn brief(output: &Output) -> String {
@@ -168,13 +174,17 @@ fn brief(output: &Output) -> String {
         }
         Output::Perform { operation, .. } => format!("{operation:?}"),
         Output::Recovered(recovered) => {
-            let newest = recovered.newest.as_ref().map_or("nothing".to_owned(), |newest| newest.id.to_string());
+            let newest =
+                recovered.newest.as_ref().map_or("nothing".to_owned(), |newest| newest.id.to_string());
             let (older, found): (Vec<u64>, Vec<u64>) = (
                 recovered.older.iter().map(|older| older.id.0).collect(),
                 recovered.found.iter().map(|id| id.0).collect(),
             );
             let next = recovered.next_checkpoint;
-            format!("recovered {newest} and {older:?} in attempt {}, found {found:?}, next {next}", recovered.attempt)
+            format!(
+                "recovered {newest} and {older:?} in attempt {}, found {found:?}, next {next}",
+                recovered.attempt
+            )
         }
         other => format!("{other:?}"),
     }
