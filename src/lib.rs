@@ -10,8 +10,6 @@ pub mod base;
 #[cfg(feature = "runtime")]
 pub mod codec;
 pub mod commit;
-#[cfg(test)]
-mod committed;
 pub mod coordinator;
 pub mod keygroup;
 pub mod publish;
@@ -23,6 +21,8 @@ pub mod state;
 #[cfg(feature = "runtime")]
 pub mod store;
 pub mod subtask;
+#[cfg(test)]
+mod table_tests;
 
 /// The README's example is compiled and run.
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 
 use super::super::exactly_once::ChannelState;
 use super::*;
-use crate::committed::assert_committed;
+use crate::table_tests::assert_committed;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 

@@ -2,7 +2,7 @@
 //! beginning, as a committed table. `SNAPLINE_BLESS=1` rewrites it.
 
 use super::*;
-use crate::committed::assert_committed;
+use crate::table_tests::assert_committed;
 use std::collections::VecDeque;
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
 //! Every input in every situation of a job's life, as a table that is reviewed when it changes.
 
 use super::*;
-use crate::committed::assert_committed;
+use crate::table_tests::assert_committed;
 use std::fmt::Write;
 
 /// A situation: its name, and a job in it. Checkpoint 1 is the one that everything is about.

@@ -1,7 +1,7 @@
 //! Every input in every situation of a publisher, as a table that is reviewed when it changes.
 
 use super::*;
-use crate::committed::assert_committed;
+use crate::table_tests::assert_committed;
 use std::fmt::Write;
 
 /// A storage in which attempt 1 has published checkpoints 1 and 2.

@@ -1,7 +1,7 @@
 //! Every input in every situation of a subtask, as a table that is reviewed when it changes.
 
 use super::*;
-use crate::committed::assert_committed;
+use crate::table_tests::assert_committed;
 use std::fmt::Write;
 
 /// A subtask, the time, and its name.
