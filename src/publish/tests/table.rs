@@ -1,8 +1,7 @@
 //! Every input in every situation of a publisher, as a table that is reviewed when it changes.
 
 use super::*;
-use crate::table_tests::assert_committed;
-use std::fmt::Write;
+use crate::table_tests::{assert_committed, cell, paragraph};
 
 /// A storage in which attempt 1 has published checkpoints 1 and 2.
 fn storage() -> Storage {
@@ -195,31 +194,15 @@ fn publish_every_input_in_every_situation_behaves_as_in_the_committed_table() {
     let mut found = String::from("situation [state]\n  inputs: what is done [next state]\n");
     for (situation, driver) in situations() {
         let state = name(&driver.publisher);
-        writeln!(found, "\n{situation} [{state}]").unwrap();
-        let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-        for (event, input) in inputs(&driver) {
-            let done = row(&driver, &state, input);
-            match rows.iter_mut().find(|(known, _)| *known == done) {
-                Some((_, events)) => events.push(event),
-                None => rows.push((done, vec![event])),
-            }
-        }
-        for (done, events) in rows {
-            writeln!(found, "  {}: {done}", events.join(", ")).unwrap();
-        }
+        let cells = inputs(&driver).into_iter().map(|(event, input)| (event, effect(&driver, &state, input)));
+        paragraph(&mut found, situation, &state, cells);
     }
     assert_committed("src/publish/table.txt", &found);
 }
 
-fn row(driver: &Driver, state: &str, input: Input) -> String {
+fn effect(driver: &Driver, state: &str, input: Input) -> String {
     let (mut next, mut out) = (driver.publisher.clone(), Vec::new());
     let misused = next.on(Millis(driver.now + PAUSE), input, &mut out).is_err();
     next.check().unwrap();
-    assert!(!misused || next == driver.publisher && out.is_empty(), "misuse changes nothing");
-    let mut done = out.iter().map(brief).collect::<Vec<_>>().join("; ");
-    if done.is_empty() {
-        done = if misused { "misuse".into() } else { "-".into() };
-    }
-    let next = name(&next);
-    if next == state { done } else { format!("{done} [{next}]") }
+    cell(&out.iter().map(brief).collect::<Vec<_>>(), misused, state, &name(&next))
 }

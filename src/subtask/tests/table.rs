@@ -1,7 +1,7 @@
 //! Every input in every situation of a subtask, as a table that is reviewed when it changes.
 
 use super::*;
-use crate::table_tests::assert_committed;
+use crate::table_tests::{assert_committed, cell, paragraph};
 use std::fmt::Write;
 
 /// A subtask, the time, and its name.
@@ -162,17 +162,11 @@ fn brief(output: &Output) -> String {
     }
 }
 
-fn row(task: &Subtask, now: u64, state: &str, input: Input) -> String {
+fn effect(task: &Subtask, now: u64, state: &str, input: Input) -> String {
     let (mut next, mut out) = (task.clone(), Vec::new());
     let misused = next.on(Millis(now), input, &mut out).is_err();
     next.check().unwrap();
-    assert!(!misused || next == *task && out.is_empty(), "misuse changes nothing");
-    let mut done = out.iter().map(brief).collect::<Vec<_>>().join("; ");
-    if done.is_empty() {
-        done = if misused { "misuse".into() } else { "-".into() };
-    }
-    let next = name(&next);
-    if next == state { done } else { format!("{done} [{next}]") }
+    cell(&out.iter().map(brief).collect::<Vec<_>>(), misused, state, &name(&next))
 }
 
 #[test]
@@ -180,18 +174,9 @@ fn subtask_every_input_in_every_situation_behaves_as_in_the_committed_table() {
     let mut found = String::from("situation [state]\n  inputs: what is done [next state]\n");
     for (situation, now, task) in situations() {
         let state = name(&task);
-        writeln!(found, "\n{situation} [{state}]").unwrap();
-        let mut rows: Vec<(String, Vec<&str>)> = Vec::new();
-        for (event, input) in inputs() {
-            let done = row(&task, now, &state, input);
-            match rows.iter_mut().find(|(known, _)| *known == done) {
-                Some((_, events)) => events.push(event),
-                None => rows.push((done, vec![event])),
-            }
-        }
-        for (done, events) in rows {
-            writeln!(found, "  {}: {done}", events.join(", ")).unwrap();
-        }
+        let cells =
+            inputs().into_iter().map(|(event, input)| (event.to_owned(), effect(&task, now, &state, input)));
+        paragraph(&mut found, situation, &state, cells);
     }
     assert_committed("src/subtask/table.txt", &found);
 }
