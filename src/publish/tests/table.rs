@@ -101,6 +101,7 @@ fn inputs(driver: &Driver) -> Vec<(String, Input)> {
         ("publish 5".to_owned(), request(5, attempt)),
         ("publish of another attempt".to_owned(), request(5, attempt + 1)),
         ("retire".to_owned(), Input::RetirementRequested),
+        ("early tick".to_owned(), Input::Tick),
         ("tick".to_owned(), Input::Tick),
     ];
     let Some((ticket, operation)) = &driver.asked else { return inputs };
@@ -151,6 +152,12 @@ fn name(publisher: &Publisher) -> String {
         Phase::Publishing(publication) => format!("{:?}, {}", publication.step, until(publication.waiting)),
         other => format!("{other:?}"),
     };
+    let phase = match (publisher.publishing(), publisher.is_fenced()) {
+        (None, false) => phase,
+        (Some(id), false) => format!("publishing {id}, {phase}"),
+        (None, true) => format!("{phase} for good"),
+        (Some(_), true) => unreachable!("who is fenced publishes nothing"),
+    };
     let superfluous: Vec<u64> = publisher.superfluous.iter().map(|number| number.0).collect();
     format!(
         "{phase}; attempt {}, newest {}, superfluous {superfluous:?}",
@@ -194,15 +201,18 @@ fn publish_every_input_in_every_situation_behaves_as_in_the_committed_table() {
     let mut found = String::from("situation [state]\n  inputs: what is done [next state]\n");
     for (situation, driver) in situations() {
         let state = name(&driver.publisher);
-        let cells = inputs(&driver).into_iter().map(|(event, input)| (event, effect(&driver, &state, input)));
+        let cells = inputs(&driver).into_iter().map(|(event, input)| {
+            let now = if event == "early tick" { driver.now } else { driver.now + PAUSE };
+            (event, effect(&driver, now, &state, input))
+        });
         paragraph(&mut found, situation, &state, cells);
     }
     assert_committed("src/publish/table.txt", &found);
 }
 
-fn effect(driver: &Driver, state: &str, input: Input) -> String {
+fn effect(driver: &Driver, now: u64, state: &str, input: Input) -> String {
     let (mut next, mut out) = (driver.publisher.clone(), Vec::new());
-    let misused = next.on(Millis(driver.now + PAUSE), input, &mut out).is_err();
+    let misused = next.on(Millis(now), input, &mut out).is_err();
     next.check().unwrap();
     cell(&out.iter().map(brief).collect::<Vec<_>>(), misused, state, &name(&next))
 }
