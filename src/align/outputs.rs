@@ -353,4 +353,16 @@ mod tests {
             ],
         );
     }
+
+    #[test]
+    fn outputs_check_finds_a_barrier_that_waits_in_no_queue_or_was_never_queued() {
+        let broken = |outputs: &OutputBarriers| outputs.check().unwrap_err().requirement;
+        let outputs = play(1, &[(0, queue(1, UNTIL_10), "")]);
+        let mut nowhere = outputs.clone();
+        nowhere.waiting.as_mut().unwrap().channels.clear();
+        assert_eq!(broken(&nowhere), "ALIGN-31");
+        let mut unheard_of = outputs;
+        unheard_of.newest = None;
+        assert_eq!(broken(&unheard_of), "ALIGN-25");
+    }
 }

@@ -371,3 +371,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn commit_transactions_are_named_by_index_attempt_and_number() {
+    assert_eq!(transaction(3, 4).to_string(), "0-3-4");
+}
+
+#[test]
+fn commit_check_finds_a_transaction_in_two_states() {
+    let broken = |sink: &Committer| sink.check().unwrap_err().requirement;
+    let mut sink = fresh();
+    on(&mut sink, Input::TransactionNeeded);
+    let open = transaction(1, 0);
+    let mut prepared_too = sink.clone();
+    prepared_too.prepared.insert(open, None);
+    assert_eq!(broken(&prepared_too), "COMMIT-1");
+    let mut committing_too = sink.clone();
+    committing_too.committing.insert(open, None);
+    assert_eq!(broken(&committing_too), "COMMIT-1");
+    let other = transaction(1, 1);
+    sink.prepared.insert(other, None);
+    sink.check().unwrap();
+    sink.committing.insert(other, None);
+    assert_eq!(broken(&sink), "COMMIT-2");
+}

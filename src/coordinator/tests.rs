@@ -4,6 +4,7 @@ use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSe
 
 mod claim;
 mod finished;
+mod invariants;
 mod life;
 mod random;
 mod requests;

@@ -497,6 +497,23 @@ fn subtask_misuse_is_refused_without_change() {
     }
 }
 
+#[test]
+fn subtask_check_finds_a_part_without_a_barrier_and_an_abort_that_came_too_late() {
+    let broken = |task: &Subtask| task.check().unwrap_err().requirement;
+    let mut source = subtask(0);
+    on(&mut source, trigger(2));
+    for newest in [None, Some(id(1))] {
+        let mut not_emitted = source.clone();
+        not_emitted.newest_emitted = newest;
+        assert_eq!(broken(&not_emitted), "SUBTASK-1");
+    }
+    for late in [1, 2] {
+        let mut remembered = source.clone();
+        remembered.aborted.insert(id(late));
+        assert_eq!(broken(&remembered), "SUBTASK-6");
+    }
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let kind =
         prop_oneof![Just(CheckpointKind::Periodic), Just(CheckpointKind::Stop), Just(CheckpointKind::Final)];

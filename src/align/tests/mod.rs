@@ -2,6 +2,7 @@
 
 mod aligned;
 mod at_least_once;
+mod invariants;
 mod random;
 mod reference;
 mod switching;

@@ -75,6 +75,19 @@ fn situations() -> Vec<(&'static str, Driver)> {
         ("confirming the first claim", recovering(&[Answer::Listed(Listing::default()), Exists])),
         ("waiting to confirm the first claim", recovering(&[Answer::Listed(Listing::default()), Unknown])),
         ("ready", ready()),
+        ("ready after a claim at the end of a segment", {
+            let mut storage = storage();
+            let claim = Pointer { older: BTreeSet::from([CheckpointId(1)]), ..pointer(Claim, 2, 8, Some(2)) };
+            storage.pointers.insert(seq(4), Some(claim));
+            Driver::recovered(&mut storage)
+        }),
+        ("ready after falling back", {
+            let mut storage = storage();
+            storage.pointers.insert(seq(3), None);
+            let mut driver = recovering(&[]);
+            driver.run(&mut storage);
+            driver
+        }),
         ("writing metadata", publishing(&[])),
         ("writing metadata of a savepoint", savepoint),
         ("writing the pointer", publishing(&[Stored])),

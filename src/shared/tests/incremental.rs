@@ -259,3 +259,18 @@ fn shared_snapshot_out_of_order_is_misuse() {
     assert_eq!(task, before);
     assert_eq!(task.deadline(), None);
 }
+
+#[test]
+fn shared_check_finds_uploads_of_one_name_and_a_full_snapshot_that_refers_to_files() {
+    let broken = |task: &IncrementalSnapshots| task.check().unwrap_err().requirement;
+    let mut task = fresh();
+    on(&mut task, began(1, Sharing::Forward, &[1, 2]));
+    let mut twice = task.clone();
+    twice.abandoned.insert(object(3, 0));
+    assert_eq!(broken(&twice), "SHARED-2");
+    let mut beyond = task.clone();
+    beyond.abandoned.insert(object(3, 2));
+    assert_eq!(broken(&beyond), "SHARED-2");
+    task.snapshots.get_mut(&id(1)).unwrap().state.reused.insert(file(1));
+    assert_eq!(broken(&task), "SHARED-5");
+}

@@ -424,3 +424,23 @@ fn shared_size_of_a_checkpoint_tells_what_is_new_from_all() {
     let state = increment([object(1, 0), object(2, 1)], [file(3)]);
     assert_eq!((state.checkpointed_bytes(), state.full_bytes()), (20, 30));
 }
+
+#[test]
+fn shared_check_finds_a_deletion_that_must_not_be() {
+    let broken = |registry: &SharedStateRegistry| registry.check().unwrap_err().requirement;
+    let mut needed = fresh();
+    register(&mut needed, 1, increment([object(1, 0)], []));
+    needed.deletions.insert(object(1, 0), crate::shared::registry::Deletion::Ordered);
+    assert_eq!(broken(&needed), "SHARED-11");
+    let mut foreign = fresh();
+    on(&mut foreign, restored(2, vec![found(1, Ownership::NotOwned, &[object(1, 0)])]));
+    foreign.deletions.insert(object(1, 0), crate::shared::registry::Deletion::Ordered);
+    assert_eq!(broken(&foreign), "SHARED-17");
+    let mut fenced = fresh();
+    on(&mut fenced, Input::Fenced);
+    let ignorant = SharedStateRegistry::new(Config { job: JOB, retry_pause: PAUSE });
+    for mut registry in [fenced, ignorant] {
+        registry.deletions.insert(object(1, 0), crate::shared::registry::Deletion::Ordered);
+        assert_eq!(broken(&registry), "SHARED-21");
+    }
+}

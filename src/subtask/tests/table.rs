@@ -110,6 +110,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
 
 /// What a driver can see of a subtask, and its parts.
 fn name(task: &Subtask) -> String {
+    assert_eq!((task.id(), task.attempt()), (SubtaskId::new(1, 0), ATTEMPT));
     let mut name = format!("{:?}", task.life);
     let blocked: Vec<u16> = (0..2).filter(|channel| task.is_blocked(Channel(*channel))).collect();
     let capturing = (0..2).filter_map(|channel| Some((channel, task.capturing(Channel(channel))?)));
@@ -132,7 +133,7 @@ fn name(task: &Subtask) -> String {
         write!(name, ", {flag}").unwrap();
     }
     let number = |id: Option<CheckpointId>| id.map_or("-".into(), |id| id.to_string());
-    write!(name, "; emitted {}, complete {}", number(task.newest_emitted), number(task.newest_completed))
+    write!(name, "; emitted {}, complete {}", number(task.newest_emitted), number(task.newest_completed()))
         .unwrap();
     name
 }
