@@ -75,7 +75,7 @@ impl Job {
         self.on(now, Input::Tick)?;
         for at in 0..self.subtasks.len() {
             let subtask = self.subtasks[at];
-            let file = StateFile { checkpoint, subtask, attempt };
+            let file = StateFile { checkpoint, subtask, attempt, savepoint: false };
             let handle = Some(StateHandle { file, bytes: 1, checksum: 2 });
             self.on(now, Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle })?;
         }

@@ -89,7 +89,7 @@ impl Task {
             }
             Output::TakeSnapshot { checkpoint, .. } => return self.snapshot(checkpoint, world).map(Some),
             Output::StartUpload { checkpoint } => {
-                let file = StateFile { checkpoint, subtask, attempt };
+                let file = StateFile { checkpoint, subtask, attempt, savepoint: false };
                 let handle = self.snapshots.remove(&checkpoint).map(|state| world.write(file, state));
                 self.mail
                     .later(3, Event::Task(attempt, subtask, Input::UploadFinished { checkpoint, handle }));

@@ -1,6 +1,7 @@
 use super::RequestId;
 use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, StateFile, StateHandle, SubtaskId,
+    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, SharedObject, StateFile, StateHandle,
+    SubtaskId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,8 @@ pub(super) struct Pending {
     /// Who had finished when it was triggered, and so does not take part.
     finished: BTreeSet<SubtaskId>,
     pub(super) acknowledged: BTreeMap<SubtaskId, Option<StateHandle>>,
+    /// What the acknowledgements refer to, as it is registered.
+    pub(super) shared: BTreeMap<SubtaskId, BTreeSet<SharedObject>>,
 }
 
 impl Pending {
@@ -24,7 +27,8 @@ impl Pending {
         expires: Millis,
         finished: BTreeSet<SubtaskId>,
     ) -> Self {
-        Pending { kind, request, expires, finished, acknowledged: BTreeMap::new() }
+        let (acknowledged, shared) = (BTreeMap::new(), BTreeMap::new());
+        Pending { kind, request, expires, finished, acknowledged, shared }
     }
 
     /// Whether a task of the job takes part and has not acknowledged yet.
@@ -43,7 +47,7 @@ impl Pending {
     }
 
     pub(super) fn complete(self, id: CheckpointId, attempt: Attempt) -> CompletedCheckpoint {
-        CompletedCheckpoint { id, attempt, kind: self.kind, states: self.acknowledged }
+        CompletedCheckpoint { id, attempt, kind: self.kind, states: self.acknowledged, shared: self.shared }
     }
 }
 

@@ -168,7 +168,8 @@ impl Job {
 }
 
 fn file(attempt: u32, subtask: SubtaskId, checkpoint: u64) -> StateFile {
-    StateFile { checkpoint: CheckpointId(checkpoint), subtask, attempt: Attempt(attempt) }
+    let (checkpoint, attempt) = (CheckpointId(checkpoint), Attempt(attempt));
+    StateFile { checkpoint, subtask, attempt, savepoint: false }
 }
 
 fn acknowledgement(attempt: u32, subtask: SubtaskId, checkpoint: u64) -> Input {
@@ -598,7 +599,8 @@ fn coord_ids_increase_over_aborts_and_attempts() {
 
 fn complete() -> CompletedCheckpoint {
     let (id, attempt) = (CheckpointId(1), Attempt(1));
-    CompletedCheckpoint { id, attempt, kind: CheckpointKind::Periodic, states: BTreeMap::new() }
+    let (states, shared) = (BTreeMap::new(), BTreeMap::new());
+    CompletedCheckpoint { id, attempt, kind: CheckpointKind::Periodic, states, shared }
 }
 
 //= spec/coordinator.md#coord-12-only-the-newest-are-retained
