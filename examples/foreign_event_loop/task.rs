@@ -96,7 +96,8 @@ impl Task {
             }
             Output::DropSnapshot { checkpoint } => drop(self.snapshots.remove(&checkpoint)),
             Output::Acknowledge { checkpoint, attempt, handle, .. } => {
-                self.mail.report(Report::AcknowledgeArrived { attempt, subtask, checkpoint, handle });
+                let shared = None;
+                self.mail.report(Report::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared });
             }
             Output::Decline { checkpoint, attempt, reason } => {
                 self.mail.report(Report::DeclineArrived { attempt, subtask, checkpoint, reason });

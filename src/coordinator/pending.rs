@@ -1,10 +1,16 @@
 use super::RequestId;
 use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, SharedObject, StateFile, StateHandle,
-    SubtaskId,
+    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, SharedObject, SharedState, StateFile,
+    StateHandle, SubtaskId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The state of a task, as its acknowledgement names it.
+pub(super) struct Acknowledged {
+    pub(super) handle: Option<StateHandle>,
+    pub(super) shared: Option<SharedState>,
+}
 
 /// A checkpoint that was triggered and is not complete.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use super::faults::Fault;
 use super::world::Budgets;
 use crate::check::ScopeName;
 use serde::Serialize;
-use snapline::base::{Incarnation, Millis, SubtaskId};
+use snapline::base::{Incarnation, JobId, Millis, SubtaskId};
 use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish;
 use std::collections::BTreeSet;
@@ -149,6 +149,7 @@ impl Scope {
     pub(super) fn coordinator(&self, incarnation: u64, subtasks: BTreeSet<SubtaskId>) -> Config {
         let sources = subtasks.iter().copied().filter(|subtask| subtask.operator == 0).collect();
         Config {
+            job: JobId(1),
             subtasks,
             sources,
             edges: Vec::new(),
