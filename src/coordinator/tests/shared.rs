@@ -182,6 +182,7 @@ fn coord_shared_files_of_a_savepoint_are_the_users_unless_it_was_aborted() {
         matches!(&done[0], Output::Completed(savepoint) if savepoint.shared[&SOURCE] == [of_savepoint].into())
     );
     assert_eq!(deleted(&job.on(shares(1, 2, &[of_savepoint], &[]))), [], "a message that comes twice");
+    assert_eq!(job.coordinator.registry().objects_of(CheckpointId(2)), None, "nobody keeps count of them");
     job.tick(20);
     assert_eq!(deleted(&complete(&mut job, 3, &[], &[upload(1)])), []);
 
@@ -189,6 +190,7 @@ fn coord_shared_files_of_a_savepoint_are_the_users_unless_it_was_aborted() {
     job.on(shares(1, 4, &[SharedObject { savepoint: Some(CheckpointId(4)), ..upload(4) }], &[]));
     job.acknowledge(SINK, 4);
     assert_eq!(deleted(&job.answer(Answer::Unknown)), [], "its metadata may be there");
+    assert_eq!(job.coordinator.registry().objects_of(CheckpointId(4)), None);
     job.request(3, RequestKind::Savepoint);
     job.on(shares(1, 5, &[SharedObject { savepoint: Some(CheckpointId(5)), ..upload(5) }], &[]));
     assert_eq!(deleted(&job.decline(5, DeclineReason::SyncPartFailed)), [5]);
