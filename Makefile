@@ -26,8 +26,6 @@ verify: toolchain
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
 	@if command -v duvet >/dev/null; then duvet report --ci true && duvet query -c implementation,test; \
 	else echo "skipped: duvet is not installed (cargo install duvet --locked)"; fi
-	@if command -v tla >/dev/null; then $(MAKE) --no-print-directory verify-tla; \
-	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
 
 # The abstract specification, with a restart and with an abort: its safety and, under weak fairness, its liveness.
 verify-tla:

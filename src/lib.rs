@@ -21,6 +21,8 @@ pub mod state;
 #[cfg(feature = "runtime")]
 pub mod store;
 pub mod subtask;
+#[cfg(test)]
+mod table_tests;
 
 /// The README's example is compiled and run.
 #[cfg(doctest)]

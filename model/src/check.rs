@@ -1,7 +1,7 @@
 //! Runs the models: proves them within a scope, finds planted bugs, and serves stateright's Explorer.
 //!
 //! Proofs search depth first, which needs the least memory; bugs are looked for breadth first, so that the path
-//! to them is the shortest one ([`nearest`]). Both use one thread: a second one is worth little, and with one the
+//! to them is the shortest one (`nearest.rs`). Both use one thread: a second one is worth little, and with one the
 //! number of states is the same in every run.
 
 #![expect(clippy::disallowed_methods, reason = "runs are watched and timed; no machine sees that clock")]

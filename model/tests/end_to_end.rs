@@ -39,6 +39,16 @@ fn end_to_end_medium_holds() {
 }
 
 #[test]
+fn end_to_end_two_counters_and_two_crashes_hold() {
+    assert_focus(Scope::TWO_COUNTERS, 2_282_203);
+}
+
+#[test]
+fn end_to_end_two_counters_and_a_periodic_checkpoint_hold() {
+    assert_focus(Scope { crashes: 1, ..Scope::LARGE }, 867_086);
+}
+
+#[test]
 fn end_to_end_task_failure_holds() {
     let scope = Scope { records: 1, crashes: 0, task_failures: 1, stale: Stale::ToAnyone, ..Scope::SMALL };
     assert_focus(scope, 208_153);

@@ -44,7 +44,7 @@ fn follow(system: &System, steps: &str) -> Vec<World> {
 #[test]
 fn picture_while_aligning_shows_the_blocked_channel_and_the_queues() {
     let worlds = follow(&system(), ALIGNING);
-    let svg = picture::draw(worlds.last().expect("there is an initial state"));
+    let svg = picture::draw(system().scope, worlds.last().expect("there is an initial state"));
     insta::assert_snapshot!(svg);
 }
 

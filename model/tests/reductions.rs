@@ -152,6 +152,16 @@ fn reductions_with_a_crash_and_a_store_fault_change_no_verdict() {
 }
 
 #[test]
+fn reductions_with_two_counters_change_no_verdict() {
+    let scope = Scope { counters: 2, ..NOTHING };
+    compare(scope, Reductions::NONE, &each(Reductions::NONE));
+    let scope = Scope { checkpoints: 1, ..scope };
+    compare(scope, PROMPT, &each(PROMPT));
+    let scope = Scope { checkpoints: 0, crashes: 1, ..scope };
+    compare(scope, PROMPT, &[Reductions { data_first: true, ..PROMPT }, Reductions::ALL]);
+}
+
+#[test]
 fn reductions_with_planted_bugs_show_the_same_violations() {
     // A record that is read at once cannot be overtaken: that bug needs queues.
     for fault in Fault::ALL.into_iter().filter(|fault| *fault != Fault::BarrierOvertakes) {

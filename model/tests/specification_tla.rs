@@ -11,7 +11,7 @@
 use snapline::base::{Channel, CheckpointId};
 use snapline_model::end_to_end::faults::Fault;
 use snapline_model::end_to_end::message::{Content, Counted, Element, Msg};
-use snapline_model::end_to_end::node::{OPERATOR, SINK, SOURCES, TASKS, Work, subtask_of};
+use snapline_model::end_to_end::node::{OPERATOR, SINK, SOURCES, Work, subtask_of};
 use snapline_model::end_to_end::scope::{Reductions, Scope, Stale};
 use snapline_model::end_to_end::system::System;
 use snapline_model::end_to_end::world::{World, durable, external, flows, running};
@@ -91,15 +91,15 @@ fn checkpoint(world: &World, id: CheckpointId) -> String {
     let store = &durable(&world.inner).states;
     let (mut taken, mut written) = (BTreeSet::new(), BTreeSet::new());
     let (mut positions, mut counted, mut finished) = ([0; SOURCES], vec![0; SOURCES], false);
-    for task in 0..TASKS {
+    for (number, task) in (1..).zip(Scope::SMALL.tasks()) {
         let is_part =
             |file: &snapline::base::StateFile| file.checkpoint == id && file.subtask == subtask_of(task);
         let stored = store.iter().find(|(file, _)| is_part(file));
-        written.extend(stored.map(|_| task + 1));
+        written.extend(stored.map(|_| number));
         let snapshots = running(&world.inner, Id::from(task)).map(|task| &task.snapshots);
         let volatile = snapshots.into_iter().flatten().find(|(file, _)| is_part(file));
         let Some((_, content)) = stored.or(volatile) else { continue };
-        taken.insert(task + 1);
+        taken.insert(number);
         match content {
             Content::Position(position) => positions[usize::from(subtask_of(task).index)] = *position,
             Content::Counts(counts, at_the_end) => (counted, finished) = (counts.clone(), *at_the_end),

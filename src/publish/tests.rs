@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 mod recovery;
+mod table;
 
 const PAUSE: u64 = 5;
 
@@ -509,6 +510,19 @@ fn publish_state_files_of_two_attempts_differ() {
         StateFile { checkpoint, subtask, attempt: Attempt(attempt), savepoint: false }
     };
     assert_ne!(file(1), file(2));
+}
+
+#[test]
+fn publish_check_finds_a_foreign_checkpoint_and_an_answer_that_nobody_was_asked_for() {
+    let mut driver = Driver::recovered(&mut Storage::default());
+    driver.publish(1);
+    let broken = |publisher: &Publisher| publisher.check().unwrap_err().requirement;
+    let mut of_another_attempt = driver.publisher.clone();
+    of_another_attempt.attempt = Attempt(9);
+    assert_eq!(broken(&of_another_attempt), "PUB-4");
+    let mut never_asked = driver.publisher;
+    never_asked.next_ticket = driver.asked.unwrap().0;
+    assert_eq!(broken(&never_asked), "PUB-10");
 }
 
 fn any_answer() -> impl Strategy<Value = Answer> {

@@ -29,11 +29,13 @@ struct OutputChannel<T> {
 }
 
 impl<T> OutputChannel<T> {
-    fn flush(&mut self, batch_records: usize) {
-        if !self.batch.is_empty() {
-            let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(batch_records));
-            self.queue.push_back(Element::Records(batch));
+    fn flush(&mut self, batch_records: usize) -> bool {
+        if self.batch.is_empty() {
+            return false;
         }
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(batch_records));
+        self.queue.push_back(Element::Records(batch));
+        true
     }
 }
 
@@ -56,11 +58,13 @@ impl<T> Outputs<T> {
         self.channels.len() as u16
     }
 
-    /// Queues every batch that holds anything.
-    pub(super) fn flush(&mut self) {
+    /// Queues every batch that holds anything, and says whether one did.
+    pub(super) fn flush(&mut self) -> bool {
+        let mut flushed = false;
         for channel in &mut self.channels {
-            channel.flush(self.batch_records);
+            flushed |= channel.flush(self.batch_records);
         }
+        flushed
     }
 
     /// Queues every batch, and then for each channel what `element` makes.

@@ -25,8 +25,8 @@ pub(super) trait Receiver: Operator {
     /// Whether output waits for room, so that no more input should be processed.
     fn is_full(&self) -> bool;
 
-    /// Called when there is nothing to process: what is buffered should not wait any longer.
-    fn idle(&mut self);
+    /// Queues what is buffered, and says whether there was anything: it should not wait while nothing is processed.
+    fn flush(&mut self) -> bool;
 }
 
 /// Reads the gate until the subtask finishes or the attempt ends.
@@ -35,12 +35,13 @@ pub(super) fn run_gate<R: Receiver>(
     receiver: &mut R,
 ) -> Result<(), TaskError> {
     while !checkpointing.machine().is_finished() {
-        checkpointing.advance(receiver)?;
         if let Some(message) = poll_control(&checkpointing.environment().control)? {
             checkpointing.control(message, receiver)?;
             continue;
         }
         put_all(&mut checkpointing, receiver)?;
+        // After this nothing may change until the task waits: what it looks at is what it waits for.
+        checkpointing.advance(receiver)?;
         let machine = checkpointing.machine();
         let next = match receiver.is_full() {
             true => None,
@@ -49,11 +50,8 @@ pub(super) fn run_gate<R: Receiver>(
         match next {
             Some((_, Element::Records(records))) => receiver.records(records)?,
             Some((channel, element)) => read(channel, element, &mut checkpointing, receiver)?,
-            None => {
-                receiver.idle();
-                checkpointing.advance(receiver)?;
-                checkpointing.wait(receiver);
-            }
+            None if receiver.flush() => {}
+            None => checkpointing.wait(receiver),
         }
     }
     Ok(())
@@ -179,8 +177,8 @@ impl<F: KeyedProcessFunction> Receiver for Process<'_, F> {
         self.outputs.is_full()
     }
 
-    fn idle(&mut self) {
-        self.outputs.flush();
+    fn flush(&mut self) -> bool {
+        self.outputs.flush()
     }
 }
 

@@ -172,7 +172,9 @@ impl<S: TransactionalSink> process::Receiver for Sink<S> {
         false
     }
 
-    fn idle(&mut self) {}
+    fn flush(&mut self) -> bool {
+        false
+    }
 }
 
 /// Runs a sink subtask until it finishes or the attempt ends.

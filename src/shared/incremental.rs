@@ -94,11 +94,11 @@ pub enum Output {
 
 /// A snapshot of which the task does not know whether its checkpoint is complete.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct Snapshot {
-    uploading: BTreeSet<SharedObject>,
-    state: SharedState,
+pub(super) struct Snapshot {
+    pub(super) uploading: BTreeSet<SharedObject>,
+    pub(super) state: SharedState,
     /// Of its files, those that every later snapshot contains too.
-    lasting: BTreeSet<ContentId>,
+    pub(super) lasting: BTreeSet<ContentId>,
 }
 
 impl Snapshot {
@@ -111,13 +111,13 @@ impl Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncrementalSnapshots {
     config: Config,
-    next_upload: u64,
+    pub(super) next_upload: u64,
     newest: Option<CheckpointId>,
     /// What the next incremental snapshot refers to instead of uploading it.
     base: BTreeMap<ContentId, SharedFile>,
-    snapshots: BTreeMap<CheckpointId, Snapshot>,
+    pub(super) snapshots: BTreeMap<CheckpointId, Snapshot>,
     /// Uploads of snapshots that were given up; they are discarded when they have ended.
-    abandoned: BTreeSet<SharedObject>,
+    pub(super) abandoned: BTreeSet<SharedObject>,
 }
 
 impl IncrementalSnapshots {

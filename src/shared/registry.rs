@@ -113,15 +113,15 @@ pub enum Output {
 
 /// The state of an order to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum Deletion {
+pub(super) enum Deletion {
     Ordered,
     RepeatAt(Millis),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct Checkpoint {
-    is_savepoint: bool,
-    objects: BTreeSet<SharedObject>,
+pub(super) struct Checkpoint {
+    pub(super) is_savepoint: bool,
+    pub(super) objects: BTreeSet<SharedObject>,
 }
 
 impl Checkpoint {
@@ -137,11 +137,11 @@ impl Checkpoint {
 pub struct SharedStateRegistry {
     config: Config,
     /// `None` until the first recovery.
-    attempt: Option<Attempt>,
-    fenced: bool,
-    checkpoints: BTreeMap<CheckpointId, Checkpoint>,
-    not_owned: BTreeSet<SharedObject>,
-    deletions: BTreeMap<SharedObject, Deletion>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) fenced: bool,
+    pub(super) checkpoints: BTreeMap<CheckpointId, Checkpoint>,
+    pub(super) not_owned: BTreeSet<SharedObject>,
+    pub(super) deletions: BTreeMap<SharedObject, Deletion>,
 }
 
 impl SharedStateRegistry {

@@ -3,6 +3,7 @@
 mod incremental;
 mod random;
 mod registry;
+mod tables;
 
 use super::*;
 use crate::base::{

@@ -2,6 +2,8 @@ use super::*;
 use crate::base::{Alignment, CheckpointKind, StateFile, StateHandle};
 use proptest::prelude::*;
 
+mod table;
+
 const ATTEMPT: Attempt = Attempt(3);
 
 fn subtask(channels: u16) -> Subtask {

@@ -11,7 +11,7 @@ use stateright::actor::Id;
 impl Node {
     /// A coordinator process that has just started.
     pub(super) fn start_coordinator(&self, incarnation: u64, o: &mut Sends) -> NodeState {
-        let config = self.scope.coordinator(incarnation, (0..TASKS).map(subtask_of).collect());
+        let config = self.scope.coordinator(incarnation);
         let mut machine = Coordinator::new(config).expect("the model's configuration makes sense");
         self.drive_coordinator(&mut machine, Millis(0), Input::JobStarted, o);
         NodeState::Coordinator(Box::new(machine), Millis(0))
@@ -104,7 +104,7 @@ impl Node {
     fn plant_before(&self, operation: &Operation, retained: Option<CheckpointId>, o: &mut Sends) {
         let Operation::PutMetadata(checkpoint) = operation else { return };
         if self.plants(Fault::NotifyBeforePublished) {
-            for task in 0..TASKS {
+            for task in self.scope.tasks() {
                 o.send(Id::from(task), Msg::Complete(checkpoint.attempt, checkpoint.id));
             }
         }
@@ -114,7 +114,7 @@ impl Node {
     }
 
     fn deploy_all(&self, recovered: &Recovered, o: &mut Sends) {
-        for task in 0..TASKS {
+        for task in self.scope.tasks() {
             let newest = recovered.newest.as_ref();
             let handle = newest.and_then(|newest| newest.states.get(&subtask_of(task)).copied().flatten());
             let file = handle.map(|handle| handle.file);

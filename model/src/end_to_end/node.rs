@@ -19,10 +19,12 @@ use std::ops::Deref;
 
 /// The number of sources, and of keys.
 pub const SOURCES: usize = 2;
-/// The two-input keyed operator's actor.
+/// The actor of the keyed operator's first subtask.
 pub const OPERATOR: usize = SOURCES;
+/// The largest number of subtasks of the operator. What a scope does not use never runs.
+pub const MAX_COUNTERS: usize = 2;
 /// The transactional sink's actor.
-pub const SINK: usize = OPERATOR + 1;
+pub const SINK: usize = OPERATOR + MAX_COUNTERS;
 /// The number of tasks; they are the first actors.
 pub const TASKS: usize = SINK + 1;
 /// The coordinator's actor.
@@ -34,15 +36,15 @@ pub const GONE: usize = STORE + 1;
 
 /// The name of an actor, for people.
 pub fn name(id: Id) -> &'static str {
-    ["source a", "source b", "count", "sink", "coordinator", "store", "the past"][usize::from(id)]
+    ["source a", "source b", "count", "count 2", "sink", "coordinator", "store", "the past"][usize::from(id)]
 }
 
 /// The subtask that an actor runs.
 pub fn subtask_of(task: usize) -> SubtaskId {
     match task {
-        OPERATOR => SubtaskId::new(1, 0),
         SINK => SubtaskId::new(2, 0),
-        source => SubtaskId::new(0, source as u16),
+        source if task < SOURCES => SubtaskId::new(0, source as u16),
+        counter => SubtaskId::new(1, (counter - OPERATOR) as u16),
     }
 }
 
@@ -54,14 +56,14 @@ pub(super) fn task_of(subtask: SubtaskId) -> Id {
 /// What a task does with its records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Work {
-    /// Emits its key again and again.
+    /// Emits records.
     Source {
         /// How many records were emitted.
         position: u8,
     },
-    /// Counts keys.
+    /// Counts its keys.
     Count {
-        /// The count of every key.
+        /// The count of every key, of which it owns some.
         counts: Vec<u8>,
     },
     /// Writes into transactions.

@@ -1,10 +1,11 @@
 //! The dataflow of one state, drawn: tasks from left to right, the coordinator above and the storage below.
 
+use super::dataflow::channel_of;
 use super::message::{Element, Msg};
-use super::node::{COORDINATOR, OPERATOR, SINK, SOURCES, STORE, name};
+use super::node::{COORDINATOR, SINK, SOURCES, STORE, name};
+use super::scope::Scope;
 use super::text::{actor_lines, message};
 use super::world::{World, flows, running};
-use snapline::base::Channel;
 use stateright::actor::Id;
 use std::fmt::Write;
 
@@ -20,19 +21,27 @@ const END: &str = "#52606d";
 struct Frame(usize, usize, usize, usize);
 
 /// Draws a state as SVG.
-pub fn draw(world: &World) -> String {
+pub fn draw(scope: Scope, world: &World) -> String {
     let mut canvas = Canvas::default();
     canvas.actor(world, COORDINATOR, Frame(20, 16, 470, 118));
     let on_their_way = flows(&world.inner).iter().flat_map(|((src, dst), flow)| {
         flow.iter().filter(|msg| !msg.is_data()).map(|msg| message(*src, *dst, msg))
     });
     canvas.panel("messages on their way", &on_their_way.collect::<Vec<_>>(), Frame(510, 16, 670, 118));
+    let counters = scope.counters();
+    let height = 208 / counters.len() - 8 * (counters.len() - 1);
     for source in 0..SOURCES {
         canvas.actor(world, source, Frame(20, 156 + 112 * source, 220, 96));
-        canvas.channel(world, source, OPERATOR, Frame(240, 204 + 112 * source, 210, 0));
     }
-    canvas.actor(world, OPERATOR, Frame(450, 156, 230, 208));
-    canvas.channel(world, OPERATOR, SINK, Frame(680, 260, 210, 0));
+    for (row, counter) in counters.enumerate() {
+        let top = 156 + 112 * row;
+        canvas.actor(world, counter, Frame(450, top, 230, height));
+        for source in 0..SOURCES {
+            let y = if height > 96 { 204 + 112 * source } else { top + 24 + 48 * source };
+            canvas.channel(world, source, counter, Frame(240, y, 210, 0));
+        }
+        canvas.channel(world, counter, SINK, Frame(680, top + height / 2, 210, 0));
+    }
     canvas.actor(world, SINK, Frame(890, 156, 290, 208));
     canvas.actor(world, STORE, Frame(20, 386, 1160, 134));
     let left = world.budgets;
@@ -94,7 +103,7 @@ impl Canvas {
     /// A channel with what is queued in it, the head at the right, and a bar where its reader has blocked it.
     fn channel(&mut self, world: &World, src: usize, dst: usize, Frame(x, y, width, _): Frame) {
         let reader = running(&world.inner, Id::from(dst));
-        let channel = Channel(if dst == OPERATOR { src as u16 } else { 0 });
+        let channel = channel_of(dst, Id::from(src));
         let blocked = reader.is_some_and(|reader| reader.subtask.is_blocked(channel));
         let (colour, end) = (if blocked { BARRIER } else { MUTED }, x + width);
         self.put(format_args!(

@@ -1,8 +1,8 @@
 //! What must always hold, and what must be possible for that to mean anything.
 
 use super::message::{Content, Msg};
-use super::node::{COORDINATOR, NodeState, OPERATOR, SINK, SOURCES, TASKS, Work, subtask_of};
-use super::scope::Stale;
+use super::node::{COORDINATOR, NodeState, SINK, SOURCES, TASKS, Work, subtask_of};
+use super::scope::{Scope, Stale};
 use super::system::System;
 use super::task::KEY_AT_THE_END;
 use super::world::{World, coordinator, durable, external, flows, running};
@@ -18,30 +18,28 @@ type P = Property<System>;
 pub fn all(stale: Stale) -> Vec<P> {
     let mut all = vec![
         P::always("machines keep their invariants", |_, world| machines_are_sound(world)),
-        P::sometimes("a channel is blocked", |_, world| {
-            running(&world.inner, Id::from(OPERATOR)).is_some_and(|task| {
-                (0..SOURCES).any(|source| task.subtask.is_blocked(Channel(source as u16)))
-            })
+        P::sometimes("a channel is blocked", |system, world| {
+            let mut counters =
+                system.scope.counters().filter_map(|task| running(&world.inner, Id::from(task)));
+            counters.any(|task| (0..SOURCES).any(|source| task.subtask.is_blocked(Channel(source as u16))))
         }),
         //= spec/output.md#cut-1-a-published-checkpoint-is-a-consistent-cut
         //= type=test
         //# A published checkpoint MUST hold exactly the effects of the records before its barriers.
-        P::always("CUT-1 a published checkpoint is a consistent cut", |_, world| cut_is_consistent(world)),
+        P::always("CUT-1 a published checkpoint is a consistent cut", |system, world| {
+            cut_is_consistent(system.scope, world)
+        }),
         P::sometimes("a checkpoint is published between records", |system, world| {
             let total = usize::from(system.scope.records) * SOURCES;
-            match durable(&world.inner).newest_content(subtask_of(OPERATOR)) {
-                Some(Content::Counts(counts, _)) => {
-                    (1..total).contains(&counts.iter().map(|n| usize::from(*n)).sum())
-                }
-                _ => false,
-            }
+            counted(system.scope, world)
+                .is_some_and(|(counts, _)| (1..total).contains(&counts.iter().map(|n| usize::from(*n)).sum()))
         }),
         //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
         //= type=test
         //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that had not
         //# finished before.
-        P::always("COORD-4 a published checkpoint has every acknowledgement", |_, world| {
-            acknowledgements_are_complete(world)
+        P::always("COORD-4 a published checkpoint has every acknowledgement", |system, world| {
+            acknowledgements_are_complete(system.scope, world)
         }),
         //= spec/coordinator.md#coord-2-ids-strictly-increase
         //= type=test
@@ -125,16 +123,33 @@ fn machines_are_sound(world: &World) -> bool {
     })
 }
 
-/// The operator's counts are the sources' positions, and the sink holds or has committed exactly as many.
-fn cut_is_consistent(world: &World) -> bool {
+/// What the newest published checkpoint has counted of each key, and whether the end of all input is in it.
+fn counted(scope: Scope, world: &World) -> Option<(Vec<u8>, bool)> {
+    let (mut counts, mut finished) = (vec![0; SOURCES], false);
+    for counter in scope.counters() {
+        let content = durable(&world.inner).newest_content(subtask_of(counter));
+        let Some(Content::Counts(own, own_finished)) = content else { return None };
+        counts.iter_mut().zip(own).for_each(|(all, own)| *all += own);
+        finished |= *own_finished && scope.owner(KEY_AT_THE_END) == counter;
+    }
+    Some((counts, finished))
+}
+
+/// The operator's counts are what the sources have emitted, and the sink holds or has committed exactly as many.
+fn cut_is_consistent(scope: Scope, world: &World) -> bool {
     let store = durable(&world.inner);
-    let Some(Content::Counts(counts, finished)) = store.newest_content(subtask_of(OPERATOR)) else {
+    if store.newest().is_none() {
         return true;
-    };
-    let sources_agree = (0..SOURCES).all(|source| {
-        let emitted_at_the_end = u8::from(*finished && source == usize::from(KEY_AT_THE_END));
-        let position = Content::Position(counts[source] - emitted_at_the_end);
-        store.newest_content(subtask_of(source)) == Some(&position)
+    }
+    let Some((counts, finished)) = counted(scope, world) else { return false };
+    let positions = (0..SOURCES).map(|source| match store.newest_content(subtask_of(source)) {
+        Some(Content::Position(position)) => Some(*position),
+        _ => None,
+    });
+    let Some(positions) = positions.collect::<Option<Vec<_>>>() else { return false };
+    let sources_agree = counts.iter().zip(0..).all(|(count, key)| {
+        let emitted = (0..SOURCES).map(|source| scope.records_of_key(source, positions[source], key));
+        *count == emitted.sum::<u8>() + u8::from(finished && key == KEY_AT_THE_END)
     });
     let Some(Content::Transactions(transactions)) = store.newest_content(subtask_of(SINK)) else {
         return false;
@@ -149,10 +164,10 @@ fn cut_is_consistent(world: &World) -> bool {
         })
 }
 
-fn acknowledgements_are_complete(world: &World) -> bool {
+fn acknowledgements_are_complete(scope: Scope, world: &World) -> bool {
     let store = durable(&world.inner);
     store.newest().and_then(|id| store.metadata.get(&id)).is_none_or(|checkpoint| {
-        (0..TASKS).all(|task| {
+        scope.tasks().all(|task| {
             let handle = checkpoint.states.get(&subtask_of(task)).copied().flatten();
             handle.is_some_and(|h| h.file.checkpoint == checkpoint.id && h.file.attempt == checkpoint.attempt)
         })
@@ -197,8 +212,11 @@ fn committed(world: &World) -> &[Vec<u8>] {
 }
 
 fn is_complete(system: &System, world: &World) -> bool {
-    let records = usize::from(system.scope.records);
-    let expected = |key: usize| if key == usize::from(KEY_AT_THE_END) { records + 1 } else { records };
-    committed(world).iter().enumerate().all(|(key, counts)| counts.len() == expected(key))
+    let scope = system.scope;
+    let expected = |key: u8| {
+        let emitted = (0..SOURCES).map(|source| scope.records_of_key(source, scope.records, key));
+        emitted.sum::<u8>() + u8::from(key == KEY_AT_THE_END)
+    };
+    committed(world).iter().zip(0..).all(|(counts, key)| counts.len() == usize::from(expected(key)))
         && !flows(&world.inner).contains_key(&(Id::from(COORDINATOR), Id::from(SINK)))
 }

@@ -4,11 +4,12 @@
 //! where that step commutes with every other one that is possible now or later, no property can see it, and
 //! a crash or a failure undoes it together with what it did. `tests/reductions.rs` compares with and without.
 
+use super::dataflow::channel_of;
 use super::message::{Element, Msg};
-use super::node::{OPERATOR, SINK, TASKS};
+use super::node::SINK;
 use super::scope::Reductions;
 use super::system::System;
-use super::world::{Budgets, InnerState, World, coordinator, flows, flows_mut};
+use super::world::{Budgets, InnerState, World, coordinator, flows, flows_mut, running};
 use snapline::base::CheckpointId;
 use snapline::publish::Operation;
 use stateright::actor::{Actor, Id, Out};
@@ -25,12 +26,12 @@ impl System {
         let calm = on.calm_first && is_calm(world);
         self.deliverable(state).find(|(src, dst, msg)| match msg {
             Msg::Data(Element::Record(_) | Element::Counted(_) | Element::EndOfData) => {
-                on.data_first && drains(state, *dst)
+                on.data_first && self.drains(state, *dst)
             }
             Msg::Acknowledge(attempt, checkpoint, _) => {
                 let current = *attempt == coordinator(state).attempt();
                 let first = on.acknowledgements_first && self.none_outlives(&world.budgets, *dst);
-                current && (calm || first && !completes(state, *checkpoint))
+                current && (calm || first && !self.completes(state, *checkpoint))
             }
             Msg::Abort(..) | Msg::Decline(..) => {
                 on.aborts_first
@@ -56,20 +57,34 @@ impl System {
         if !self.scope.reductions.data_first {
             return;
         }
-        let Some(flow) = flows_mut(state).get_mut(&(Id::from(OPERATOR), Id::from(SINK))) else { return };
-        for at in 1..flow.len() {
-            let mut at = at;
-            while at > 0 && out_of_order(&flow[at - 1], &flow[at]) {
-                flow.swap(at - 1, at);
-                at -= 1;
+        for counter in self.scope.counters() {
+            let Some(flow) = flows_mut(state).get_mut(&(Id::from(counter), Id::from(SINK))) else { continue };
+            for at in 1..flow.len() {
+                let mut at = at;
+                while at > 0 && out_of_order(&flow[at - 1], &flow[at]) {
+                    flow.swap(at - 1, at);
+                    at -= 1;
+                }
             }
         }
     }
-}
 
-/// Whether one more acknowledgement completes a checkpoint.
-fn completes(state: &InnerState, checkpoint: CheckpointId) -> bool {
-    coordinator(state).pending().any(|(id, acknowledged)| id == checkpoint && acknowledged.len() + 1 == TASKS)
+    /// Whether one more acknowledgement completes a checkpoint.
+    fn completes(&self, state: &InnerState, checkpoint: CheckpointId) -> bool {
+        let all = self.scope.tasks().count();
+        coordinator(state)
+            .pending()
+            .any(|(id, acknowledged)| id == checkpoint && acknowledged.len() + 1 == all)
+    }
+
+    /// Whether what a task emits is read at once, so that it can fill no channel.
+    fn drains(&self, state: &InnerState, task: Id) -> bool {
+        let sink = Id::from(SINK);
+        task == sink
+            || !flows(state).contains_key(&(task, sink))
+                && running(state, sink)
+                    .is_some_and(|reader| !reader.subtask.is_blocked(channel_of(SINK, task)))
+    }
 }
 
 /// Whether nothing can go wrong any more, and nothing of what went wrong can still hurt the checkpoint that is
@@ -87,11 +102,6 @@ fn is_calm(world: &World) -> bool {
         }
         _ => true,
     })
-}
-
-/// Whether what a task emits is read at once, so that it can fill no channel.
-fn drains(state: &InnerState, task: Id) -> bool {
-    usize::from(task) == SINK || !flows(state).contains_key(&(task, Id::from(SINK)))
 }
 
 fn out_of_order(before: &Msg, after: &Msg) -> bool {

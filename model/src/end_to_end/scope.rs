@@ -1,10 +1,11 @@
 //! Bounds and reductions.
 
 use super::faults::Fault;
+use super::node::subtask_of;
 use super::world::Budgets;
 use crate::check::ScopeName;
 use serde::Serialize;
-use snapline::base::{Incarnation, JobId, Millis, SubtaskId};
+use snapline::base::{Incarnation, JobId, Millis};
 use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish;
 use std::collections::BTreeSet;
@@ -15,6 +16,8 @@ use std::num::NonZeroU64;
 pub struct Scope {
     /// Records of each of the two sources.
     pub records: u8,
+    /// Subtasks of the keyed operator, one or two.
+    pub counters: u8,
     /// Periodic checkpoints; the final one and its repetitions come on top.
     pub checkpoints: u8,
     /// How often the whole process dies.
@@ -85,6 +88,7 @@ impl Scope {
     /// Checked in some seconds: two records of each source, a crash, and any message may outlive it.
     pub const SMALL: Scope = Scope {
         records: 2,
+        counters: 1,
         checkpoints: 1,
         crashes: 1,
         task_failures: 0,
@@ -98,8 +102,17 @@ impl Scope {
     /// Checked in a minute or two: a crash, a fault of the store and late messages together.
     pub const MEDIUM: Scope =
         Scope { records: 1, store_faults: 1, stale: Stale::ToCoordinatorAndStore, ..Scope::SMALL };
-    /// Checked in up to an hour.
-    pub const LARGE: Scope = Scope { records: 2, ..Scope::MEDIUM };
+    /// Checked in a minute: two counters, and the process dies twice.
+    pub const TWO_COUNTERS: Scope = Scope {
+        records: 1,
+        counters: 2,
+        checkpoints: 0,
+        crashes: 2,
+        stale: Stale::ToCoordinatorAndStore,
+        ..Scope::SMALL
+    };
+    /// Checked in up to an hour: the same with a checkpoint between the records.
+    pub const LARGE: Scope = Scope { checkpoints: 1, ..Scope::TWO_COUNTERS };
 
     /// The scope of that name.
     pub fn named(name: ScopeName) -> Scope {
@@ -146,7 +159,8 @@ impl Scope {
 
     /// The coordinator's configuration; the timeout is shorter than the interval, so that the deadline
     /// that comes next is an expiry exactly when a checkpoint is pending.
-    pub(super) fn coordinator(&self, incarnation: u64, subtasks: BTreeSet<SubtaskId>) -> Config {
+    pub(super) fn coordinator(&self, incarnation: u64) -> Config {
+        let subtasks: BTreeSet<_> = self.tasks().map(subtask_of).collect();
         let sources = subtasks.iter().copied().filter(|subtask| subtask.operator == 0).collect();
         Config {
             job: JobId(1),

@@ -4,11 +4,11 @@
 //! happen (a gate does not read a blocked channel, a full channel makes its sender wait) and adds what else can
 //! (the store fails, a task fails, the whole process dies and one message outlives it).
 
+use super::dataflow::channel_of;
 use super::faults::Fault;
 use super::message::{Element, Msg, StoreFault};
-use super::node::{COORDINATOR, GONE, Hashed, Node, NodeState, OPERATOR, SINK, SOURCES, STORE, TASKS, Timer};
+use super::node::{COORDINATOR, GONE, Hashed, Node, NodeState, SINK, SOURCES, STORE, TASKS, Timer};
 use super::scope::{Scope, Stale};
-use super::task::{channel_of, downstream};
 use super::world::{Budgets, Flows, InnerState, World, coordinator, durable, flows, flows_mut, running};
 use snapline::base::{Attempt, CheckpointKind};
 use snapline::coordinator::Coordinator;
@@ -46,7 +46,7 @@ pub struct System {
 }
 
 impl System {
-    /// Two sources, an operator, a sink, a coordinator and a store, within `scope`.
+    /// Two sources, one or two counters, a sink, a coordinator and a store, within `scope`.
     pub fn new(scope: Scope, fault: Option<Fault>) -> Self {
         let node = Node { scope, fault };
         let actors = ActorModel::new((), ())
@@ -76,13 +76,14 @@ impl System {
         if !head.is_data() || self.fault == Some(Fault::BlockedChannelsRead) {
             return true;
         }
-        !task.subtask.is_blocked(channel_of(dst, src)) && self.has_room(state, dst)
+        !task.subtask.is_blocked(channel_of(usize::from(dst), src)) && self.has_room(state, dst)
     }
 
-    /// Whether the task's output channel has room for what it may emit.
+    /// Whether every output channel of the task has room for what it may emit.
     fn has_room(&self, state: &InnerState, task: Id) -> bool {
-        let output = downstream(task).and_then(|downstream| flows(state).get(&(task, downstream)));
-        output.is_none_or(|flow| flow.len() < self.scope.capacity)
+        let output = |downstream| flows(state).get(&(task, Id::from(downstream)));
+        let mut outputs = self.scope.downstream(usize::from(task)).filter_map(output);
+        outputs.all(|flow| flow.len() < self.scope.capacity)
     }
 
     /// The messages that can arrive now, in a fixed order.
@@ -249,7 +250,8 @@ impl System {
         let Some(Msg::Deploy(attempt, file, _)) = take(flows_mut(state), me, task, at) else { return };
         let mut content = file.and_then(|file| durable(state).states.get(&file).cloned());
         *lost |= file.is_some() && content.is_none();
-        if self.fault == Some(Fault::OperatorNotRewound) && usize::from(task) == OPERATOR {
+        if self.fault == Some(Fault::OperatorNotRewound) && self.scope.counters().contains(&usize::from(task))
+        {
             content = None;
         }
         flows_mut(state).entry((me, task)).or_default().push_front(Msg::Deploy(attempt, file, content));
@@ -365,7 +367,7 @@ impl Model for System {
     }
 
     fn as_svg(&self, path: Path<World, Step>) -> Option<String> {
-        Some(super::picture::draw(path.last_state()))
+        Some(super::picture::draw(self.scope, path.last_state()))
     }
 }
 

@@ -1,19 +1,18 @@
 //! The actors of tasks: sources, the operator, the sink.
 
+use super::dataflow::channel_of;
 use super::faults::Fault;
 use super::message::{Content, Counted, Element, Msg};
-use super::node::{
-    COORDINATOR, External, Node, OPERATOR, Running, SINK, SOURCES, STORE, Sends, Work, subtask_of,
-};
+use super::node::{COORDINATOR, External, Node, Running, SINK, SOURCES, STORE, Sends, Work, subtask_of};
 use snapline::base::{
-    Attempt, Channel, CheckpointId, CheckpointOptions, CheckpointingMode, Millis, StateFile, StateHandle,
+    Attempt, CheckpointId, CheckpointOptions, CheckpointingMode, Millis, StateFile, StateHandle,
 };
 use snapline::commit::{self, Committer};
 use snapline::subtask::{Config, Input, Output, Subtask};
 use stateright::actor::Id;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The key of the record that the operator emits when its input is finished.
+/// The key of the record that its counter emits when its input is finished.
 pub(super) const KEY_AT_THE_END: u8 = 0;
 
 impl Node {
@@ -31,7 +30,7 @@ impl Node {
             return;
         }
         let Some(running) = running else { return };
-        let channel = channel_of(id, src);
+        let channel = channel_of(usize::from(id), src);
         let input = match msg {
             Msg::Data(Element::Record(key)) => return count(running, key, o),
             Msg::Data(Element::Counted(counted)) => return write(running, counted),
@@ -67,15 +66,8 @@ impl Node {
 
     fn deploy(&self, id: Id, attempt: Attempt, content: Option<Content>, external: &mut External) -> Running {
         let task = usize::from(id);
-        let channels = match task {
-            OPERATOR => SOURCES as u16,
-            SINK => 1,
-            _ => 0,
-        };
         let input_finished = matches!(content, Some(Content::Counts(_, true)));
         let work = match (task, content) {
-            (OPERATOR, Some(Content::Counts(counts, _))) => Work::Count { counts },
-            (OPERATOR, _) => Work::Count { counts: vec![0; SOURCES] },
             (SINK, content) => {
                 let restored = match content {
                     Some(Content::Transactions(transactions)) => transactions,
@@ -95,14 +87,16 @@ impl Node {
                 }
             }
             (_, Some(Content::Position(position))) => Work::Source { position },
-            _ => Work::Source { position: 0 },
+            (_, Some(Content::Counts(counts, _))) => Work::Count { counts },
+            _ if task < SOURCES => Work::Source { position: 0 },
+            _ => Work::Count { counts: vec![0; SOURCES] },
         };
         let subtask = Subtask::new(Config {
             id: subtask_of(task),
             attempt,
             mode: CheckpointingMode::ExactlyOnce,
-            channels,
-            outputs: u16::from(task != SINK),
+            channels: self.scope.upstream(task).len() as u16,
+            outputs: self.scope.downstream(task).len() as u16,
             input_finished,
         });
         let mut running = Running { subtask, work, snapshots: BTreeMap::new() };
@@ -122,8 +116,9 @@ impl Node {
     fn emit_record(&self, id: Id, running: &mut Running, o: &mut Sends) {
         let Work::Source { position } = &mut running.work else { return };
         if *position < self.scope.records {
+            let key = self.scope.key(usize::from(id), *position);
             *position += 1;
-            send(id, Element::Record(usize::from(id) as u8), o);
+            o.send(Id::from(self.scope.owner(key)), Msg::Data(Element::Record(key)));
         }
     }
 
@@ -157,10 +152,12 @@ impl Node {
     ) {
         match output {
             Output::EmitBarrier { checkpoint, options } => {
-                send(id, Element::Barrier(checkpoint, options.kind()), o);
+                self.broadcast(id, Element::Barrier(checkpoint, options.kind()), o);
             }
-            Output::EmitCancellation { checkpoint } => send(id, Element::Cancellation(checkpoint), o),
-            Output::EmitEndOfData => send(id, Element::EndOfData, o),
+            Output::EmitCancellation { checkpoint } => {
+                self.broadcast(id, Element::Cancellation(checkpoint), o)
+            }
+            Output::EmitEndOfData => self.broadcast(id, Element::EndOfData, o),
             Output::ReportEndOfData { attempt } => o.send(Id::from(COORDINATOR), Msg::Exhausted(attempt)),
             Output::TakeSnapshot { checkpoint, .. } => {
                 self.snapshot(id, running, external, checkpoint);
@@ -186,9 +183,13 @@ impl Node {
                 self.drive_sink(&mut running.work, external, completed);
             }
             Output::DiscardState(file) => o.send(Id::from(STORE), Msg::DiscardState(file)),
-            Output::FinishInput => count(running, KEY_AT_THE_END, o),
+            Output::FinishInput => {
+                if self.scope.owner(KEY_AT_THE_END) == usize::from(id) {
+                    count(running, KEY_AT_THE_END, o);
+                }
+            }
             Output::Finish => {
-                send(id, Element::ChannelEnd, o);
+                self.broadcast(id, Element::ChannelEnd, o);
                 o.send(Id::from(COORDINATOR), Msg::Finished(running.subtask.attempt()));
             }
             Output::BlockChannel(_)
@@ -198,6 +199,12 @@ impl Node {
             | Output::CaptureQueued { .. }
             | Output::DropSnapshot { .. }
             | Output::NotifyAborted { .. } => {}
+        }
+    }
+
+    fn broadcast(&self, from: Id, element: Element, o: &mut Sends) {
+        for downstream in self.scope.downstream(usize::from(from)) {
+            o.send(Id::from(downstream), Msg::Data(element));
         }
     }
 
@@ -276,26 +283,6 @@ impl Node {
             external.prepared.extend(transactions.into_iter().filter_map(written));
             self.drive_sink(work, external, commit::Input::BecameDurable { checkpoint });
         }
-    }
-}
-
-/// The input channel of a task that a neighbour's elements arrive at.
-pub(super) fn channel_of(task: Id, src: Id) -> Channel {
-    Channel(if usize::from(task) == OPERATOR { usize::from(src) as u16 } else { 0 })
-}
-
-/// The task that reads what a task emits.
-pub(super) fn downstream(task: Id) -> Option<Id> {
-    match usize::from(task) {
-        SINK => None,
-        OPERATOR => Some(Id::from(SINK)),
-        _ => Some(Id::from(OPERATOR)),
-    }
-}
-
-fn send(from: Id, element: Element, o: &mut Sends) {
-    if let Some(downstream) = downstream(from) {
-        o.send(downstream, Msg::Data(element));
     }
 }
 

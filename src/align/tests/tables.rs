@@ -3,6 +3,7 @@
 
 use super::super::exactly_once::ChannelState;
 use super::*;
+use crate::table_tests::assert_committed;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 
@@ -124,21 +125,10 @@ fn paragraphs(setting: Setting) -> String {
     text
 }
 
-fn assert_committed(file: &str, found: &str) {
-    let path = format!("{}/src/align/tables/{file}.txt", env!("CARGO_MANIFEST_DIR"));
-    #[allow(clippy::disallowed_methods)]
-    if std::env::var_os("SNAPLINE_BLESS").is_some() {
-        std::fs::write(path, found).expect("the table can be written");
-    } else {
-        let committed = std::fs::read_to_string(path).expect("the table is there");
-        assert_eq!(found, committed, "SNAPLINE_BLESS=1 rewrites the table");
-    }
-}
-
 #[test]
 fn align_two_channels_and_two_checkpoints_behave_as_in_the_committed_tables() {
     for (file, setting) in SETTINGS {
-        assert_committed(file, &paragraphs(setting));
+        assert_committed(&format!("src/align/tables/{file}.txt"), &paragraphs(setting));
     }
 }
 
@@ -182,5 +172,5 @@ fn align_every_pair_of_events_behaves_as_in_the_committed_table() {
         }
     }
     assert_eq!(rows, 420);
-    assert_committed("pairs", &found);
+    assert_committed("src/align/tables/pairs.txt", &found);
 }

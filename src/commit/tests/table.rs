@@ -2,6 +2,7 @@
 //! beginning, as a committed table. `SNAPLINE_BLESS=1` rewrites it.
 
 use super::*;
+use crate::table_tests::assert_committed;
 use std::collections::VecDeque;
 use std::fmt::Write;
 
@@ -120,13 +121,6 @@ fn commit_every_input_in_every_state_behaves_as_in_the_committed_table() {
     let (checkpoints, with_checkpoints) = table(&[]);
     let heading = "state after so many snapshots\n  event      what is done (next state)\n";
     let found = format!("{heading}{after_restore}\n\nNothing restored, two checkpoints\n{with_checkpoints}");
-    let path = format!("{}/src/commit/table.txt", env!("CARGO_MANIFEST_DIR"));
-    #[allow(clippy::disallowed_methods)]
-    if std::env::var_os("SNAPLINE_BLESS").is_some() {
-        std::fs::write(path, found).expect("the table can be written");
-    } else {
-        let committed = std::fs::read_to_string(path).expect("the table is there");
-        assert_eq!(found, committed, "SNAPLINE_BLESS=1 rewrites the table");
-    }
+    assert_committed("src/commit/table.txt", &found);
     assert_eq!((restored, checkpoints), (7, 61));
 }

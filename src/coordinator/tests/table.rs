@@ -2,6 +2,7 @@
 
 use super::shared::{object, shares, upload};
 use super::*;
+use crate::table_tests::assert_committed;
 use std::fmt::Write;
 
 /// A situation: its name, and a job in it. Checkpoint 1 is the one that everything is about.
@@ -211,10 +212,5 @@ fn coord_every_input_in_every_situation_behaves_as_in_the_committed_table() {
             writeln!(found, "  {event:<26} {done}{next}").unwrap();
         }
     }
-    if std::env::var_os("SNAPLINE_BLESS").is_some() {
-        #[allow(clippy::disallowed_methods)]
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/coordinator/table.txt"), &found).unwrap();
-    } else {
-        assert_eq!(found, include_str!("../table.txt"), "SNAPLINE_BLESS=1 rewrites the table");
-    }
+    assert_committed("src/coordinator/table.txt", &found);
 }
