@@ -51,7 +51,8 @@ impl Coordinator {
         self.tell_registry(now, registry::Input::Acknowledged { checkpoint, subtask, state }, out);
     }
 
-    /// Tells of the checkpoints that a recovery has found, with the one that the job was given.
+    /// Tells of the checkpoints that a recovery has found, and, once, of the one that the job was given: later on its
+    /// files may be gone.
     pub(super) fn restore_shared(&mut self, now: Millis, recovered: &Recovered, out: &mut Vec<Output>) {
         let files = |checkpoint: &CompletedCheckpoint, ownership| RestoredFiles {
             checkpoint: checkpoint.id,
@@ -60,7 +61,8 @@ impl Coordinator {
         };
         let published = recovered.older.iter().chain(&recovered.newest);
         let own = published.map(|checkpoint| files(checkpoint, Ownership::Owned));
-        let given = self.config.restore.iter();
+        let is_first = self.attempt == self.first_attempt;
+        let given = self.config.restore.iter().filter(|_| is_first);
         let given = given.map(|restore| files(&restore.checkpoint, restore.mode.ownership()));
         let checkpoints = own.chain(given).filter(|restored| !restored.objects.is_empty()).collect();
         self.tell_registry(now, registry::Input::Restored { attempt: recovered.attempt, checkpoints }, out);

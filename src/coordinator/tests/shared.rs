@@ -306,6 +306,8 @@ fn coord_shared_files_of_a_given_checkpoint_go_only_if_it_was_claimed() {
         let is_ours = mode == ClaimMode::Claim;
         let goes = if is_ours { vec![6] } else { vec![] };
         assert_eq!(deleted(&complete(&mut job, 8, &[], &[])), goes);
+        job.restart();
+        assert_eq!(registered(&job, 7), [], "its files are being deleted, or were never the job's");
         let mut job = next_process(&job, given());
         job.tick(10);
         assert_eq!(deleted(&complete(&mut job, 9, &[], &[])), goes, "the process may have died before");
