@@ -6,7 +6,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
-use snapline::base::{Attempt, CheckpointId, Incarnation, Millis, StateFile, StateHandle, SubtaskId};
+use snapline::base::{Attempt, CheckpointId, Incarnation, JobId, Millis, StateFile, StateHandle, SubtaskId};
 use snapline::coordinator::{Config, Coordinator, Input, Output, RestartStrategy, Retention};
 use snapline::publish::{self, Answer, Listing, Operation};
 use std::error::Error;
@@ -75,9 +75,9 @@ impl Job {
         self.on(now, Input::Tick)?;
         for at in 0..self.subtasks.len() {
             let subtask = self.subtasks[at];
-            let file = StateFile { checkpoint, subtask, attempt };
+            let file = StateFile { checkpoint, subtask, attempt, savepoint: false };
             let handle = Some(StateHandle { file, bytes: 1, checksum: 2 });
-            self.on(now, Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle })?;
+            self.on(now, Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared: None })?;
         }
         match self.coordinator.retained() {
             [kept] if kept.id == checkpoint && kept.states.len() == self.subtasks.len() => Ok(()),
@@ -113,6 +113,7 @@ fn configuration(
     sources: std::collections::BTreeSet<SubtaskId>,
 ) -> Config {
     Config {
+        job: JobId(1),
         subtasks: subtasks.into_iter().collect(),
         sources,
         edges: Vec::new(),

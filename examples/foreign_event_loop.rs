@@ -134,8 +134,9 @@ impl Engine {
                     println!("{now}: no checkpoint {checkpoint}: {reason:?}")
                 }
                 Output::Skipping(skipped) => println!("{now}: left out, as it cannot be read: {skipped:?}"),
-                // Nobody asks this job for anything.
+                // Nobody asks this job for anything, and its checkpoints have no files in common.
                 Output::DrainSource { .. } | Output::RequestAnswered { .. } => {}
+                Output::DeleteShared(_) | Output::ListShared => {}
                 Output::JobEnded(outcome) => self.outcome = Some(outcome),
             }
         }

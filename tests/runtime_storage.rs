@@ -5,11 +5,12 @@
 mod runtime_common;
 
 use runtime_common::{World, memory, options, run};
-use snapline::base::{CheckpointId, Millis, StateFile, StateHandle};
+use snapline::base::{Attempt, CheckpointId, Millis, SharedObject, StateFile, StateHandle};
 use snapline::codec::CheckpointMetadata;
 use snapline::publish::{Listing, Pointer, PointerSequence};
 use snapline::runtime::JobError;
 use snapline::store::{CheckpointStorage, Put, StateWriter, StorageError};
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,6 +108,28 @@ impl CheckpointStorage for Faulty {
     }
     fn delete_state(&self, file: StateFile) -> Result<(), StorageError> {
         self.perform(|| self.inner.delete_state(file))
+    }
+    fn read_savepoint(
+        &self,
+        savepoint: CheckpointId,
+        attempt: Attempt,
+    ) -> Result<Option<CheckpointMetadata>, StorageError> {
+        self.perform(|| self.inner.read_savepoint(savepoint, attempt))
+    }
+    fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
+        self.inner.savepoint_name(savepoint, attempt)
+    }
+    fn put_shared(&self, object: &SharedObject, content: &mut dyn Read) -> Result<(), StorageError> {
+        self.perform(|| self.inner.put_shared(object, content))
+    }
+    fn read_shared(&self, object: &SharedObject) -> Result<Box<dyn Read + Send>, StorageError> {
+        self.perform(|| self.inner.read_shared(object))
+    }
+    fn list_shared(&self) -> Result<BTreeSet<SharedObject>, StorageError> {
+        self.perform(|| self.inner.list_shared())
+    }
+    fn delete_shared(&self, object: &SharedObject) -> Result<(), StorageError> {
+        self.perform(|| self.inner.delete_shared(object))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is run, and what goes wrong in it.
 
-use snapline::base::{Attempt, CheckpointId, Incarnation, Millis, SubtaskId};
+use snapline::base::{Attempt, CheckpointId, Incarnation, JobId, Millis, SubtaskId};
 use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish::{self, OnCorruption};
 
@@ -21,6 +21,7 @@ pub fn is_time_to_crash(attempt: Attempt, completed: Option<CheckpointId>, count
 /// Settings that make a checkpoint every 40 ms, forgive one failed checkpoint, and restart once.
 pub fn configuration() -> Config {
     Config {
+        job: JobId(1),
         subtasks: [SOURCES[0], SOURCES[1], COUNT].into_iter().collect(),
         sources: SOURCES.into_iter().collect(),
         // Tasks finish together, so that nobody but the sources is ever triggered.

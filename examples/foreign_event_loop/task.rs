@@ -89,14 +89,15 @@ impl Task {
             }
             Output::TakeSnapshot { checkpoint, .. } => return self.snapshot(checkpoint, world).map(Some),
             Output::StartUpload { checkpoint } => {
-                let file = StateFile { checkpoint, subtask, attempt };
+                let file = StateFile { checkpoint, subtask, attempt, savepoint: false };
                 let handle = self.snapshots.remove(&checkpoint).map(|state| world.write(file, state));
                 self.mail
                     .later(3, Event::Task(attempt, subtask, Input::UploadFinished { checkpoint, handle }));
             }
             Output::DropSnapshot { checkpoint } => drop(self.snapshots.remove(&checkpoint)),
             Output::Acknowledge { checkpoint, attempt, handle, .. } => {
-                self.mail.report(Report::AcknowledgeArrived { attempt, subtask, checkpoint, handle });
+                let shared = None;
+                self.mail.report(Report::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared });
             }
             Output::Decline { checkpoint, attempt, reason } => {
                 self.mail.report(Report::DeclineArrived { attempt, subtask, checkpoint, reason });

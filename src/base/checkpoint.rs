@@ -1,6 +1,6 @@
-use super::{Attempt, CheckpointId, SubtaskId};
+use super::{Attempt, CheckpointId, SharedObject, Sharing, SubtaskId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What a checkpoint is for, which decides what the tasks write and what they do once it is complete.
@@ -32,11 +32,15 @@ impl CheckpointKind {
         self == CheckpointKind::Savepoint
     }
 
-    /// Whether tasks may refer to files of older checkpoints. What a user or another job may take over stands alone,
-    /// and so does the last checkpoint of a job.
+    /// Which files a checkpoint of this kind may have in common with others. What a user or another job may take over
+    /// stands alone, and so does the last checkpoint of a job.
     #[must_use]
-    pub fn may_share_files(self) -> bool {
-        self == CheckpointKind::Periodic
+    pub fn sharing(self) -> Sharing {
+        match self {
+            CheckpointKind::Periodic => Sharing::ForwardBackward,
+            CheckpointKind::Full | CheckpointKind::Final | CheckpointKind::Stop => Sharing::Forward,
+            CheckpointKind::Savepoint => Sharing::NoSharing,
+        }
     }
 }
 
@@ -66,6 +70,8 @@ pub struct StateFile {
     //= spec/publish.md#pub-9-a-state-file-belongs-to-one-attempt
     //# The identity of a state file MUST include the attempt that writes it.
     pub attempt: Attempt,
+    /// Whether the checkpoint is a savepoint, whose files lie in a directory of their own.
+    pub savepoint: bool,
 }
 
 /// Where a subtask's state lies, and how to know that it is whole.
@@ -91,6 +97,8 @@ pub struct CompletedCheckpoint {
     /// The state of every subtask that had not finished when the checkpoint was triggered; `None` for one without
     /// state.
     pub states: BTreeMap<SubtaskId, Option<StateHandle>>,
+    /// The shared files that it refers to, for every subtask that has any.
+    pub shared: BTreeMap<SubtaskId, BTreeSet<SharedObject>>,
 }
 
 impl CompletedCheckpoint {
@@ -101,10 +109,11 @@ impl CompletedCheckpoint {
         !self.states.contains_key(&subtask)
     }
 
-    /// The bytes of all state files together.
+    /// The bytes of all its files together, shared ones included: what a restore reads.
     #[must_use]
     pub fn state_bytes(&self) -> u64 {
-        self.states.values().flatten().map(|handle| handle.bytes).sum()
+        let private = self.states.values().flatten().map(|handle| handle.bytes);
+        private.chain(self.shared.values().flatten().map(|object| object.file.content.bytes)).sum()
     }
 }
 

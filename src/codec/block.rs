@@ -35,8 +35,8 @@ impl FileKind {
     #[must_use]
     pub const fn version(self) -> u16 {
         match self {
-            FileKind::State => 2,
-            FileKind::Metadata | FileKind::Pointer => 1,
+            FileKind::State | FileKind::Metadata => 2,
+            FileKind::Pointer => 1,
         }
     }
 

@@ -1,4 +1,6 @@
-use super::{CodecError, Corrupt, FileKind, decode_document, encode_document};
+mod version_1;
+
+use super::{CodecError, Corrupt, FileKind, decode_with, encode_document};
 use crate::base::{CompletedCheckpoint, JobId};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +24,7 @@ pub struct CheckpointMetadata {
     pub job: JobId,
     /// The job's operators; the number of an operator is its place here.
     pub operators: Vec<OperatorMetadata>,
-    /// The checkpoint. Its state files are named relative to the job's directory, so that it can be moved.
+    /// The checkpoint. Its files are named relative to the job's directory, so that it can be moved.
     pub checkpoint: CompletedCheckpoint,
 }
 
@@ -34,10 +36,13 @@ pub fn encode_metadata(metadata: &CheckpointMetadata) -> Result<Vec<u8>, CodecEr
     encode_document(FileKind::Metadata, metadata)
 }
 
-/// Reads a `_metadata` file.
+/// Reads a `_metadata` file of any version.
 ///
 /// # Errors
 /// The bytes are damaged, or are something else.
 pub fn decode_metadata(bytes: &[u8]) -> Result<CheckpointMetadata, Corrupt> {
-    decode_document(FileKind::Metadata, bytes)
+    decode_with(FileKind::Metadata, bytes, |reader| match reader.version() {
+        1 => reader.read_value().map(version_1::Metadata::into_current),
+        _ => reader.read_value(),
+    })
 }

@@ -81,13 +81,22 @@ pub fn encode_document<T: Serialize>(kind: FileKind, value: &T) -> Result<Vec<u8
 /// # Errors
 /// The bytes are damaged, are of another kind, or hold something else than one `T`.
 pub fn decode_document<T: DeserializeOwned>(kind: FileKind, bytes: &[u8]) -> Result<T, Corrupt> {
-    let read = || -> Result<T, CodecError> {
+    decode_with(kind, bytes, BlockReader::read_value)
+}
+
+/// Reads a file of `kind` whose content is what `read` takes in.
+fn decode_with<'a, T>(
+    kind: FileKind,
+    bytes: &'a [u8],
+    read: impl FnOnce(&mut BlockReader<&'a [u8]>) -> Result<T, CodecError>,
+) -> Result<T, Corrupt> {
+    let decoded = || -> Result<T, CodecError> {
         let mut reader = BlockReader::new(bytes, kind)?;
-        let value = reader.read_value()?;
+        let value = read(&mut reader)?;
         reader.finish()?;
         Ok(value)
     };
-    read().map_err(|error| match error {
+    decoded().map_err(|error| match error {
         CodecError::Corrupt(corrupt) => corrupt,
         // Reading from a slice cannot fail, and nothing is encoded.
         other => Corrupt::at(0, other.to_string()),

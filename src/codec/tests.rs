@@ -1,13 +1,18 @@
 use super::*;
 use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, JobId, StateFile, StateHandle, SubtaskId,
+    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, ContentId, JobId, SharedFile, SharedObject,
+    StateFile, StateHandle, SubtaskId,
 };
 use proptest::prelude::*;
 use std::io::{ErrorKind, Read, Write};
 
 fn sample() -> CheckpointMetadata {
     let subtask = |index| SubtaskId::new(1, index);
-    let file = StateFile { checkpoint: CheckpointId(7), subtask: subtask(0), attempt: Attempt(3) };
+    let (checkpoint, attempt) = (CheckpointId(7), Attempt(3));
+    let file = StateFile { checkpoint, subtask: subtask(0), attempt, savepoint: false };
+    let content = ContentId { digest: 0xd1_6e57, bytes: 99 };
+    let shared = SharedFile { job: JobId(0xfeed), subtask: subtask(0), attempt: Attempt(2), content };
+    let object = SharedObject { file: shared, upload: 5, savepoint: None };
     let handle = StateHandle { file, bytes: 4711, checksum: 0xdead_beef };
     CheckpointMetadata {
         job: JobId(0xfeed),
@@ -22,6 +27,7 @@ fn sample() -> CheckpointMetadata {
             attempt: Attempt(3),
             kind: CheckpointKind::Periodic,
             states: [(subtask(0), Some(handle)), (subtask(1), None)].into(),
+            shared: [(subtask(0), [object].into())].into(),
         },
     }
 }
@@ -54,10 +60,20 @@ fn codec_metadata_round_trips() {
 }
 
 #[test]
-fn codec_metadata_bytes_are_those_of_version_1() {
+fn codec_metadata_bytes_are_those_of_version_2() {
     let bytes = encode_metadata(&sample()).expect("encodes");
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, include_str!("fixtures/metadata_v1.hex").trim());
+    assert_eq!(hex, include_str!("fixtures/metadata_v2.hex").trim());
+}
+
+#[test]
+fn codec_metadata_of_version_1_is_read_as_one_without_shared_files() {
+    let hex = include_str!("fixtures/metadata_v1.hex").trim();
+    let bytes: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect();
+    let mut expected = sample();
+    expected.checkpoint.shared.clear();
+    assert_eq!(decode_metadata(&bytes), Ok(expected));
 }
 
 #[test]

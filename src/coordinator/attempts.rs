@@ -3,6 +3,7 @@
 use super::{AbortReason, Coordinator, Ending, Outcome, Output, Phase, Refusal, RequestOutcome, requests};
 use crate::base::{Attempt, Millis, Misuse, SubtaskId};
 use crate::publish::{self, RecoveryFailure};
+use crate::shared::registry;
 
 impl Coordinator {
     pub(super) fn recover(&mut self, now: Millis, out: &mut Vec<Output>) -> Result<(), Misuse> {
@@ -10,11 +11,20 @@ impl Coordinator {
         self.publish(now, publish::Input::RecoveryRequested, out)
     }
 
-    pub(super) fn recovered(&mut self, mut recovered: publish::Recovered, out: &mut Vec<Output>) {
+    pub(super) fn recovered(
+        &mut self,
+        now: Millis,
+        mut recovered: publish::Recovered,
+        out: &mut Vec<Output>,
+    ) {
         if self.phase != Phase::Recovering {
             return;
         }
         self.attempt = recovered.attempt;
+        if self.first_attempt == Attempt(0) {
+            self.first_attempt = self.attempt;
+        }
+        self.restore_shared(now, &recovered, out);
         self.restore_retained(&recovered);
         self.start_from_given(&mut recovered);
         //= spec/coordinator.md#coord-2-ids-strictly-increase
@@ -44,7 +54,8 @@ impl Coordinator {
     /// Another attempt has taken over. What this one wrote is left to it: deleting here could hurt it.
     //= spec/coordinator.md#coord-26-a-fenced-coordinator-deletes-nothing
     //# A fenced coordinator MUST NOT delete any state.
-    pub(super) fn fenced(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn fenced(&mut self, now: Millis, out: &mut Vec<Output>) {
+        self.tell_registry(now, registry::Input::Fenced, out);
         let pending = std::mem::take(&mut self.pending).into_iter();
         for (checkpoint, pending) in pending.chain(std::mem::take(&mut self.publishing)) {
             let outcome = RequestOutcome::Aborted(checkpoint, AbortReason::Suspended);
@@ -108,7 +119,7 @@ impl Coordinator {
                     //# progress.
                     self.phase = Phase::Restarting { until: now + delay };
                 }
-                Ending::Job(outcome) => self.conclude(outcome, out),
+                Ending::Job(outcome) => self.conclude(now, outcome, out),
             }
         }
     }
@@ -124,7 +135,7 @@ impl Coordinator {
                 out.push(Output::CancelTasks { attempt: self.attempt });
             }
             Phase::Cancelling(Ending::Restart(_)) => self.phase = Phase::Cancelling(Ending::Job(outcome)),
-            Phase::Restarting { .. } => self.conclude(outcome, out),
+            Phase::Restarting { .. } => self.conclude(now, outcome, out),
             // Nobody knows yet which checkpoints there are, so that they stay.
             Phase::Created | Phase::Recovering => self.end(outcome, out),
             Phase::Cancelling(Ending::Job(_)) | Phase::Retiring(_) | Phase::Ended => {}

@@ -1,10 +1,10 @@
 //! The life of single checkpoints from their trigger on: acknowledge, abort, publish.
 
-use super::pending::holds;
+use super::pending::{Acknowledged, holds};
 use super::{AbortReason, Coordinator, Outcome, Output, Phase, Refusal, RequestOutcome, requests};
-use crate::base::{Attempt, CheckpointId, Millis, Misuse};
-use crate::base::{StateFile, StateHandle, SubtaskId};
+use crate::base::{Attempt, CheckpointId, Millis, Misuse, Sharing, StateFile, SubtaskId};
 use crate::publish;
+use crate::shared::registry;
 
 /// How long after a failed terminal checkpoint the next one is tried, when no interval says otherwise.
 const TERMINAL_RETRY: Millis = Millis(1_000);
@@ -13,6 +13,7 @@ impl Coordinator {
     /// What the clock does: expires, restarts, triggers.
     pub(super) fn tick(&mut self, now: Millis, out: &mut Vec<Output>) -> Result<(), Misuse> {
         self.publish(now, publish::Input::Tick, out)?;
+        self.tell_registry(now, registry::Input::Tick, out);
         let expired: Vec<CheckpointId> =
             self.pending.iter().filter(|(_, pending)| pending.expires <= now).map(|(id, _)| *id).collect();
         //= spec/coordinator.md#coord-7-checkpoints-expire
@@ -47,32 +48,61 @@ impl Coordinator {
 
     pub(super) fn acknowledge(
         &mut self,
+        now: Millis,
         attempt: Attempt,
         subtask: SubtaskId,
         checkpoint: CheckpointId,
-        handle: Option<StateHandle>,
+        state: Acknowledged,
         out: &mut Vec<Output>,
     ) {
         let known = attempt == self.attempt && self.config.subtasks.contains(&subtask);
         match self.pending.get_mut(&checkpoint) {
             Some(pending) if known && pending.waits_for(subtask) => {
-                pending.acknowledged.insert(subtask, handle);
+                pending.acknowledged.insert(subtask, state.handle);
+                //= spec/shared.md#shared-10-an-acknowledgement-is-registered
+                //# The objects of an acknowledgement MUST be registered before its checkpoint can complete.
+                if let Some(shared) = state.shared {
+                    self.register_shared(now, checkpoint, subtask, shared, out);
+                }
                 //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
                 //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that
                 //# had not finished before.
-                if pending.is_complete(self.config.subtasks.len()) {
-                    let complete = self.pending.remove(&checkpoint);
-                    self.publishing.extend(complete.map(|complete| (checkpoint, complete)));
+                let subtasks = self.config.subtasks.len();
+                let complete =
+                    self.pending.get(&checkpoint).is_some_and(|pending| pending.is_complete(subtasks));
+                if complete && let Some(complete) = self.pending.remove(&checkpoint) {
+                    self.publishing.insert(checkpoint, complete);
                 }
             }
             //= spec/coordinator.md#coord-15-late-state-is-discarded
             //# State that no checkpoint takes in MUST be discarded unless a checkpoint that counts may
             //# refer to it.
-            _ => out.extend(
-                handle
-                    .filter(|handle| self.knows_what_counts() && !self.is_referred_to(handle.file))
-                    .map(|handle| Output::DiscardState(handle.file)),
-            ),
+            _ => self.discard_late(now, attempt, checkpoint, state, out),
+        }
+    }
+
+    /// Discards what nobody refers to of state that no checkpoint takes in.
+    fn discard_late(
+        &mut self,
+        now: Millis,
+        attempt: Attempt,
+        checkpoint: CheckpointId,
+        state: Acknowledged,
+        out: &mut Vec<Output>,
+    ) {
+        let Acknowledged { handle, shared } = state;
+        let is_savepoint = handle.is_some_and(|handle| handle.file.savepoint)
+            || shared.as_ref().is_some_and(|state| state.sharing == Sharing::NoSharing);
+        //= spec/coordinator.md#coord-65-savepoints-of-other-processes-are-left-alone
+        //# State of a savepoint that this process has not triggered MUST NOT be discarded.
+        let is_unknown_savepoint = is_savepoint && attempt < self.first_attempt;
+        if !self.knows_what_counts() || self.savepoints.contains(&checkpoint) || is_unknown_savepoint {
+            return;
+        }
+        let unused = handle.filter(|handle| !self.is_referred_to(handle.file));
+        out.extend(unused.map(|handle| Output::DiscardState(handle.file)));
+        if let Some(state) = shared {
+            self.tell_registry(now, registry::Input::AcknowledgedTooLate { state }, out);
         }
     }
 
@@ -89,7 +119,6 @@ impl Coordinator {
         let under_way = self.pending.values().chain(self.publishing.values());
         under_way.map(|pending| &pending.acknowledged).any(|states| holds(states, file))
             || self.retained.iter().any(|checkpoint| holds(&checkpoint.states, file))
-            || self.savepoints.contains(&file.checkpoint)
     }
 
     /// Gives a checkpoint up, tells every task, and counts it.
@@ -104,7 +133,10 @@ impl Coordinator {
             AbortReason::PublicationFailed(_) | AbortReason::Suspended | AbortReason::Subsumed => {
                 self.publishing.remove(&checkpoint)
             }
-            AbortReason::Declined(..) | AbortReason::Expired | AbortReason::TaskFinished(_) => None,
+            AbortReason::Declined(..)
+            | AbortReason::Expired
+            | AbortReason::SharedFilesMissing(_)
+            | AbortReason::TaskFinished(_) => None,
         };
         let Some(pending) = complete.or_else(|| self.pending.remove(&checkpoint)) else { return };
         out.push(Output::Aborted { checkpoint, reason });
@@ -118,12 +150,15 @@ impl Coordinator {
         let may_be_savepoint =
             pending.kind.is_savepoint() && matches!(reason, AbortReason::PublicationFailed(_));
         if may_be_savepoint {
-            self.savepoints.insert(checkpoint);
+            self.savepoint_completed(now, checkpoint, out);
         } else {
             //= spec/coordinator.md#coord-14-an-abort-discards-acknowledged-state
             //# The abort of a checkpoint MUST discard the state that was acknowledged for it, unless it may have
             //# become a savepoint.
             out.extend(pending.files().map(Output::DiscardState));
+            //= spec/coordinator.md#coord-63-shared-files-go-with-their-last-checkpoint
+            //# The end of a checkpoint MUST delete the shared files that no other checkpoint refers to.
+            self.tell_registry(now, registry::Input::Dropped { checkpoint }, out);
         }
         if !pending.kind.is_savepoint() {
             self.found.insert(checkpoint);
@@ -161,8 +196,7 @@ impl Coordinator {
         self.end_of_pause = now + self.config.min_pause;
         requests::answer(request, RequestOutcome::Completed(checkpoint), out);
         if complete.kind.is_savepoint() {
-            self.savepoints.insert(checkpoint);
-            return;
+            return self.savepoint_completed(now, checkpoint, out);
         }
         if complete.kind.is_terminal() {
             self.terminal = Some(checkpoint);
@@ -183,6 +217,6 @@ impl Coordinator {
         for older in subsumed.collect::<Vec<_>>() {
             self.abort(now, older, AbortReason::Subsumed, out);
         }
-        self.retain(complete, out);
+        self.retain(now, complete, out);
     }
 }

@@ -33,6 +33,7 @@ impl Coordinator {
         //# A job MUST start from the given checkpoint exactly when it has published none itself.
         if recovered.newest.is_none() {
             recovered.newest = Some(restore.checkpoint.clone());
+            recovered.ownership = restore.mode.ownership();
             //= spec/coordinator.md#coord-50-a-claimed-checkpoint-is-retained
             //# A claimed checkpoint MUST be retained and deleted like one that the job has published.
             if restore.mode == ClaimMode::Claim {

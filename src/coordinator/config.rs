@@ -1,5 +1,5 @@
 use super::{Edge, Restore, Retention};
-use crate::base::{Alignment, CheckpointKind, CheckpointOptions, Millis, SubtaskId};
+use crate::base::{Alignment, CheckpointKind, CheckpointOptions, JobId, Millis, SubtaskId};
 use crate::publish;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 /// Settings of a [`Coordinator`](super::Coordinator).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Config {
+    /// The job.
+    pub job: JobId,
     /// Every subtask; each of them must acknowledge each checkpoint until it has finished.
     pub subtasks: BTreeSet<SubtaskId>,
     /// The subtasks that are triggered: the sources, at least one.
@@ -42,7 +44,7 @@ pub struct Config {
     pub restart: RestartStrategy,
     /// What the job starts from while it has published no checkpoint itself, if not from nothing.
     pub restore: Option<Restore>,
-    /// Settings of the publication.
+    /// Settings of the publication. Its pause is also that before a failed deletion of a shared file is repeated.
     pub publish: publish::Config,
 }
 

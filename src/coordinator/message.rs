@@ -1,10 +1,11 @@
 use super::{AbortReason, Outcome, RequestId, RequestKind, RequestOutcome};
 use crate::base::{
-    Attempt, CheckpointId, CheckpointOptions, CompletedCheckpoint, DeclineReason, StateFile, StateHandle,
-    SubtaskId,
+    Attempt, CheckpointId, CheckpointOptions, CompletedCheckpoint, DeclineReason, SharedObject, SharedState,
+    StateFile, StateHandle, SubtaskId,
 };
 use crate::publish::{Answer, Operation, PointerSequence, Recovered, Skipped, Ticket};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,8 +32,10 @@ pub enum Input {
         subtask: SubtaskId,
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Where the state lies.
+        /// Where the state lies that only this checkpoint has.
         handle: Option<StateHandle>,
+        /// The state that it may have in common with other checkpoints.
+        shared: Option<SharedState>,
     },
     /// A task says that there will be no state.
     DeclineArrived {
@@ -99,6 +102,18 @@ pub enum Input {
     CleanupEnded {
         /// The checkpoint.
         checkpoint: CheckpointId,
+    },
+    /// [`Output::DeleteShared`] has ended.
+    SharedDeletionEnded {
+        /// The object.
+        object: SharedObject,
+        /// Whether it certainly does not exist any more.
+        is_deleted: bool,
+    },
+    /// [`Output::ListShared`] has ended well.
+    SharedListed {
+        /// Every shared object that was found.
+        objects: BTreeSet<SharedObject>,
     },
     /// A user wants the job to end without a checkpoint.
     CancelRequested,
@@ -172,6 +187,10 @@ pub enum Output {
     DiscardState(StateFile),
     /// Delete everything of a checkpoint that no longer counts, and report the end; failing to is harmless.
     DeleteCheckpoint(CheckpointId),
+    /// Delete a shared file that no checkpoint refers to, and report how that ended.
+    DeleteShared(SharedObject),
+    /// List the shared files of the job, and report them; failing to is harmless.
+    ListShared,
     /// Delete a pointer that nobody needs; failing to is harmless.
     DeletePointer(PointerSequence),
     /// Let a source end its data here, as if there were no more, and report that.

@@ -22,6 +22,10 @@
 //! 7. Deletions ([`Output::DiscardState`], [`Output::DeleteCheckpoint`], [`Output::DeletePointer`]) are carried out at
 //!    leisure; what fails may stay. Report the end of each [`Output::DeleteCheckpoint`], however it went, as
 //!    [`Input::CleanupEnded`]. The other outputs are for people, until [`Output::JobEnded`] ends the loop.
+//! 8. Tasks that share files between checkpoints name them in their acknowledgements, as
+//!    [`SharedState`](crate::base::SharedState); the kind of a checkpoint says what it may
+//!    [share](crate::base::CheckpointKind::sharing). Carry out each [`Output::DeleteShared`] and [`Output::ListShared`]
+//!    at leisure and report [`Input::SharedDeletionEnded`] and [`Input::SharedListed`].
 //!
 //! Specification: `spec/coordinator.md`. Flink: `CheckpointCoordinator`, `CheckpointRequestDecider`,
 //! `CheckpointFailureManager`, `CheckpointPlan`, `CompletedCheckpointStore`.
@@ -36,6 +40,7 @@ mod plan;
 mod reason;
 mod requests;
 mod retention;
+mod shared;
 mod tolerance;
 mod triggers;
 
@@ -49,7 +54,8 @@ pub use retention::Retention;
 
 use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Millis, Misuse, SubtaskId, Violation};
 use crate::publish::{self, Publisher};
-use pending::Pending;
+use crate::shared::{SharedStateRegistry, registry};
+use pending::{Acknowledged, Pending};
 use requests::{RequestQueue, Stop};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,8 +114,12 @@ pub struct Coordinator {
     #[serde(skip)]
     config: Settings,
     publisher: Publisher,
+    /// Who refers to which shared file.
+    registry: SharedStateRegistry,
     phase: Phase,
     attempt: Attempt,
+    /// The first attempt of this process.
+    first_attempt: Attempt,
     restarts: u32,
     next_checkpoint: CheckpointId,
     /// What users have asked for and is not triggered yet.
@@ -148,9 +158,14 @@ impl Coordinator {
         }
         Ok(Coordinator {
             publisher: Publisher::new(config.publish),
+            registry: SharedStateRegistry::new(registry::Config {
+                job: config.job,
+                retry_pause: config.publish.retry_pause,
+            }),
             config: Settings(Arc::new(config)),
             phase: Phase::Created,
             attempt: Attempt(0),
+            first_attempt: Attempt(0),
             restarts: 0,
             next_checkpoint: CheckpointId::FIRST,
             queue: RequestQueue::default(),
@@ -221,6 +236,12 @@ impl Coordinator {
         &self.publisher
     }
 
+    /// The registry of shared files, for those who want to look at it.
+    #[must_use]
+    pub fn registry(&self) -> &SharedStateRegistry {
+        &self.registry
+    }
+
     /// Takes in what happened and appends what must be done, in order.
     ///
     /// # Errors
@@ -237,8 +258,9 @@ impl Coordinator {
                 self.publish(now, publish::Input::Answered { ticket, answer }, out)?;
             }
             Input::TasksRunning { attempt } => self.tasks_running(now, attempt, out),
-            Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle } => {
-                self.acknowledge(attempt, subtask, checkpoint, handle, out);
+            Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared } => {
+                let state = Acknowledged { handle, shared };
+                self.acknowledge(now, attempt, subtask, checkpoint, state, out);
             }
             Input::DeclineArrived { attempt, subtask, checkpoint, reason } => {
                 //= spec/coordinator.md#coord-27-messages-of-unknown-tasks-change-no-checkpoint
@@ -275,6 +297,16 @@ impl Coordinator {
             Input::CleanupEnded { checkpoint } => {
                 self.cleaning.remove(&checkpoint);
             }
+            Input::SharedDeletionEnded { object, is_deleted } => {
+                let ended = match is_deleted {
+                    true => registry::Input::Deleted(object),
+                    false => registry::Input::DeletionFailed(object),
+                };
+                self.tell_registry(now, ended, out);
+            }
+            Input::SharedListed { objects } => {
+                self.tell_registry(now, registry::Input::ObjectsFound { objects }, out);
+            }
             Input::CancelRequested => self.give_up(now, Outcome::Cancelled, out),
             Input::SuspendRequested => self.give_up(now, Outcome::Suspended, out),
             Input::Tick => self.tick(now, out)?,
@@ -290,15 +322,19 @@ impl Coordinator {
             _ => None,
         };
         let trigger = self.next_trigger().map(|(due, _)| due);
-        [restart, self.next_expiry(), trigger, self.publisher.deadline()].into_iter().flatten().min()
+        let deletions = self.registry.deadline().filter(|_| self.phase != Phase::Ended);
+        let machines = [self.publisher.deadline(), deletions];
+        [restart, self.next_expiry(), trigger].into_iter().chain(machines).flatten().min()
     }
 
-    /// Its invariants, those of its publisher included.
+    /// Its invariants, those of its publisher and its registry included.
     ///
     /// # Errors
     /// The first invariant that does not hold.
     pub fn check(&self) -> Result<(), Violation> {
         self.publisher.check()?;
+        self.registry.check()?;
+        self.check_shared()?;
         let unforced = |pending: &&Pending| !self.is_forced(pending.kind);
         let under_way = self.pending.values().chain(self.publishing.values()).filter(unforced).count();
         Violation::unless(under_way <= self.config.max_concurrent, MACHINE, "COORD-3", || {
@@ -336,14 +372,14 @@ impl Coordinator {
                     out.push(Output::Perform { ticket, operation });
                 }
                 publish::Output::Skipping(skipped) => out.push(Output::Skipping(skipped)),
-                publish::Output::Recovered(recovered) => self.recovered(recovered, out),
+                publish::Output::Recovered(recovered) => self.recovered(now, recovered, out),
                 publish::Output::RecoveryFailed(failure) => self.recovery_failed(failure, out),
                 publish::Output::Published(checkpoint) => self.published(now, checkpoint, out),
                 publish::Output::PublicationFailed { checkpoint, cause } => {
                     self.abort(now, checkpoint, AbortReason::PublicationFailed(cause), out);
                 }
-                publish::Output::Fenced => self.fenced(out),
-                publish::Output::RetirementEnded { is_ours } => self.retired(is_ours, out),
+                publish::Output::Fenced => self.fenced(now, out),
+                publish::Output::RetirementEnded { is_ours } => self.retired(now, is_ours, out),
                 publish::Output::DeletePointer(sequence) => out.push(Output::DeletePointer(sequence)),
             }
         }

@@ -1,9 +1,16 @@
 use super::RequestId;
 use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, StateFile, StateHandle, SubtaskId,
+    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, SharedObject, SharedState, StateFile,
+    StateHandle, SubtaskId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The state of a task, as its acknowledgement names it.
+pub(super) struct Acknowledged {
+    pub(super) handle: Option<StateHandle>,
+    pub(super) shared: Option<SharedState>,
+}
 
 /// A checkpoint that was triggered and is not complete.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,6 +22,8 @@ pub(super) struct Pending {
     /// Who had finished when it was triggered, and so does not take part.
     finished: BTreeSet<SubtaskId>,
     pub(super) acknowledged: BTreeMap<SubtaskId, Option<StateHandle>>,
+    /// What the acknowledgements refer to, as it is registered.
+    pub(super) shared: BTreeMap<SubtaskId, BTreeSet<SharedObject>>,
 }
 
 impl Pending {
@@ -24,7 +33,8 @@ impl Pending {
         expires: Millis,
         finished: BTreeSet<SubtaskId>,
     ) -> Self {
-        Pending { kind, request, expires, finished, acknowledged: BTreeMap::new() }
+        let (acknowledged, shared) = (BTreeMap::new(), BTreeMap::new());
+        Pending { kind, request, expires, finished, acknowledged, shared }
     }
 
     /// Whether a task of the job takes part and has not acknowledged yet.
@@ -43,7 +53,7 @@ impl Pending {
     }
 
     pub(super) fn complete(self, id: CheckpointId, attempt: Attempt) -> CompletedCheckpoint {
-        CompletedCheckpoint { id, attempt, kind: self.kind, states: self.acknowledged }
+        CompletedCheckpoint { id, attempt, kind: self.kind, states: self.acknowledged, shared: self.shared }
     }
 }
 

@@ -11,6 +11,8 @@ pub enum AbortReason {
     Expired,
     /// A task that was still to acknowledge it has finished.
     TaskFinished(SubtaskId),
+    /// An acknowledgement of this task refers to shared files that are not there.
+    SharedFilesMissing(SubtaskId),
     /// A later checkpoint completed first (Flink: `CHECKPOINT_SUBSUMED`).
     Subsumed,
     /// It could not be made visible (Flink: `FINALIZE_CHECKPOINT_FAILURE`).
@@ -25,7 +27,9 @@ impl AbortReason {
     pub fn counts_as_failure(self) -> bool {
         match self {
             AbortReason::Declined(_, reason) => reason.counts_as_failure(),
-            AbortReason::Expired | AbortReason::PublicationFailed(PublicationFailure::StorageFailed) => true,
+            AbortReason::Expired
+            | AbortReason::SharedFilesMissing(_)
+            | AbortReason::PublicationFailed(PublicationFailure::StorageFailed) => true,
             AbortReason::PublicationFailed(PublicationFailure::IdTaken)
             | AbortReason::Subsumed
             | AbortReason::TaskFinished(_)

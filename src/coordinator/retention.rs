@@ -1,8 +1,9 @@
 //! Which completed checkpoints are kept, and what is deleted when.
 
 use super::{Coordinator, Outcome, Output, Phase};
-use crate::base::{CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, Misuse};
+use crate::base::{Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Millis, Misuse};
 use crate::publish;
+use crate::shared::registry;
 use serde::{Deserialize, Serialize};
 
 /// `execution.checkpointing.externalized-checkpoint-retention`: which ends of a job delete its checkpoints.
@@ -58,7 +59,8 @@ impl Coordinator {
     }
 
     /// Keeps the newest checkpoints and deletes everything older, leftovers of earlier attempts included.
-    pub(super) fn retain(&mut self, complete: CompletedCheckpoint, out: &mut Vec<Output>) {
+    pub(super) fn retain(&mut self, now: Millis, complete: CompletedCheckpoint, out: &mut Vec<Output>) {
+        let replaces_another = self.retained.last().is_none_or(|newest| newest.attempt != self.attempt);
         self.retained.push(complete);
         //= spec/coordinator.md#coord-12-only-the-newest-are-retained
         //# The coordinator MUST retain only the configured number of newest published checkpoints.
@@ -72,6 +74,15 @@ impl Coordinator {
         for checkpoint in std::mem::replace(&mut self.found, kept) {
             self.delete(checkpoint, out);
         }
+        //= spec/coordinator.md#coord-63-shared-files-go-with-their-last-checkpoint
+        //# The end of a checkpoint MUST delete the shared files that no other checkpoint refers to.
+        self.tell_registry(now, registry::Input::Subsumed { lowest_retained: lowest }, out);
+        //= spec/coordinator.md#coord-64-leftovers-are-looked-for
+        //# The first publication of an attempt that is not the first one MUST be followed by a listing of the shared
+        //# files.
+        if replaces_another && self.attempt > Attempt(1) {
+            out.push(Output::ListShared);
+        }
     }
 
     fn delete(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) {
@@ -80,14 +91,14 @@ impl Coordinator {
     }
 
     /// Ends a job whose tasks are gone, after its checkpoints if they are to go with it.
-    pub(super) fn conclude(&mut self, outcome: Outcome, out: &mut Vec<Output>) {
+    pub(super) fn conclude(&mut self, now: Millis, outcome: Outcome, out: &mut Vec<Output>) {
         if !self.config.retention.deletes_after(outcome) {
             return self.end(outcome, out);
         }
         // What a user has stopped the job with is still needed.
         match self.retained.pop_if(|newest| newest.kind == CheckpointKind::Stop) {
             Some(stop) => {
-                self.delete_all_below(stop.id, out);
+                self.delete_all_below(now, stop.id, out);
                 self.retained.push(stop);
                 self.end(outcome, out);
             }
@@ -103,18 +114,18 @@ impl Coordinator {
         Ok(())
     }
 
-    pub(super) fn retired(&mut self, is_ours: bool, out: &mut Vec<Output>) {
+    pub(super) fn retired(&mut self, now: Millis, is_ours: bool, out: &mut Vec<Output>) {
         let Phase::Retiring(outcome) = self.phase else { return };
         //= spec/coordinator.md#coord-43-checkpoints-go-after-the-job-has-retired
         //# The newest checkpoint MUST be deleted only after the job has retired.
         if is_ours {
-            self.delete_all_below(CheckpointId(u64::MAX), out);
+            self.delete_all_below(now, CheckpointId(u64::MAX), out);
         }
         self.end(outcome, out);
     }
 
     /// Deletes the newest last: whoever starts the job again meanwhile still sees the highest id.
-    fn delete_all_below(&mut self, end: CheckpointId, out: &mut Vec<Output>) {
+    fn delete_all_below(&mut self, now: Millis, end: CheckpointId, out: &mut Vec<Output>) {
         self.found.extend(self.retained.drain(..).map(|checkpoint| checkpoint.id));
         let newer = self.found.split_off(&end);
         //= spec/coordinator.md#coord-42-the-end-of-the-job-decides-what-stays
@@ -123,5 +134,8 @@ impl Coordinator {
         for checkpoint in std::mem::replace(&mut self.found, newer) {
             self.delete(checkpoint, out);
         }
+        //= spec/coordinator.md#coord-63-shared-files-go-with-their-last-checkpoint
+        //# The end of a checkpoint MUST delete the shared files that no other checkpoint refers to.
+        self.tell_registry(now, registry::Input::Subsumed { lowest_retained: end }, out);
     }
 }

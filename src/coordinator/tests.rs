@@ -1,5 +1,7 @@
 use super::*;
-use crate::base::{CheckpointKind, CheckpointOptions, DeclineReason, Incarnation, StateFile, StateHandle};
+use crate::base::{
+    CheckpointKind, CheckpointOptions, DeclineReason, Incarnation, JobId, StateFile, StateHandle,
+};
 use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, PublicationFailure};
 
 mod claim;
@@ -10,13 +12,16 @@ mod random;
 mod requests;
 mod retention;
 mod savepoints;
+mod shared;
 mod table;
 
+const JOB: JobId = JobId(1);
 const SOURCE: SubtaskId = SubtaskId::new(0, 0);
 const SINK: SubtaskId = SubtaskId::new(1, 0);
 
 fn config() -> Config {
     Config {
+        job: JOB,
         subtasks: [SOURCE, SINK].into(),
         sources: [SOURCE].into(),
         edges: Vec::new(),
@@ -169,7 +174,8 @@ impl Job {
 }
 
 fn file(attempt: u32, subtask: SubtaskId, checkpoint: u64) -> StateFile {
-    StateFile { checkpoint: CheckpointId(checkpoint), subtask, attempt: Attempt(attempt) }
+    let (checkpoint, attempt) = (CheckpointId(checkpoint), Attempt(attempt));
+    StateFile { checkpoint, subtask, attempt, savepoint: false }
 }
 
 fn acknowledgement(attempt: u32, subtask: SubtaskId, checkpoint: u64) -> Input {
@@ -179,6 +185,7 @@ fn acknowledgement(attempt: u32, subtask: SubtaskId, checkpoint: u64) -> Input {
         subtask,
         checkpoint: CheckpointId(checkpoint),
         handle,
+        shared: None,
     }
 }
 
@@ -294,7 +301,7 @@ fn coord_task_without_state_is_recorded_as_such() {
     let mut job = Job::running(config());
     job.tick(10);
     let (attempt, checkpoint) = (Attempt(1), CheckpointId(1));
-    job.on(Input::AcknowledgeArrived { attempt, subtask: SINK, checkpoint, handle: None });
+    job.on(Input::AcknowledgeArrived { attempt, subtask: SINK, checkpoint, handle: None, shared: None });
     job.acknowledge(SOURCE, 1);
     job.store();
     let states = &job.coordinator.retained()[0].states;
@@ -599,7 +606,8 @@ fn coord_ids_increase_over_aborts_and_attempts() {
 
 fn complete() -> CompletedCheckpoint {
     let (id, attempt) = (CheckpointId(1), Attempt(1));
-    CompletedCheckpoint { id, attempt, kind: CheckpointKind::Periodic, states: BTreeMap::new() }
+    let (states, shared) = (BTreeMap::new(), BTreeMap::new());
+    CompletedCheckpoint { id, attempt, kind: CheckpointKind::Periodic, states, shared }
 }
 
 //= spec/coordinator.md#coord-12-only-the-newest-are-retained

@@ -5,7 +5,7 @@
 
 use super::{Answer, Config, Listing, OnCorruption, Operation, Output, Pointer, PointerKind};
 use super::{PointerSequence, Waiting};
-use crate::base::{Attempt, CheckpointId, CompletedCheckpoint};
+use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Ownership};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -17,6 +17,8 @@ pub struct Recovered {
     /// The checkpoint to start from: the newest published one, unless an [`Output::Skipping`] has told
     /// otherwise; `None` only when nothing was ever published.
     pub newest: Option<CompletedCheckpoint>,
+    /// Whose the files of that checkpoint are: the job's, unless it was given another one's.
+    pub ownership: Ownership,
     /// Older published checkpoints that are retained and can be read, the oldest first.
     pub older: Vec<CompletedCheckpoint>,
     /// A checkpoint id above every one that was found.
@@ -290,6 +292,6 @@ impl Recovery {
         let mut read = self.read.into_iter();
         let newest = read.next();
         let older = read.rev().collect();
-        Recovered { attempt, newest, older, next_checkpoint, found }
+        Recovered { attempt, newest, ownership: Ownership::Owned, older, next_checkpoint, found }
     }
 }

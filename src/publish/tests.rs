@@ -10,7 +10,8 @@ const PAUSE: u64 = 5;
 
 fn checkpoint(id: u64, attempt: u32) -> CompletedCheckpoint {
     let (id, attempt) = (CheckpointId(id), Attempt(attempt));
-    CompletedCheckpoint { id, attempt, kind: CheckpointKind::Periodic, states: BTreeMap::new() }
+    let (states, shared) = (BTreeMap::new(), BTreeMap::new());
+    CompletedCheckpoint { id, attempt, kind: CheckpointKind::Periodic, states, shared }
 }
 
 fn pointer(kind: PointerKind, attempt: u32, incarnation: u64, newest: Option<u64>) -> Pointer {
@@ -506,7 +507,7 @@ fn publish_answers_that_are_not_awaited_change_nothing() {
 fn publish_state_files_of_two_attempts_differ() {
     let file = |attempt| {
         let (checkpoint, subtask) = (CheckpointId(1), SubtaskId::new(0, 0));
-        StateFile { checkpoint, subtask, attempt: Attempt(attempt) }
+        StateFile { checkpoint, subtask, attempt: Attempt(attempt), savepoint: false }
     };
     assert_ne!(file(1), file(2));
 }

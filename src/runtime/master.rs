@@ -32,7 +32,8 @@ enum Message {
     Task(TaskReport),
     Storage(Ticket, Answer, Option<StorageError>),
     Stopped(Attempt),
-    Cleaned(CheckpointId),
+    /// A deletion or a listing has ended.
+    Cleaned(Input),
     Stop,
 }
 
@@ -138,6 +139,7 @@ impl Job {
 
 fn configuration(job: &Job, options: &JobOptions) -> Config {
     Config {
+        job: job.description.job,
         subtasks: job.subtasks().map(|(subtask, _)| subtask).collect(),
         sources: job.subtasks().filter(|(_, spec)| spec.is_source).map(|(subtask, _)| subtask).collect(),
         // Tasks finish together, so that nobody but the sources is ever triggered.
@@ -298,7 +300,7 @@ impl Master {
                 Some(Input::StorageAnswered { ticket, answer })
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
-            Ok(Message::Cleaned(checkpoint)) => Some(Input::CleanupEnded { checkpoint }),
+            Ok(Message::Cleaned(input)) => Some(input),
             Ok(Message::Stop) => Some(self.stop_request()),
             Err(_) => Some(Input::Tick),
         }
@@ -321,7 +323,8 @@ impl Master {
                 (all && attempt == self.tasks.attempt).then_some(Input::TasksRunning { attempt })
             }
             Report::Acknowledge(checkpoint, handle) => {
-                Some(Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle })
+                // The heap backend shares no files.
+                Some(Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared: None })
             }
             Report::Decline(checkpoint, reason) => {
                 Some(Input::DeclineArrived { attempt, subtask, checkpoint, reason })
@@ -388,7 +391,28 @@ impl Master {
                     if let Err(panic) = deleted {
                         tracing::warn!(%panic, checkpoint = %id, "a deletion failed");
                     }
-                    let _ = messages.send(Message::Cleaned(id));
+                    let _ = messages.send(Message::Cleaned(Input::CleanupEnded { checkpoint: id }));
+                });
+            }
+            Output::DeleteShared(object) => {
+                let messages = self.messages.clone();
+                self.clean(io, move |storage| {
+                    let deleted = guarded(|| Ok(storage.delete_shared(&object)?));
+                    if let Err(error) = &deleted {
+                        tracing::warn!(%error, "a shared file could not be deleted");
+                    }
+                    let is_deleted = deleted.is_ok();
+                    let _ =
+                        messages.send(Message::Cleaned(Input::SharedDeletionEnded { object, is_deleted }));
+                });
+            }
+            Output::ListShared => {
+                let messages = self.messages.clone();
+                self.clean(io, move |storage| match guarded(|| Ok(storage.list_shared()?)) {
+                    Ok(objects) => {
+                        let _ = messages.send(Message::Cleaned(Input::SharedListed { objects }));
+                    }
+                    Err(error) => tracing::warn!(%error, "the shared files cannot be listed"),
                 });
             }
             Output::DeletePointer(sequence) => {

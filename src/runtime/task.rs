@@ -6,8 +6,8 @@ use super::function::{Durability, SubtaskContext};
 use super::io::IoQueue;
 use super::progress::Meters;
 use crate::base::{
-    Attempt, Channel, CheckpointId, CheckpointOptions, CheckpointingMode, DeclineReason, StateFile,
-    StateHandle, SubtaskId,
+    Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason,
+    StateFile, StateHandle, SubtaskId,
 };
 use crate::state::{ChannelState, SnapshotImage, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
@@ -168,7 +168,7 @@ pub(super) type Snapshot = (TaskSnapshot, Option<Durability>);
 pub(super) struct Checkpointing {
     machine: Subtask,
     environment: Environment,
-    snapshots: BTreeMap<CheckpointId, Snapshot>,
+    snapshots: BTreeMap<CheckpointId, (CheckpointKind, Snapshot)>,
     /// The records on their way that belong to a checkpoint; an error lets its upload fail.
     captured: BTreeMap<CheckpointId, Result<ChannelState, StateError>>,
     cancelled: BTreeMap<CheckpointId, Arc<AtomicBool>>,
@@ -281,7 +281,9 @@ impl Checkpointing {
             Output::FinishInput => operator.finish_input()?,
             Output::EmitEndOfData => operator.emit(Marker::EndOfData),
             Output::ReportEndOfData { .. } => self.environment.report(Report::EndOfData),
-            Output::TakeSnapshot { checkpoint, .. } => return self.snapshot(checkpoint, operator).map(Some),
+            Output::TakeSnapshot { checkpoint, options } => {
+                return self.snapshot(checkpoint, options.kind(), operator).map(Some);
+            }
             Output::StartUpload { checkpoint } => self.upload(checkpoint),
             Output::DropSnapshot { checkpoint } => {
                 self.snapshots.remove(&checkpoint);
@@ -329,11 +331,12 @@ impl Checkpointing {
     fn snapshot(
         &mut self,
         checkpoint: CheckpointId,
+        kind: CheckpointKind,
         operator: &mut dyn Operator,
     ) -> Result<Input, TaskError> {
         match operator.snapshot(checkpoint, self.machine.has_finished_input()) {
             Ok(snapshot) => {
-                self.snapshots.insert(checkpoint, snapshot);
+                self.snapshots.insert(checkpoint, (kind, snapshot));
                 Ok(Input::SnapshotTaken { checkpoint })
             }
             Err(error @ (TaskError::User(_) | TaskError::State(_))) => {
@@ -345,10 +348,10 @@ impl Checkpointing {
     }
 
     fn upload(&mut self, checkpoint: CheckpointId) {
-        let Some((snapshot, durability)) = self.snapshots.remove(&checkpoint) else { return };
+        let Some((kind, (snapshot, durability))) = self.snapshots.remove(&checkpoint) else { return };
         let captured = self.captured.remove(&checkpoint).unwrap_or_else(|| Ok(ChannelState::default()));
         let SubtaskContext { subtask, attempt, .. } = self.environment.context;
-        let file = StateFile { checkpoint, subtask, attempt };
+        let file = StateFile { checkpoint, subtask, attempt, savepoint: kind.is_savepoint() };
         let cancelled = Arc::new(AtomicBool::new(false));
         self.cancelled.insert(checkpoint, Arc::clone(&cancelled));
         let upload = Upload {
@@ -380,7 +383,7 @@ struct Upload {
 impl Upload {
     fn run(self) {
         let Upload { file, snapshot, captured, durability, cancelled, storage, control, reports } = self;
-        let StateFile { checkpoint, subtask, attempt } = file;
+        let StateFile { checkpoint, subtask, attempt, .. } = file;
         let report = |report| {
             let _ = reports.send(TaskReport { attempt, subtask, report });
         };

@@ -2,6 +2,8 @@
 //!
 //! # How to drive it
 //!
+//! A [`Coordinator`](crate::coordinator::Coordinator) drives its own; what follows is for those who need this part alone.
+//!
 //! 1. Report every recovery as [`Input::Restored`], before anything of its attempt.
 //! 2. Hand every acknowledgement to a pending checkpoint over as [`Input::Acknowledged`] *before* the checkpoint can
 //!    complete. Put the objects of [`Output::Registered`] into its metadata, and abort it on [`Output::Refused`]. An

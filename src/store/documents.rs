@@ -1,5 +1,6 @@
 use super::StorageError;
-use crate::base::{CheckpointId, JobId};
+use super::names::Place;
+use crate::base::JobId;
 use crate::codec::{
     CheckpointMetadata, CodecError, Corrupt, FileKind, decode_document, decode_metadata, encode_document,
 };
@@ -38,18 +39,18 @@ pub(super) fn pointer_at(
     }
 }
 
-/// Decodes the metadata found under the name `object`, which must be of checkpoint `id` of `job`.
+/// Decodes the metadata found under the name `object`, which must be that of the checkpoint of `job` at `place`.
 pub(super) fn metadata_at(
     object: &impl Display,
     job: JobId,
-    id: CheckpointId,
+    place: Place,
     bytes: &[u8],
 ) -> Result<CheckpointMetadata, StorageError> {
     let metadata = decode_metadata(bytes).map_err(|corrupt| StorageError::corrupt(object, corrupt))?;
-    if metadata.job == job && metadata.checkpoint.id == id {
+    if metadata.job == job && Place::of_checkpoint(&metadata.checkpoint) == place {
         return Ok(metadata);
     }
-    let what = format!("this is checkpoint {} of job {}", metadata.checkpoint.id, metadata.job);
+    let what = format!("this is {} of job {}", Place::of_checkpoint(&metadata.checkpoint), metadata.job);
     Err(StorageError::corrupt(object, Corrupt::at(0, what)))
 }
 

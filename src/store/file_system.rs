@@ -1,27 +1,30 @@
 use super::documents::{metadata_at, not_encoded, pointer_at};
-use super::job_manager::already_written;
+use super::job_manager::{already_written, wrong_length};
+use super::names::{CHECKPOINT_PREFIX, Place, number_in, shared_name, shared_object, state_name};
 use super::reader::{VerifyingReader, check_length, missing};
 use super::temporary::{PREFIX, TemporaryFile, absent_is_ok, sync_directory};
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
-use crate::base::{CheckpointId, JobId, StateFile, StateHandle};
+use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 const METADATA: &str = "_metadata";
-const CHECKPOINT_PREFIX: &str = "chk-";
 const POINTERS: &str = "pointers";
+const SHARED: &str = "shared";
 
 /// Keeps checkpoints in a directory (Flink: `FileSystemCheckpointStorage`), in Flink's layout.
 ///
 /// ```text
-/// <dir>/<job-id>/shared/
+/// <dir>/<job-id>/shared/<operator>-<subtask>-<attempt>-<upload>-<digest>-<bytes>
 ///               /taskowned/
 ///               /pointers/<sequence, 20 digits>
 ///               /chk-<id>/_metadata
 ///               /chk-<id>/<operator>-<subtask>-<attempt>.state
+///               /savepoint-<id>-<attempt>/...
 /// ```
 ///
 /// Every object is written under a temporary name, synced, linked to its name, which fails when that is taken,
@@ -30,6 +33,8 @@ const POINTERS: &str = "pointers";
 pub struct FileSystemCheckpointStorage {
     job: JobId,
     directory: PathBuf,
+    /// Where savepoints lie.
+    savepoints: PathBuf,
 }
 
 impl FileSystemCheckpointStorage {
@@ -39,14 +44,22 @@ impl FileSystemCheckpointStorage {
     /// [`StorageError::Unavailable`] when the directory cannot be created or written.
     pub fn open(directory: impl AsRef<Path>, job: JobId) -> Result<Self, StorageError> {
         let directory = directory.as_ref().join(job.to_string());
-        let storage = FileSystemCheckpointStorage { job, directory };
-        for name in ["shared", "taskowned", POINTERS] {
+        let storage = FileSystemCheckpointStorage { job, savepoints: directory.clone(), directory };
+        for name in [SHARED, "taskowned", POINTERS] {
             let path = storage.directory.join(name);
             create_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
         }
         let probed = storage.probe();
         probed.map_err(|error| StorageError::unavailable(storage.directory.display(), error))?;
         Ok(storage)
+    }
+
+    /// The same checkpoints, with savepoints in `directory/<job-id>` instead of beside them
+    /// (`execution.checkpointing.savepoint-dir`).
+    #[must_use]
+    pub fn with_savepoints_in(self, directory: impl AsRef<Path>) -> Self {
+        let savepoints = directory.as_ref().join(self.job.to_string());
+        FileSystemCheckpointStorage { savepoints, ..self }
     }
 
     /// The jobs that have checkpoints under `directory`, in ascending order; none when it does not exist.
@@ -72,13 +85,23 @@ impl FileSystemCheckpointStorage {
     /// Where a state file lies.
     #[must_use]
     pub fn state_path(&self, file: StateFile) -> PathBuf {
-        self.checkpoint_path(file.checkpoint).join(format!("{}-{}.state", file.subtask, file.attempt))
+        self.path_of(Place::of_state(file)).join(state_name(file))
     }
 
-    /// Where the metadata of a checkpoint lies.
+    /// Where a shared file lies: with the job that wrote it, which may be another one under the same directory.
+    #[must_use]
+    pub fn shared_path(&self, object: &SharedObject) -> PathBuf {
+        let directory = match object.savepoint {
+            Some(savepoint) => self.path_of(Place::Savepoint(savepoint, object.file.attempt)),
+            None => self.directory.with_file_name(object.file.job.to_string()).join(SHARED),
+        };
+        directory.join(shared_name(object))
+    }
+
+    /// Where the metadata of a checkpoint lies that is no savepoint.
     #[must_use]
     pub fn metadata_path(&self, checkpoint: CheckpointId) -> PathBuf {
-        self.checkpoint_path(checkpoint).join(METADATA)
+        self.path_of(Place::Checkpoint(checkpoint)).join(METADATA)
     }
 
     /// Where a pointer lies.
@@ -87,8 +110,26 @@ impl FileSystemCheckpointStorage {
         self.directory.join(POINTERS).join(format!("{:020}", sequence.0))
     }
 
-    fn checkpoint_path(&self, checkpoint: CheckpointId) -> PathBuf {
-        self.directory.join(format!("{CHECKPOINT_PREFIX}{checkpoint}"))
+    fn path_of(&self, place: Place) -> PathBuf {
+        let directory = match place {
+            Place::Checkpoint(_) => &self.directory,
+            Place::Savepoint(..) => &self.savepoints,
+        };
+        directory.join(place.to_string())
+    }
+
+    fn metadata_of(&self, place: Place) -> Result<Option<CheckpointMetadata>, StorageError> {
+        let path = self.path_of(place).join(METADATA);
+        let found = read_if_present(&path)?;
+        found.map(|bytes| metadata_at(&path.display(), self.job, place, &bytes)).transpose()
+    }
+
+    /// Removes the directory of a savepoint if nothing is left in it.
+    fn remove_if_empty(&self, place: Place) {
+        if let Place::Savepoint(..) = place {
+            // What is not empty stays, and an empty directory does no harm.
+            let _ = fs::remove_dir(self.path_of(place));
+        }
     }
 
     /// Does once what every put needs: create, link and remove.
@@ -135,6 +176,21 @@ fn publish(file: &TemporaryFile, path: &Path) -> Result<Put, StorageError> {
     }
 }
 
+/// Links a synced file to a name that was never used.
+fn publish_new(file: &TemporaryFile, path: &Path) -> Result<(), StorageError> {
+    let unavailable = |error| StorageError::unavailable(path.display(), error);
+    match publish(file, path) {
+        Ok(Put::Stored) => Ok(()),
+        Ok(Put::Exists) => Err(unavailable(already_written())),
+        // Nobody knows the file yet: without it the caller may simply write it again.
+        Err(StorageError::Uncertain { source, .. }) => {
+            let _ = fs::remove_file(path);
+            Err(unavailable(source))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes the name of a file durable, and that of the directory it is in.
 fn sync_parents(path: &Path) -> io::Result<()> {
     path.ancestors().skip(1).take(2).try_for_each(sync_directory)
@@ -172,18 +228,24 @@ fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
     read().map_err(|error| StorageError::unavailable(directory.display(), error))
 }
 
-/// The number after `prefix`, when `name` is how that number is written with at least `digits` digits.
-fn number_in(name: &str, prefix: &str, digits: usize) -> Option<u64> {
-    let number = name.strip_prefix(prefix)?.parse().ok()?;
-    (name == format!("{prefix}{number:0digits$}")).then_some(number)
-}
-
 fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StorageError::unavailable(path.display(), error)),
     }
+}
+
+/// Opens a file that somebody refers to, which must have this length.
+fn open(path: &Path, bytes: u64) -> Result<File, StorageError> {
+    let object = path.display().to_string();
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (found, file) = opened.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => missing(&object),
+        _ => StorageError::unavailable(&object, error),
+    })?;
+    check_length(&object, found, bytes)?;
+    Ok(file)
 }
 
 /// Removes a file and makes that durable; a file or directory that is absent is fine.
@@ -199,7 +261,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
 
     fn create_state(&self, file: StateFile) -> Result<Box<dyn StateWriter>, StorageError> {
         let path = self.state_path(file);
-        let created = create_durably(&self.checkpoint_path(file.checkpoint))
+        let created = create_durably(&self.path_of(Place::of_state(file)))
             .and_then(|()| TemporaryFile::beside(&path))
             .map_err(|error| StorageError::unavailable(path.display(), error))?;
         Ok(Box::new(FileWriter { temporary: created, path, file, bytes: 0, checksum: 0, failed: false }))
@@ -208,29 +270,33 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
         let path = self.state_path(handle.file);
         let object = path.display().to_string();
-        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (length, file) = opened.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => missing(&object),
-            _ => StorageError::unavailable(&object, error),
-        })?;
-        check_length(&object, length, handle)?;
+        let file = open(&path, handle.bytes)?;
         let buffered = io::BufReader::with_capacity(64 * 1024, file);
         Ok(Box::new(VerifyingReader::new(buffered, object, *handle)))
     }
 
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {
-        let id = metadata.checkpoint.id;
-        let path = self.metadata_path(id);
+        let directory = self.path_of(Place::of_checkpoint(&metadata.checkpoint));
+        let path = directory.join(METADATA);
         let bytes = encode_metadata(metadata).map_err(|error| not_encoded(&path.display(), error))?;
-        create_durably(&self.checkpoint_path(id))
-            .map_err(|error| StorageError::unavailable(path.display(), error))?;
+        create_durably(&directory).map_err(|error| StorageError::unavailable(path.display(), error))?;
         self.put(&path, &bytes)
     }
 
     fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError> {
-        let path = self.metadata_path(checkpoint);
-        let found = read_if_present(&path)?;
-        found.map(|bytes| metadata_at(&path.display(), self.job, checkpoint, &bytes)).transpose()
+        self.metadata_of(Place::Checkpoint(checkpoint))
+    }
+
+    fn read_savepoint(
+        &self,
+        savepoint: CheckpointId,
+        attempt: Attempt,
+    ) -> Result<Option<CheckpointMetadata>, StorageError> {
+        self.metadata_of(Place::Savepoint(savepoint, attempt))
+    }
+
+    fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
+        self.path_of(Place::Savepoint(savepoint, attempt)).display().to_string()
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {
@@ -257,7 +323,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
-        let path = self.checkpoint_path(checkpoint);
+        let path = self.path_of(Place::Checkpoint(checkpoint));
         remove_durably(&path.join(METADATA))
             .and_then(|()| absent_is_ok(fs::remove_dir_all(&path)))
             .and_then(|()| sync_directory(&self.directory))
@@ -282,7 +348,41 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
 
     fn delete_state(&self, file: StateFile) -> Result<(), StorageError> {
         let path = self.state_path(file);
-        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))
+        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
+        self.remove_if_empty(Place::of_state(file));
+        Ok(())
+    }
+
+    fn put_shared(&self, object: &SharedObject, content: &mut dyn Read) -> Result<(), StorageError> {
+        let path = self.shared_path(object);
+        let unavailable = |error| StorageError::unavailable(path.display(), error);
+        path.parent().map_or(Ok(()), create_durably).map_err(unavailable)?;
+        let mut file = TemporaryFile::beside(&path).map_err(unavailable)?;
+        let expected = object.file.content.bytes;
+        let copied = io::copy(&mut content.take(expected + 1), &mut file).map_err(unavailable)?;
+        if copied != expected {
+            return Err(unavailable(wrong_length()));
+        }
+        file.sync().map_err(unavailable)?;
+        publish_new(&file, &path)
+    }
+
+    fn read_shared(&self, object: &SharedObject) -> Result<Box<dyn Read + Send>, StorageError> {
+        Ok(Box::new(open(&self.shared_path(object), object.file.content.bytes)?))
+    }
+
+    fn list_shared(&self) -> Result<BTreeSet<SharedObject>, StorageError> {
+        let names = names_in(&self.directory.join(SHARED))?;
+        Ok(names.iter().filter_map(|name| shared_object(self.job, name)).collect())
+    }
+
+    fn delete_shared(&self, object: &SharedObject) -> Result<(), StorageError> {
+        let path = self.shared_path(object);
+        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
+        if let Some(savepoint) = object.savepoint {
+            self.remove_if_empty(Place::Savepoint(savepoint, object.file.attempt));
+        }
+        Ok(())
     }
 }
 
@@ -325,17 +425,7 @@ impl StateWriter for FileWriter {
             return Err(unavailable(io::Error::other("an earlier write of this file has failed")));
         }
         self.temporary.sync().map_err(unavailable)?;
-        match publish(&self.temporary, &self.path) {
-            Ok(Put::Stored) => {
-                Ok(StateHandle { file: self.file, bytes: self.bytes, checksum: self.checksum })
-            }
-            Ok(Put::Exists) => Err(unavailable(already_written())),
-            // Nobody knows the file yet: without it the caller may simply write it again.
-            Err(StorageError::Uncertain { source, .. }) => {
-                let _ = fs::remove_file(&self.path);
-                Err(unavailable(source))
-            }
-            Err(error) => Err(error),
-        }
+        publish_new(&self.temporary, &self.path)?;
+        Ok(StateHandle { file: self.file, bytes: self.bytes, checksum: self.checksum })
     }
 }

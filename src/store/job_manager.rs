@@ -1,11 +1,12 @@
 use super::documents::{metadata_at, not_encoded, pointer_at};
+use super::names::{Place, shared_name, state_name};
 use super::reader::{VerifyingReader, check_length, missing};
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
-use crate::base::{CheckpointId, JobId, StateFile, StateHandle};
+use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,8 +24,9 @@ pub struct JobManagerCheckpointStorage {
 #[derive(Debug, Default)]
 struct Objects {
     pointers: BTreeMap<PointerSequence, Arc<[u8]>>,
-    metadata: BTreeMap<CheckpointId, Arc<[u8]>>,
+    metadata: BTreeMap<Place, Arc<[u8]>>,
     states: BTreeMap<StateFile, Arc<[u8]>>,
+    shared: BTreeMap<SharedObject, Arc<[u8]>>,
 }
 
 impl JobManagerCheckpointStorage {
@@ -48,8 +50,25 @@ impl JobManagerCheckpointStorage {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn metadata_name(&self, checkpoint: CheckpointId) -> String {
-        format!("memory:/{}/chk-{checkpoint}/_metadata", self.job)
+    fn metadata_name(&self, place: Place) -> String {
+        format!("memory:/{}/{place}/_metadata", self.job)
+    }
+
+    fn metadata_of(&self, place: Place) -> Result<Option<CheckpointMetadata>, StorageError> {
+        let found = self.objects().metadata.get(&place).cloned();
+        found.map(|bytes| metadata_at(&self.metadata_name(place), self.job, place, &bytes)).transpose()
+    }
+
+    fn shared_name(&self, object: &SharedObject) -> String {
+        let name = shared_name(object);
+        match object.savepoint {
+            Some(savepoint) => format!("{}/{name}", self.savepoint_name(savepoint, object.file.attempt)),
+            None => format!("memory:/{}/shared/{name}", object.file.job),
+        }
+    }
+
+    fn too_large(&self, object: String, bytes: u64) -> StorageError {
+        StorageError::TooLarge { object, bytes, limit: self.max_state_bytes }
     }
 
     fn pointer_name(&self, sequence: PointerSequence) -> String {
@@ -59,7 +78,7 @@ impl JobManagerCheckpointStorage {
 
 impl CheckpointStorage for JobManagerCheckpointStorage {
     fn state_name(&self, file: StateFile) -> String {
-        format!("memory:/{}/chk-{}/{}-{}.state", self.job, file.checkpoint, file.subtask, file.attempt)
+        format!("memory:/{}/{}/{}", self.job, Place::of_state(file), state_name(file))
     }
 
     fn create_state(&self, file: StateFile) -> Result<Box<dyn StateWriter>, StorageError> {
@@ -69,20 +88,30 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
     fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
         let object = self.state_name(handle.file);
         let bytes = self.objects().states.get(&handle.file).cloned().ok_or_else(|| missing(&object))?;
-        check_length(&object, bytes.len() as u64, handle)?;
+        check_length(&object, bytes.len() as u64, handle.bytes)?;
         Ok(Box::new(VerifyingReader::new(Cursor::new(bytes), object, *handle)))
     }
 
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {
-        let id = metadata.checkpoint.id;
-        let bytes = encode_metadata(metadata).map_err(|e| not_encoded(&self.metadata_name(id), e))?;
-        Ok(put_if_absent(self.objects().metadata.entry(id), bytes))
+        let place = Place::of_checkpoint(&metadata.checkpoint);
+        let bytes = encode_metadata(metadata).map_err(|e| not_encoded(&self.metadata_name(place), e))?;
+        Ok(put_if_absent(self.objects().metadata.entry(place), bytes))
     }
 
     fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError> {
-        let found = self.objects().metadata.get(&checkpoint).cloned();
-        let name = self.metadata_name(checkpoint);
-        found.map(|bytes| metadata_at(&name, self.job, checkpoint, &bytes)).transpose()
+        self.metadata_of(Place::Checkpoint(checkpoint))
+    }
+
+    fn read_savepoint(
+        &self,
+        savepoint: CheckpointId,
+        attempt: Attempt,
+    ) -> Result<Option<CheckpointMetadata>, StorageError> {
+        self.metadata_of(Place::Savepoint(savepoint, attempt))
+    }
+
+    fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
+        format!("memory:/{}/{}", self.job, Place::Savepoint(savepoint, attempt))
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {
@@ -98,17 +127,22 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
 
     fn list(&self) -> Result<Listing, StorageError> {
         let objects = self.objects();
-        let of_states = objects.states.keys().map(|file| file.checkpoint);
+        let of_states = objects.states.keys().map(|file| Place::of_state(*file));
+        let places = objects.metadata.keys().copied().chain(of_states);
         Ok(Listing {
             pointers: objects.pointers.keys().copied().collect(),
-            checkpoints: objects.metadata.keys().copied().chain(of_states).collect(),
+            checkpoints: places
+                .filter(|place| matches!(place, Place::Checkpoint(_)))
+                .map(Place::id)
+                .collect(),
         })
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
         let mut objects = self.objects();
-        objects.metadata.remove(&checkpoint);
-        objects.states.retain(|file, _| file.checkpoint != checkpoint);
+        let place = Place::Checkpoint(checkpoint);
+        objects.metadata.remove(&place);
+        objects.states.retain(|file, _| Place::of_state(*file) != place);
         Ok(())
     }
 
@@ -119,6 +153,39 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
 
     fn delete_state(&self, file: StateFile) -> Result<(), StorageError> {
         self.objects().states.remove(&file);
+        Ok(())
+    }
+
+    fn put_shared(&self, object: &SharedObject, content: &mut dyn Read) -> Result<(), StorageError> {
+        let (name, expected) = (self.shared_name(object), object.file.content.bytes);
+        if expected > self.max_state_bytes {
+            return Err(self.too_large(name, expected));
+        }
+        let mut bytes = Vec::new();
+        let read = content.take(expected + 1).read_to_end(&mut bytes);
+        read.map_err(|error| StorageError::unavailable(&name, error))?;
+        if bytes.len() as u64 != expected {
+            return Err(StorageError::unavailable(name, wrong_length()));
+        }
+        match put_if_absent(self.objects().shared.entry(*object), bytes) {
+            Put::Stored => Ok(()),
+            Put::Exists => Err(StorageError::unavailable(name, already_written())),
+        }
+    }
+
+    fn read_shared(&self, object: &SharedObject) -> Result<Box<dyn Read + Send>, StorageError> {
+        let name = self.shared_name(object);
+        let found = self.objects().shared.get(object).cloned();
+        Ok(Box::new(Cursor::new(found.ok_or_else(|| missing(&name))?)))
+    }
+
+    fn list_shared(&self) -> Result<BTreeSet<SharedObject>, StorageError> {
+        let is_listed = |object: &&SharedObject| object.file.job == self.job && object.savepoint.is_none();
+        Ok(self.objects().shared.keys().filter(is_listed).copied().collect())
+    }
+
+    fn delete_shared(&self, object: &SharedObject) -> Result<(), StorageError> {
+        self.objects().shared.remove(object);
         Ok(())
     }
 }
@@ -144,8 +211,7 @@ struct MemoryWriter {
 
 impl MemoryWriter {
     fn too_large(&self, bytes: u64) -> StorageError {
-        let object = self.storage.state_name(self.file);
-        StorageError::TooLarge { object, bytes, limit: self.storage.max_state_bytes }
+        self.storage.too_large(self.storage.state_name(self.file), bytes)
     }
 }
 
@@ -188,4 +254,9 @@ pub(super) fn already_written() -> io::Error {
         io::ErrorKind::AlreadyExists,
         "this attempt has written the file before; attempt numbers must be unique",
     )
+}
+
+/// The content of a shared file is not what its name says.
+pub(super) fn wrong_length() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the content has another length than its name says")
 }

@@ -10,6 +10,7 @@ mod documents;
 mod error;
 mod file_system;
 mod job_manager;
+mod names;
 mod perform;
 mod reader;
 mod temporary;
@@ -20,9 +21,10 @@ pub use file_system::FileSystemCheckpointStorage;
 pub use job_manager::JobManagerCheckpointStorage;
 pub use perform::{JobDescription, perform};
 
-use crate::base::{CheckpointId, StateFile, StateHandle};
+use crate::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};
 use crate::codec::CheckpointMetadata;
 use crate::publish::{Listing, Pointer, PointerSequence};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io::{Read, Write};
 
@@ -58,17 +60,30 @@ pub trait CheckpointStorage: Send + Sync + Debug {
     /// [`StorageError::Corrupt`] when the file is missing or has another length than its handle says.
     fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError>;
 
-    /// Writes the metadata of a checkpoint, unless it exists.
+    /// Writes the metadata of a checkpoint or savepoint, unless it exists.
     ///
     /// # Errors
     /// [`StorageError::Unavailable`]: not written. [`StorageError::Uncertain`]: perhaps written.
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError>;
 
-    /// Reads the metadata of a checkpoint; `None` when there is none.
+    /// Reads the metadata of a checkpoint that is no savepoint; `None` when there is none.
     ///
     /// # Errors
     /// It is damaged, or the storage cannot be read.
     fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError>;
+
+    /// Reads the metadata of the savepoint that this attempt took under this number; `None` when there is none.
+    ///
+    /// # Errors
+    /// It is damaged, or the storage cannot be read.
+    fn read_savepoint(
+        &self,
+        savepoint: CheckpointId,
+        attempt: Attempt,
+    ) -> Result<Option<CheckpointMetadata>, StorageError>;
+
+    /// The full name of the directory of a savepoint, for its owner.
+    fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String;
 
     /// Writes a pointer, unless its number is taken.
     ///
@@ -82,14 +97,14 @@ pub trait CheckpointStorage: Send + Sync + Debug {
     /// It is damaged, or the storage cannot be read.
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError>;
 
-    /// Lists all pointers, and all checkpoints of which anything exists.
+    /// Lists all pointers, and all checkpoints of which anything exists, savepoints excepted.
     ///
     /// # Errors
     /// The storage cannot be read.
     fn list(&self) -> Result<Listing, StorageError>;
 
-    /// Deletes a checkpoint: its metadata first, so that a half-deleted checkpoint is never taken for a whole
-    /// one, then its private state.
+    /// Deletes a checkpoint that is no savepoint: its metadata first, so that a half-deleted checkpoint is never
+    /// taken for a whole one, then its private state.
     ///
     /// # Errors
     /// Something could not be deleted; deleting again goes on where this ended.
@@ -101,11 +116,36 @@ pub trait CheckpointStorage: Send + Sync + Debug {
     /// It could not be deleted.
     fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError>;
 
-    /// Deletes a state file.
+    /// Deletes a state file; the directory of a savepoint goes with its last file.
     ///
     /// # Errors
     /// It could not be deleted.
     fn delete_state(&self, file: StateFile) -> Result<(), StorageError>;
+
+    /// Writes `content`, to its end, under the name of a shared file.
+    ///
+    /// # Errors
+    /// Nothing is visible under that name, unless it was used before. Also when `content` fails, or has another length
+    /// than the name says.
+    fn put_shared(&self, object: &SharedObject, content: &mut dyn Read) -> Result<(), StorageError>;
+
+    /// Opens a shared file, whose existence and length are checked here; its content is for its reader to verify.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] when it is missing or has another length than its name says.
+    fn read_shared(&self, object: &SharedObject) -> Result<Box<dyn Read + Send>, StorageError>;
+
+    /// Lists all shared files that the job has written and that belong to no savepoint.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn list_shared(&self) -> Result<BTreeSet<SharedObject>, StorageError>;
+
+    /// Deletes a shared file.
+    ///
+    /// # Errors
+    /// It may still be there.
+    fn delete_shared(&self, object: &SharedObject) -> Result<(), StorageError>;
 }
 
 /// A state file being written. Write in large pieces: nothing is buffered.

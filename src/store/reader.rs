@@ -48,16 +48,16 @@ impl<R: Read> Read for VerifyingReader<R> {
     }
 }
 
-/// Compares the length of an existing file with its handle.
-pub(super) fn check_length(object: &str, found: u64, handle: &StateHandle) -> Result<(), StorageError> {
-    if found == handle.bytes {
+/// Compares the length of an existing file with the one that is known of it.
+pub(super) fn check_length(object: &str, found: u64, expected: u64) -> Result<(), StorageError> {
+    if found == expected {
         return Ok(());
     }
-    let what = format!("the file has {found} bytes instead of {}", handle.bytes);
-    Err(StorageError::corrupt(object, Corrupt::at(found.min(handle.bytes), what)))
+    let what = format!("the file has {found} bytes instead of {expected}");
+    Err(StorageError::corrupt(object, Corrupt::at(found.min(expected), what)))
 }
 
-/// A state file that a handle names does not exist.
+/// A file that somebody refers to does not exist.
 pub(super) fn missing(object: &str) -> StorageError {
-    StorageError::corrupt(object, Corrupt::at(0, "the state file is missing"))
+    StorageError::corrupt(object, Corrupt::at(0, "the file is missing"))
 }

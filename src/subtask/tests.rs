@@ -63,7 +63,8 @@ fn taken(checkpoint: u64) -> Input {
 }
 
 fn handle(checkpoint: u64) -> StateHandle {
-    let file = StateFile { checkpoint: id(checkpoint), subtask: SubtaskId::new(1, 0), attempt: ATTEMPT };
+    let (checkpoint, subtask) = (id(checkpoint), SubtaskId::new(1, 0));
+    let file = StateFile { checkpoint, subtask, attempt: ATTEMPT, savepoint: false };
     StateHandle { file, bytes: 1, checksum: 2 }
 }
 

@@ -39,6 +39,7 @@ impl Node {
                 subtask,
                 checkpoint,
                 handle: Some(handle),
+                shared: None,
             },
             Msg::Decline(attempt, checkpoint, reason) => {
                 Input::DeclineArrived { attempt: fresh(attempt), subtask, checkpoint, reason }
@@ -91,6 +92,9 @@ impl Node {
                 | Output::JobEnded(_)
                 // Users ask for nothing in this model.
                 | Output::DrainSource { .. }
+                // No task shares files in this model.
+                | Output::DeleteShared(_)
+                | Output::ListShared
                 | Output::RequestAnswered { .. } => {}
             }
         }

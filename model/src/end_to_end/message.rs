@@ -197,7 +197,7 @@ struct Name<'a>(&'a StateFile);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StateFile { checkpoint, subtask, attempt } = self.0;
+        let StateFile { checkpoint, subtask, attempt, .. } = self.0;
         write!(f, "chk-{checkpoint}/{subtask}-{attempt}.state")
     }
 }

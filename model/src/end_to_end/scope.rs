@@ -5,7 +5,7 @@ use super::node::subtask_of;
 use super::world::Budgets;
 use crate::check::ScopeName;
 use serde::Serialize;
-use snapline::base::{Incarnation, Millis};
+use snapline::base::{Incarnation, JobId, Millis};
 use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish;
 use std::collections::BTreeSet;
@@ -163,6 +163,7 @@ impl Scope {
         let subtasks: BTreeSet<_> = self.tasks().map(subtask_of).collect();
         let sources = subtasks.iter().copied().filter(|subtask| subtask.operator == 0).collect();
         Config {
+            job: JobId(1),
             subtasks,
             sources,
             edges: Vec::new(),

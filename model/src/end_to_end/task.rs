@@ -311,7 +311,8 @@ fn commit_records(external: &mut External, written: Vec<Counted>) {
 }
 
 fn file_of(running: &Running, checkpoint: CheckpointId) -> StateFile {
-    StateFile { checkpoint, subtask: running.subtask.id(), attempt: running.subtask.attempt() }
+    let (subtask, attempt) = (running.subtask.id(), running.subtask.attempt());
+    StateFile { checkpoint, subtask, attempt, savepoint: false }
 }
 
 fn handle_of(file: StateFile) -> StateHandle {

@@ -78,7 +78,8 @@ impl Process {
     /// Publishes the next checkpoint, in the attempt that has begun.
     pub fn publish(&mut self, attempt: Attempt) -> Vec<Output> {
         let (kind, states) = (CheckpointKind::Periodic, BTreeMap::new());
-        let checkpoint = CompletedCheckpoint { id: self.next, attempt, kind, states };
+        let checkpoint =
+            CompletedCheckpoint { id: self.next, attempt, kind, states, shared: BTreeMap::new() };
         self.next = self.next.next();
         let older: BTreeSet<_> = self.published.iter().rev().take(RETAINED - 1).copied().collect();
         self.drive(Input::PublicationRequested { checkpoint, older })

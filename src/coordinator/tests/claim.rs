@@ -1,6 +1,7 @@
 //! Jobs that start from what another job has left.
 
 use super::*;
+use crate::base::Sharing;
 
 /// A job that was given checkpoint 7.
 fn given(mode: ClaimMode) -> Config {
@@ -114,8 +115,12 @@ fn coord_first_checkpoint_of_a_job_that_does_not_claim_is_full_also_after_a_fail
 #[test]
 fn coord_kinds_that_stand_alone_share_no_files() {
     use CheckpointKind::{Final, Full, Periodic, Savepoint, Stop};
-    assert!(Periodic.may_share_files());
-    assert!([Final, Full, Savepoint, Stop].iter().all(|kind| !kind.may_share_files()));
+    assert_eq!(Periodic.sharing(), Sharing::ForwardBackward);
+    assert!(
+        [Final, Full, Stop].iter().all(|kind| kind.sharing() == Sharing::Forward),
+        "the next may refer to it"
+    );
+    assert_eq!(Savepoint.sharing(), Sharing::NoSharing);
     let mut job = Job::running(config());
     assert_eq!(kind_of(&job.request(1, RequestKind::Checkpoint { full: true })), Some(Full));
 }

@@ -1,5 +1,6 @@
 //! Whatever arrives in whatever order, nothing that counts is lost.
 
+use super::shared::{object, shares};
 use super::*;
 use proptest::prelude::*;
 
@@ -9,7 +10,13 @@ fn any_input() -> impl Strategy<Value = Input> {
         let (checkpoint, attempt) = (CheckpointId(id), Attempt(attempt));
         match what {
             0 => Input::TasksRunning { attempt },
-            1..=6 => acknowledgement(attempt.0, subtask, id),
+            1..=3 => acknowledgement(attempt.0, subtask, id),
+            4..=6 if subtask == SOURCE => {
+                let reused = [object(attempt.0, SOURCE, id - 1)];
+                let reused = if what == 4 { &reused[..] } else { &[] };
+                shares(attempt.0, id, &[object(attempt.0, SOURCE, id)], reused)
+            }
+            4..=6 => acknowledgement(attempt.0, subtask, id),
             7 => {
                 Input::DeclineArrived { attempt, subtask, checkpoint, reason: DeclineReason::AsyncPartFailed }
             }
@@ -41,7 +48,7 @@ proptest! {
         let mut job = Job::new(Config { max_concurrent, tolerable_failures: 1, restart, ..config() });
         job.on(Input::JobStarted);
         let (mut newest, mut discarded, mut triggered) = (None, BTreeSet::new(), BTreeSet::new());
-        let mut savepoints = BTreeMap::new();
+        let (mut savepoints, mut deleted) = (BTreeMap::new(), BTreeSet::new());
         for (input, storage) in inputs {
             // A task can answer only to what it was sent, but as late and as often as it likes.
             if let Input::AcknowledgeArrived { attempt, checkpoint, .. } = &input
@@ -72,6 +79,7 @@ proptest! {
                         savepoints.insert(savepoint.id, savepoint);
                     }
                     Output::DiscardState(file) => { discarded.insert(file); }
+                    Output::DeleteShared(object) => { deleted.insert(object); }
                     Output::DeleteCheckpoint(id) => {
                         prop_assert!(Some(id) < newest && !savepoints.contains_key(&id));
                     }
@@ -81,8 +89,13 @@ proptest! {
             let pointed_to = job.pointers.values().next_back().and_then(|pointer| pointer.newest);
             prop_assert!(pointed_to.is_none_or(|id| !savepoints.contains_key(&id)));
             let kept = pointed_to.and_then(|id| job.metadata.get(&id)).into_iter().chain(savepoints.values());
-            for handle in kept.flat_map(|complete| complete.states.values().flatten()) {
-                prop_assert!(!discarded.contains(&handle.file), "{:?} is needed", handle.file);
+            for complete in kept {
+                for handle in complete.states.values().flatten() {
+                    prop_assert!(!discarded.contains(&handle.file), "{:?} is needed", handle.file);
+                }
+                for object in complete.shared.values().flatten() {
+                    prop_assert!(!deleted.contains(object), "{object:?} is needed");
+                }
             }
         }
     }

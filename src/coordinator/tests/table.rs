@@ -1,5 +1,6 @@
 //! Every input in every situation of a job's life, as a table that is reviewed when it changes.
 
+use super::shared::{object, shares, upload};
 use super::*;
 use crate::table_tests::assert_committed;
 use std::fmt::Write;
@@ -113,6 +114,9 @@ fn inputs(job: &Job) -> Vec<(String, Input)> {
         ("sink acknowledges".into(), acknowledgement(1, SINK, 1)),
         ("old attempt acknowledges".into(), acknowledgement(0, SINK, 1)),
         ("sink acknowledges unknown".into(), acknowledgement(1, SINK, 9)),
+        ("source shares a new file".into(), shares(1, 1, &[upload(1)], &[])),
+        ("source shares a lost file".into(), shares(1, 1, &[upload(1)], &[upload(7)])),
+        ("shared files listed".into(), Input::SharedListed { objects: [object(0, SINK, 8)].into() }),
         ("sink declines, failed".into(), part(DeclineReason::AsyncPartFailed)),
         ("sink declines, cancelled".into(), part(DeclineReason::OnCancellationBarrier)),
         ("source at its end".into(), Input::EndOfDataReported { attempt, subtask: SOURCE }),
@@ -179,6 +183,8 @@ fn brief(output: &Output) -> String {
         Output::Aborted { checkpoint, reason } => format!("aborted {checkpoint}: {reason:?}"),
         Output::DiscardState(file) => format!("discard {}", task(&file.subtask)),
         Output::DeleteCheckpoint(id) => format!("delete {id}"),
+        Output::DeleteShared(object) => format!("delete shared {}", object.upload),
+        Output::ListShared => "list shared".into(),
         Output::DeletePointer(number) => format!("delete pointer {number}"),
         Output::DrainSource { subtask, .. } => format!("drain {}", task(subtask)),
         Output::RequestAnswered { request, outcome } => format!("answer {}: {outcome:?}", request.0),

@@ -1,0 +1,87 @@
+//! What directories and files are called, relative to where the storage keeps those of their kind.
+
+use crate::base::{
+    Attempt, CheckpointId, CompletedCheckpoint, ContentId, JobId, SharedFile, SharedObject, StateFile,
+    SubtaskId,
+};
+use std::fmt;
+
+/// How the names of the directories begin that a recovery lists.
+pub(super) const CHECKPOINT_PREFIX: &str = "chk-";
+
+/// The directory of one checkpoint.
+//= spec/publish.md#pub-42-a-savepoint-lies-by-itself
+//# Everything of a savepoint MUST lie where no listing shows it and no deletion of a checkpoint reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Among the checkpoints that a recovery lists.
+    Checkpoint(CheckpointId),
+    /// Nobody remembers the numbers of savepoints, so an attempt may draw one that another attempt has drawn before.
+    //= spec/publish.md#pub-43-the-name-of-a-savepoint-holds-its-attempt
+    //# The name of a savepoint MUST include the attempt that takes it.
+    Savepoint(CheckpointId, Attempt),
+}
+
+impl Place {
+    pub(super) fn of_checkpoint(checkpoint: &CompletedCheckpoint) -> Place {
+        match checkpoint.kind.is_savepoint() {
+            true => Place::Savepoint(checkpoint.id, checkpoint.attempt),
+            false => Place::Checkpoint(checkpoint.id),
+        }
+    }
+
+    pub(super) fn of_state(file: StateFile) -> Place {
+        match file.savepoint {
+            true => Place::Savepoint(file.checkpoint, file.attempt),
+            false => Place::Checkpoint(file.checkpoint),
+        }
+    }
+
+    pub(super) fn id(self) -> CheckpointId {
+        match self {
+            Place::Checkpoint(id) | Place::Savepoint(id, _) => id,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Checkpoint(id) => write!(f, "{CHECKPOINT_PREFIX}{id}"),
+            Place::Savepoint(id, attempt) => write!(f, "savepoint-{id}-{attempt}"),
+        }
+    }
+}
+
+/// The number after `prefix`, when `name` is how that number is written with at least `digits` digits.
+pub(super) fn number_in(name: &str, prefix: &str, digits: usize) -> Option<u64> {
+    let number = name.strip_prefix(prefix)?.parse().ok()?;
+    (name == format!("{prefix}{number:0digits$}")).then_some(number)
+}
+
+/// The name of a state file in the directory of its checkpoint.
+pub(super) fn state_name(file: StateFile) -> String {
+    format!("{}-{}.state", file.subtask, file.attempt)
+}
+
+/// The name of a shared file in the directory of shared files of the job that wrote it, or of its savepoint.
+//= spec/shared.md#shared-2-an-object-is-written-once
+//# Every upload MUST have a name that no other upload ever has.
+pub(super) fn shared_name(object: &SharedObject) -> String {
+    let SharedFile { subtask, attempt, content, .. } = object.file;
+    format!("{subtask}-{attempt}-{}-{:032x}-{}", object.upload, content.digest, content.bytes)
+}
+
+/// The object whose name is `name` among the shared files of `job`, if that is such a name.
+pub(super) fn shared_object(job: JobId, name: &str) -> Option<SharedObject> {
+    let mut parts = name.split('-');
+    let mut next = || parts.next();
+    let subtask = SubtaskId::new(next()?.parse().ok()?, next()?.parse().ok()?);
+    let attempt = Attempt(next()?.parse().ok()?);
+    let upload = next()?.parse().ok()?;
+    let digest = u128::from_str_radix(next()?, 16).ok()?;
+    let content = ContentId { digest, bytes: next()?.parse().ok()? };
+    let file = SharedFile { job, subtask, attempt, content };
+    let object = SharedObject { file, upload, savepoint: None };
+    (shared_name(&object) == name).then_some(object)
+}
