@@ -203,7 +203,7 @@ impl Checkpointing {
         let input = match message {
             Control::Trigger(checkpoint, options) => Input::TriggerArrived { attempt, checkpoint, options },
             Control::Complete(checkpoint) => Input::CompletionArrived { attempt, checkpoint },
-            Control::Abort(checkpoint) => Input::AbortArrived { attempt, checkpoint },
+            Control::Abort(checkpoint) => Input::AbortArrived { attempt, checkpoint, newest_completed: None },
             Control::MadeDurable(checkpoint, end) => return operator.made_durable(checkpoint, end),
             Control::Uploaded(checkpoint, handle) => Input::UploadFinished { checkpoint, handle },
             Control::UploadFailed(checkpoint) => Input::UploadFailed { checkpoint },
