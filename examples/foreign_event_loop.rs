@@ -120,8 +120,9 @@ impl Engine {
                     let message = CompletionArrived { attempt, checkpoint };
                     self.mail.later(1, Event::Task(attempt, subtask, message));
                 }
-                Output::NotifyAborted { subtask, attempt, checkpoint, .. } => {
-                    self.mail.later(1, Event::Task(attempt, subtask, AbortArrived { attempt, checkpoint }));
+                Output::NotifyAborted { subtask, attempt, checkpoint, newest_completed } => {
+                    let message = AbortArrived { attempt, checkpoint, newest_completed };
+                    self.mail.later(1, Event::Task(attempt, subtask, message));
                 }
                 Output::DiscardState(file) => drop(self.world.states.remove(&file)),
                 Output::DeleteCheckpoint(checkpoint) => {

@@ -5,6 +5,7 @@ mod runtime_common;
 
 use runtime_common::{JOB, Place, World, job, memory, options, run};
 use snapline::base::Millis;
+use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobError};
 use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
 use std::sync::Arc;
@@ -66,7 +67,7 @@ fn job_that_is_stopped_goes_on_where_it_was() {
     for stops in 0.. {
         let handle = job(&world, 2).start(options(0), Arc::clone(&storage)).unwrap();
         if stops < 5 {
-            handle.control().stop();
+            drop(handle.control().stop_with_savepoint(StopMode::Suspend));
         }
         let summary = handle.wait().unwrap();
         assert_eq!(summary.progress.restored_from.is_some(), stops > 0);
@@ -164,7 +165,7 @@ fn checkpoint_of_other_parallelism_is_refused() {
 fn job_that_is_stopped_at_once_always_ends() {
     for _ in 0..200 {
         let handle = job(&World::new(), 2).start(options(0), memory()).unwrap();
-        handle.control().stop();
+        drop(handle.control().stop_with_savepoint(StopMode::Suspend));
         let summary = handle.wait().unwrap();
         assert!(matches!(summary.end, JobEnd::Stopped(_)));
     }

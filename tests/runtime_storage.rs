@@ -7,6 +7,7 @@ mod runtime_common;
 use runtime_common::{World, memory, options, run};
 use snapline::base::{Attempt, CheckpointId, Millis, SharedObject, StateFile, StateHandle};
 use snapline::codec::CheckpointMetadata;
+use snapline::coordinator::StopMode;
 use snapline::publish::{Listing, Pointer, PointerSequence};
 use snapline::runtime::JobError;
 use snapline::store::{CheckpointStorage, Put, StateWriter, StorageError};
@@ -137,7 +138,7 @@ impl CheckpointStorage for Faulty {
 fn survives(failure: Failure, at: u64) -> Result<(), JobError> {
     let (world, inner) = (World::new(), memory());
     let handle = runtime_common::job(&world, 2).start(options(0), Arc::clone(&inner)).unwrap();
-    handle.control().stop();
+    drop(handle.control().stop_with_savepoint(StopMode::Suspend));
     handle.wait().unwrap();
     let storage: Arc<dyn CheckpointStorage> =
         Arc::new(Faulty { inner: Arc::clone(&inner), failure, at, operations: AtomicU64::new(0) });

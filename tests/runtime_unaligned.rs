@@ -5,6 +5,7 @@ mod runtime_common;
 
 use runtime_common::{Fault, Place, Plan, World, job, memory, options, run};
 use snapline::base::{CheckpointingMode, Millis};
+use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobError, JobHandle, JobOptions};
 use snapline::state::{ChannelSide, SnapshotImage};
 use snapline::store::CheckpointStorage;
@@ -134,7 +135,7 @@ fn unaligned_jobs_stop_with_an_aligned_checkpoint() {
     let (world, storage) = (World::new(), memory());
     let handle = start_slowly(&world, unaligned(0, 0), &storage);
     go_on_until(&world, &handle, || captured(&storage).is_some_and(|(inputs, _)| inputs > 0));
-    handle.control().stop();
+    drop(handle.control().stop_with_savepoint(StopMode::Suspend));
     world.give_room(None);
     assert!(matches!(handle.wait().unwrap().end, JobEnd::Stopped(_)));
     assert_eq!(captured(&storage), Some((0, 0)));

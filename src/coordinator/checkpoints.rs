@@ -164,7 +164,8 @@ impl Coordinator {
             self.found.insert(checkpoint);
         }
         requests::answer(pending.request, RequestOutcome::Aborted(checkpoint, reason), out);
-        if pending.kind.is_terminal() {
+        // Where it failed because a task was faster, the next one does without that task.
+        if pending.kind.is_terminal() && !matches!(reason, AbortReason::TaskFinished(_)) {
             //= spec/coordinator.md#coord-32-a-failed-terminal-checkpoint-is-tried-again
             //# An aborted terminal checkpoint MUST be followed by another one.
             self.earliest_terminal = now + self.config.interval.unwrap_or(TERMINAL_RETRY);

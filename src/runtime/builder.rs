@@ -9,6 +9,7 @@ use super::task::Environment;
 use super::{process, sink, source};
 use crate::base::{JobId, SubtaskId};
 use crate::codec::OperatorMetadata;
+use crate::coordinator::{Edge as JobEdge, EdgePattern};
 use crate::keygroup::{KeyGroupRangeAssignment, KeyHash, MaxParallelism};
 use crate::store::JobDescription;
 use std::collections::BTreeSet;
@@ -17,12 +18,15 @@ use std::sync::{Arc, OnceLock};
 /// What a subtask's thread runs.
 pub(super) type TaskBody = Box<dyn FnOnce(Environment) -> Result<(), TaskError> + Send>;
 
+/// Takes the room of each channel, and which subtasks have finished.
+type OpenOutputs = Box<dyn Fn(usize, &dyn Fn(u16) -> bool) + Send>;
+
 /// One operator of a job.
 pub(super) struct OperatorSpec {
     pub(super) metadata: OperatorMetadata,
     pub(super) is_source: bool,
-    /// Opens the channels out of this operator for a new attempt.
-    pub(super) open_outputs: Box<dyn Fn(usize) + Send>,
+    /// Opens the channels out of this operator for a new attempt, in which some of its subtasks have finished before.
+    pub(super) open_outputs: OpenOutputs,
     /// Whether its output goes anywhere.
     is_connected: Box<dyn Fn() -> bool + Send>,
     pub(super) body: Box<dyn Fn(SubtaskContext) -> TaskBody + Send>,
@@ -34,11 +38,14 @@ pub(super) struct OperatorSpec {
 #[derive(Default)]
 pub struct JobBuilder {
     operators: Vec<OperatorSpec>,
+    edges: Vec<JobEdge>,
     problems: Vec<String>,
 }
 
 /// The records that an operator emits.
 pub struct Stream<T> {
+    /// The number of the operator that emits them.
+    operator: u16,
     parallelism: u16,
     edge: Arc<OnceLock<Edge<T>>>,
 }
@@ -61,6 +68,7 @@ impl<T> Stream<T> {
 /// A job that is ready to run.
 pub struct Job {
     pub(super) operators: Vec<OperatorSpec>,
+    pub(super) edges: Vec<JobEdge>,
     pub(super) description: JobDescription,
 }
 
@@ -114,7 +122,7 @@ impl JobBuilder {
         F: KeyedProcessFunction<Key = K> + 'static,
         K: KeyHash + 'static,
     {
-        let KeyedStream { stream: Stream { parallelism: upstream, edge: input }, key } = input;
+        let KeyedStream { stream: Stream { operator, parallelism: upstream, edge: input }, key } = input;
         let (stream, outputs) = self.output(parallelism);
         let max = max_parallelism.map_or_else(|| MaxParallelism::default_for(parallelism), Ok);
         let assignment = match max.and_then(|max| KeyGroupRangeAssignment::new(max, parallelism)) {
@@ -129,6 +137,7 @@ impl JobBuilder {
             Arc::new(move |record: &F::In| key(record).key_hash())
         };
         let _ = input.set(Edge::new(upstream, parallelism, Partitioner::KeyGroups { key_hash, assignment }));
+        self.connect(operator, EdgePattern::AllToAll);
         let function = Arc::new(function);
         let output = Arc::clone(&stream.edge);
         let body = move |context: SubtaskContext| -> TaskBody {
@@ -152,8 +161,9 @@ impl JobBuilder {
         uid: &str,
         function: impl Fn(SubtaskContext) -> S + Send + Sync + 'static,
     ) {
-        let Stream { parallelism, edge: input } = input;
+        let Stream { operator, parallelism, edge: input } = input;
         let _ = input.set(Edge::new(parallelism, parallelism, Partitioner::Forward));
+        self.connect(operator, EdgePattern::OneToOne);
         let function = Arc::new(function);
         let body = move |context: SubtaskContext| -> TaskBody {
             let (function, input) = (Arc::clone(&function), Arc::clone(&input));
@@ -162,7 +172,7 @@ impl JobBuilder {
                 sink::run(environment, function(context), gate)
             })
         };
-        let none: OutputControl = (Box::new(|_| {}), Box::new(|| true));
+        let none: OutputControl = (Box::new(|_, _| {}), Box::new(|| true));
         self.add(
             uid,
             parallelism,
@@ -197,19 +207,29 @@ impl JobBuilder {
             return Err(JobError::Invalid(self.problems.join("; ")));
         }
         let operators = self.operators.iter().map(|operator| operator.metadata.clone()).collect();
-        Ok(Job { operators: self.operators, description: JobDescription { job, operators } })
+        Ok(Job {
+            operators: self.operators,
+            edges: self.edges,
+            description: JobDescription { job, operators },
+        })
     }
 
     fn output<T: Send + 'static>(&self, parallelism: u16) -> (Stream<T>, OutputControl) {
         let edge = Arc::new(OnceLock::<Edge<T>>::new());
         let (opened, connected) = (Arc::clone(&edge), Arc::clone(&edge));
-        let open = move |capacity| {
+        let open = move |capacity: usize, finished: &dyn Fn(u16) -> bool| {
             if let Some(edge) = opened.get() {
-                edge.open(capacity);
+                edge.open(capacity, finished);
             }
         };
         let is_connected = move || connected.get().is_some();
-        (Stream { parallelism, edge }, (Box::new(open), Box::new(is_connected)))
+        let operator = self.operators.len() as u16;
+        (Stream { operator, parallelism, edge }, (Box::new(open), Box::new(is_connected)))
+    }
+
+    /// Connects an operator with the one that is added next.
+    fn connect(&mut self, from: u16, pattern: EdgePattern) {
+        self.edges.push(JobEdge { from, to: self.operators.len() as u16, pattern });
     }
 
     fn add(
@@ -231,7 +251,7 @@ impl JobBuilder {
     }
 }
 
-type OutputControl = (Box<dyn Fn(usize) + Send>, Box<dyn Fn() -> bool + Send>);
+type OutputControl = (OpenOutputs, Box<dyn Fn() -> bool + Send>);
 
 impl Job {
     /// All subtasks, in topological order.

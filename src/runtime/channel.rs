@@ -105,14 +105,21 @@ impl<T> Edge<T> {
         self.partitioner.clone()
     }
 
-    /// Opens the channels of a new attempt; what is left of the old one is dropped.
-    pub(super) fn open(&self, capacity: usize) {
+    /// Opens the channels of a new attempt; what is left of the old one is dropped. The channels from those upstream
+    /// that had `finished` are at their end.
+    pub(super) fn open(&self, capacity: usize, finished: &dyn Fn(u16) -> bool) {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.senders = (0..self.upstream).map(|_| Vec::new()).collect();
         ends.receivers = (0..self.downstream).map(|_| Vec::new()).collect();
         for from in 0..self.upstream {
             for to in (0..self.downstream).filter(|to| self.partitioner.connects(from, *to)) {
                 let (sender, receiver) = channel(capacity);
+                if finished(from as u16) {
+                    for end in [Element::EndOfData, Element::ChannelEnd] {
+                        // The receiver is right here.
+                        let _ = sender.elements.send(end);
+                    }
+                }
                 ends.senders[from].push(sender);
                 ends.receivers[to].push(receiver);
             }

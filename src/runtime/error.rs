@@ -1,6 +1,7 @@
 use super::function::UserError;
 use crate::base::{CheckpointId, Misuse, SubtaskId};
 use crate::codec::CodecError;
+use crate::coordinator::{AbortReason, Refusal};
 use crate::publish::RecoveryFailure;
 use crate::state::StateError;
 use crate::store::StorageError;
@@ -116,6 +117,36 @@ pub enum JobError {
     /// The thread that runs the coordinator is gone: a bug in Snapline.
     #[error("the coordinator's thread panicked")]
     CoordinatorPanicked,
+}
+
+/// Why a request has led to no checkpoint that is known to be complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// No checkpoint was triggered.
+    #[error("refused: {}", because(.0))]
+    Refused(Refusal),
+    /// The checkpoint was triggered and then aborted.
+    #[error("checkpoint {checkpoint} was aborted: {reason:?}")]
+    Aborted {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Why.
+        reason: AbortReason,
+    },
+    /// The job has ended before it was known whether the checkpoint is durable.
+    #[error("the job has ended before it was known whether checkpoint {0} is durable")]
+    Unknown(CheckpointId),
+    /// The job has ended without an answer.
+    #[error("the job has ended without an answer")]
+    Unanswered,
+}
+
+fn because(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::TooManyRequests => "too many other requests wait",
+        Refusal::TasksNotRunning => "not all tasks run",
+        Refusal::JobEnding => "the job is stopping or has ended",
+    }
 }
 
 fn describe(failure: &RecoveryFailure, cause: &Option<StorageError>) -> String {

@@ -59,6 +59,12 @@ pub trait SourceFunction: Send {
     /// Anything that makes reading impossible; the attempt fails.
     fn poll(&mut self, out: &mut dyn Collector<Self::Out>) -> Result<SourceStatus, UserError>;
 
+    /// Whether it has fallen behind so far that it is better served with fewer checkpoints
+    /// ([`JobOptions::interval_during_backlog`](super::JobOptions::interval_during_backlog)). Asked after each poll.
+    fn has_backlog(&self) -> bool {
+        false
+    }
+
     /// Writes its position into its state.
     ///
     /// # Errors

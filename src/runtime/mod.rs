@@ -3,13 +3,15 @@
 //! Nothing here decides anything about checkpoints. Threads feed the machines with what happens (a barrier was
 //! read, a file is durable, time has passed) and carry out what the machines answer.
 //!
-//! A job is built with [`JobBuilder`], started with [`Job::start`] and watched through its [`JobHandle`].
+//! A job is built with [`JobBuilder`], started with [`Job::start`], watched through its [`JobHandle`] and told what to do
+//! through its [`JobControl`].
 
 #![allow(clippy::disallowed_methods)]
 
 mod builder;
 mod channel;
 mod clock;
+mod control;
 mod error;
 pub mod file;
 mod function;
@@ -25,11 +27,11 @@ mod source;
 mod task;
 
 pub use builder::{Job, JobBuilder, KeyedStream, Stream};
-pub use error::{JobError, TaskError, Unrecoverable};
+pub use control::{CheckpointType, JobControl, JobHandle, RequestHandle};
+pub use error::{JobError, RequestError, TaskError, Unrecoverable};
 pub use function::{
     Collector, Durability, KeyedContext, KeyedProcessFunction, Record, SourceFunction, SourceStatus,
     SubtaskContext, TransactionalSink, UserError,
 };
-pub use master::{JobControl, JobHandle};
 pub use options::JobOptions;
 pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};

@@ -1,5 +1,5 @@
 use crate::base::{CheckpointingMode, Incarnation, Millis};
-use crate::coordinator::RestartStrategy;
+use crate::coordinator::{RestartStrategy, Retention};
 use crate::publish::OnCorruption;
 
 /// Settings of a run. The names and defaults are Flink's.
@@ -15,6 +15,9 @@ pub struct JobOptions {
     pub aligned_checkpoint_timeout: Millis,
     /// `execution.checkpointing.interval`; without it only the final checkpoint is taken. Default: none.
     pub checkpoint_interval: Option<Millis>,
+    /// `execution.checkpointing.interval-during-backlog`, at least the interval, or 0 for no periodic checkpoints while
+    /// a source [has a backlog](super::SourceFunction::has_backlog). Default: none, the interval counts then too.
+    pub interval_during_backlog: Option<Millis>,
     /// `execution.checkpointing.timeout`. Default: 10 minutes.
     pub checkpoint_timeout: Millis,
     /// `execution.checkpointing.min-pause`. Default: 0 ms.
@@ -25,6 +28,12 @@ pub struct JobOptions {
     pub tolerable_failed_checkpoints: u32,
     /// `execution.checkpointing.num-retained`. Default: 1.
     pub retained_checkpoints: usize,
+    /// `execution.checkpointing.externalized-checkpoint-retention`: which ends of the job delete its checkpoints. Default:
+    /// none (in Flink all), so that a job can be started again from what it has left.
+    pub externalized_checkpoint_retention: Retention,
+    /// Whether savepoints start although the maximum of concurrent checkpoints is under way. Where checkpoints are
+    /// unaligned they never do. Default: true.
+    pub force_savepoints: bool,
     /// What to do when the newest checkpoint cannot be read. Default: fail.
     pub on_corruption: OnCorruption,
     /// `restart-strategy`. Default: 3 attempts, 1 s apart.
@@ -44,11 +53,14 @@ impl Default for JobOptions {
             unaligned: false,
             aligned_checkpoint_timeout: Millis(0),
             checkpoint_interval: None,
+            interval_during_backlog: None,
             checkpoint_timeout: Millis(600_000),
             min_pause: Millis(0),
             max_concurrent_checkpoints: 1,
             tolerable_failed_checkpoints: 0,
             retained_checkpoints: 1,
+            externalized_checkpoint_retention: Retention::RETAIN_ALWAYS,
+            force_savepoints: true,
             on_corruption: OnCorruption::Fail,
             restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
             channel_capacity: 8,

@@ -17,8 +17,10 @@ pub(super) struct Outputs<T> {
     partitioner: Partitioner<T>,
     batch_records: usize,
     emitted: Arc<AtomicU64>,
-    /// Set once a receiver is gone: the attempt is being cancelled.
+    /// Set once a receiver is gone before the end of the data: the attempt is being cancelled.
     closed: bool,
+    /// After the end of the data a receiver may be gone because it has finished.
+    has_ended: bool,
 }
 
 struct OutputChannel<T> {
@@ -51,7 +53,7 @@ impl<T> Outputs<T> {
             OutputChannel { sender, batch, queue }
         };
         let channels = senders.into_iter().map(open).collect();
-        Outputs { channels, partitioner, batch_records, emitted, closed: false }
+        Outputs { channels, partitioner, batch_records, emitted, closed: false, has_ended: false }
     }
 
     pub(super) fn channels(&self) -> u16 {
@@ -71,7 +73,9 @@ impl<T> Outputs<T> {
     pub(super) fn broadcast(&mut self, element: impl Fn() -> Element<T>) {
         self.flush();
         for channel in &mut self.channels {
-            channel.queue.push_back(element());
+            let element = element();
+            self.has_ended |= matches!(element, Element::EndOfData);
+            channel.queue.push_back(element);
         }
     }
 
@@ -95,7 +99,7 @@ impl<T> Outputs<T> {
                         Err(TryRecvError::Empty) => break,
                         Err(TryRecvError::Disconnected) => {
                             queue.clear();
-                            self.closed = true;
+                            self.closed |= !self.has_ended;
                             break;
                         }
                     }
@@ -108,7 +112,7 @@ impl<T> Outputs<T> {
                     && sender.elements.send(element).is_err()
                 {
                     queue.clear();
-                    self.closed = true;
+                    self.closed |= !self.has_ended;
                 }
             }
         }

@@ -119,6 +119,10 @@ impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
         self.outputs.send(sent)
     }
 
+    fn has_sent_all(&self) -> bool {
+        !self.outputs.is_full()
+    }
+
     fn overtake(
         &mut self,
         channel: Channel,

@@ -1,4 +1,5 @@
-use crate::base::{Attempt, CheckpointId, Millis};
+use crate::base::{Attempt, CheckpointId, CheckpointKind, Millis};
+use crate::subtask::Durations;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -9,8 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct CheckpointSummary {
     /// Its number.
     pub id: CheckpointId,
+    /// Why it was taken.
+    pub kind: CheckpointKind,
     /// From the trigger to the moment at which it was durable and visible.
     pub duration: Millis,
+    /// The longest alignment, synchronous part and asynchronous part among all subtasks, each for itself.
+    pub longest: Durations,
     /// The bytes of all state files.
     pub bytes: u64,
 }
@@ -41,8 +46,13 @@ pub struct Progress {
 pub enum JobEnd {
     /// All input was processed, all output is committed.
     Finished,
-    /// The job was stopped with this checkpoint, from which it can go on.
+    /// The job was stopped where it was, with this checkpoint, from which it can go on. (A job that is drained
+    /// finishes.)
     Stopped(CheckpointId),
+    /// The job was cancelled, and keeps the checkpoints that its retention says.
+    Cancelled,
+    /// This process has given the job up; it can go on from its newest checkpoint.
+    Suspended,
 }
 
 /// What a job did.

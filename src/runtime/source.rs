@@ -28,6 +28,10 @@ impl<S: SourceFunction> Operator for Source<S> {
         self.outputs.send(sent)
     }
 
+    fn has_sent_all(&self) -> bool {
+        !self.outputs.is_full()
+    }
+
     fn overtake(
         &mut self,
         channel: Channel,
@@ -71,7 +75,7 @@ pub(super) fn run<S: SourceFunction>(
     environment.report(Report::Running);
     let mut checkpointing = Checkpointing::new(environment, 0, outputs.channels(), false);
     let mut source = Source { function, state, outputs };
-    let mut last_flush = Instant::now();
+    let (mut last_flush, mut had_backlog) = (Instant::now(), false);
     while !checkpointing.machine().is_finished() {
         checkpointing.advance(&mut source)?;
         if let Some(message) = poll_control(&checkpointing.environment().control)? {
@@ -85,6 +89,10 @@ pub(super) fn run<S: SourceFunction>(
         }
         if source.function.poll(&mut source.outputs).map_err(TaskError::User)? == SourceStatus::EndOfInput {
             checkpointing.on(Input::SourceExhausted, &mut source)?;
+        }
+        let has_backlog = source.function.has_backlog();
+        if std::mem::replace(&mut had_backlog, has_backlog) != has_backlog {
+            checkpointing.environment().report(Report::Backlog(has_backlog));
         }
         if last_flush.elapsed() >= BUFFER_TIMEOUT {
             source.outputs.flush();

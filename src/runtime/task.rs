@@ -11,7 +11,7 @@ use crate::base::{
 };
 use crate::state::{ChannelState, SnapshotImage, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
-use crate::subtask::{Config, Input, Output, Subtask};
+use crate::subtask::{Config, Durations, Input, Output, Subtask};
 use crossbeam_channel::{Receiver, Select, Sender};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) enum Control {
     Trigger(CheckpointId, CheckpointOptions),
     Complete(CheckpointId),
-    Abort(CheckpointId),
+    /// A checkpoint was aborted; the newest that is complete comes along.
+    Abort(CheckpointId, Option<CheckpointId>),
+    Drain,
     /// The transactions that the snapshot waits for are durable, or cannot be made so.
     MadeDurable(CheckpointId, Result<(), TaskError>),
     Uploaded(CheckpointId, Option<StateHandle>),
@@ -35,9 +37,11 @@ pub(super) enum Control {
 #[derive(Debug)]
 pub(super) enum Report {
     Running,
-    Acknowledge(CheckpointId, Option<StateHandle>),
+    Acknowledge(CheckpointId, Option<StateHandle>, Durations),
     Decline(CheckpointId, DeclineReason),
     EndOfData,
+    /// Whether a source processes a backlog.
+    Backlog(bool),
     Finished,
     Failed(TaskError),
     /// The cause of a decline, for people.
@@ -113,6 +117,11 @@ pub(super) trait Operator {
     /// Sends what there is room for, and tells of each barrier that has left its queue and might have overtaken.
     fn send(&mut self, sent: &mut Vec<(Channel, CheckpointId)>) -> Result<(), TaskError>;
 
+    /// Whether nothing waits in an output queue.
+    fn has_sent_all(&self) -> bool {
+        true
+    }
+
     /// Moves a barrier to the head of an output queue and copies what it passes into `captured`.
     fn overtake(
         &mut self,
@@ -172,6 +181,7 @@ pub(super) struct Checkpointing {
     /// The records on their way that belong to a checkpoint; an error lets its upload fail.
     captured: BTreeMap<CheckpointId, Result<ChannelState, StateError>>,
     cancelled: BTreeMap<CheckpointId, Arc<AtomicBool>>,
+    end_of_data_sent: bool,
 }
 
 impl Checkpointing {
@@ -186,7 +196,8 @@ impl Checkpointing {
             input_finished,
         });
         let (snapshots, captured, cancelled) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Checkpointing { machine, environment, snapshots, captured, cancelled }
+        let end_of_data_sent = false;
+        Checkpointing { machine, environment, snapshots, captured, cancelled, end_of_data_sent }
     }
 
     pub(super) fn machine(&self) -> &Subtask {
@@ -203,7 +214,10 @@ impl Checkpointing {
         let input = match message {
             Control::Trigger(checkpoint, options) => Input::TriggerArrived { attempt, checkpoint, options },
             Control::Complete(checkpoint) => Input::CompletionArrived { attempt, checkpoint },
-            Control::Abort(checkpoint) => Input::AbortArrived { attempt, checkpoint },
+            Control::Abort(checkpoint, newest_completed) => {
+                Input::AbortArrived { attempt, checkpoint, newest_completed }
+            }
+            Control::Drain => Input::DrainArrived { attempt },
             Control::MadeDurable(checkpoint, end) => return operator.made_durable(checkpoint, end),
             Control::Uploaded(checkpoint, handle) => Input::UploadFinished { checkpoint, handle },
             Control::UploadFailed(checkpoint) => Input::UploadFailed { checkpoint },
@@ -221,6 +235,10 @@ impl Checkpointing {
         operator.send(&mut sent)?;
         for (channel, checkpoint) in sent {
             self.on(Input::BarrierSent { channel, checkpoint }, operator)?;
+        }
+        let is_at_end = self.machine.has_reached_end_of_data() && operator.has_sent_all();
+        if is_at_end && !std::mem::replace(&mut self.end_of_data_sent, true) {
+            self.on(Input::EndOfDataSent, operator)?;
         }
         Ok(())
     }
@@ -305,7 +323,7 @@ impl Checkpointing {
             Output::Acknowledge { checkpoint, handle, durations, .. } => {
                 self.cancelled.remove(&checkpoint);
                 tracing::debug!(%checkpoint, subtask = %self.machine.id(), ?durations, "acknowledged");
-                self.environment.report(Report::Acknowledge(checkpoint, handle));
+                self.environment.report(Report::Acknowledge(checkpoint, handle, durations));
             }
             Output::Decline { checkpoint, reason, .. } => {
                 self.cancelled.remove(&checkpoint);

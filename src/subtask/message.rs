@@ -14,10 +14,22 @@ pub struct Durations {
     pub asynchronous: Millis,
 }
 
+impl Durations {
+    /// Of each part the longer one.
+    #[must_use]
+    pub fn longest(self, other: Durations) -> Durations {
+        Durations {
+            alignment: self.alignment.max(other.alignment),
+            sync: self.sync.max(other.sync),
+            asynchronous: self.asynchronous.max(other.asynchronous),
+        }
+    }
+}
+
 /// What happened to a subtask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Input {
-    /// The coordinator triggered a checkpoint at a source.
+    /// The coordinator triggered a checkpoint at a source, or at a subtask whose inputs have all finished.
     TriggerArrived {
         /// The attempt the message was meant for.
         attempt: Attempt,
@@ -71,6 +83,14 @@ pub enum Input {
     },
     /// A source has no more data.
     SourceExhausted,
+    /// The coordinator wants a source to end its data here, as if there were no more.
+    DrainArrived {
+        /// The attempt the message was meant for.
+        attempt: Attempt,
+    },
+    /// [`Output::EmitEndOfData`] was carried out, and nothing ahead of it waits in an output queue any more. From then
+    /// on the subtask may finish before the others; a driver whose tasks all finish together does not report it.
+    EndOfDataSent,
     /// [`Output::TakeSnapshot`] has been carried out.
     SnapshotTaken {
         /// The checkpoint.
@@ -106,6 +126,8 @@ pub enum Input {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
+        /// The newest checkpoint that is complete and durable, if the coordinator has named one.
+        newest_completed: Option<CheckpointId>,
     },
     /// Time has passed, perhaps to the deadline.
     Tick,

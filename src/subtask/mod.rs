@@ -1,7 +1,7 @@
 //! The task side of a checkpoint: barrier, synchronous part, asynchronous part, acknowledgement.
 //!
 //! A [`Subtask`] owns the [`Aligner`] of its input gate and the [`OutputBarriers`] of its outputs. A source has no
-//! gate: the coordinator triggers it.
+//! gate: the coordinator triggers it, and so it does where all inputs have finished.
 //!
 //! # How to drive it
 //!
@@ -16,12 +16,15 @@
 //! - [`Output::StartUpload`] goes to the background. [`Input::UploadFinished`] says that everything is durable, the
 //!   transactions of a sink included: the acknowledgement leaves at once.
 //! - Messages of the coordinator are handed in whenever they come, with the attempt for which they were sent.
-//! - A source asks [`Subtask::is_holding`] before it emits a record, and reports [`Input::SourceExhausted`] at its end.
-//! - [`Output::Acknowledge`], [`Output::Decline`] and [`Output::ReportEndOfData`] go to the coordinator as they are. After
-//!   [`Output::Finish`] the task ends when its uploads have ended ([`Subtask::has_pending_uploads`]).
+//! - A source asks [`Subtask::is_holding`] before it emits a record, and [`Subtask::has_reached_end_of_data`]: it reports
+//!   [`Input::SourceExhausted`] at its end, unless it was drained before.
+//! - [`Output::Acknowledge`], [`Output::Decline`] and [`Output::ReportEndOfData`] go to the coordinator as they are.
+//! - Where tasks may finish one by one, [`Input::EndOfDataSent`] is reported as soon as it is so. [`Output::Finish`] is
+//!   the last output: no effect is under way then, and the coordinator is told that the task has finished.
 //!
 //! Specification: `spec/subtask.md`. Flink: `SubtaskCheckpointCoordinatorImpl`.
 
+mod end;
 mod message;
 mod parts;
 
@@ -33,6 +36,7 @@ use crate::base::{
     Attempt, Channel, CheckpointId, CheckpointOptions, CheckpointingMode, DeclineReason, Millis, Misuse,
     SubtaskId, Violation,
 };
+use end::{End, Life};
 use parts::Part;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,14 +64,6 @@ pub struct Config {
     pub input_finished: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum Life {
-    Running,
-    /// A terminal checkpoint has been taken: nothing is processed until it is decided.
-    Holding(CheckpointId),
-    Finished,
-}
-
 /// The checkpointing of one subtask in one attempt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Subtask {
@@ -82,10 +78,12 @@ pub struct Subtask {
     /// Aborted before their barriers arrived.
     aborted: BTreeSet<CheckpointId>,
     parts: BTreeMap<CheckpointId, Part>,
+    /// Triggered while the end of a channel was still to be read.
+    triggered: BTreeMap<CheckpointId, CheckpointOptions>,
     /// Channels that have delivered all their data.
     exhausted: BTreeSet<Channel>,
-    end_of_data: bool,
     input_finished: bool,
+    end: End,
     life: Life,
 }
 
@@ -102,9 +100,10 @@ impl Subtask {
             newest_completed: None,
             aborted: BTreeSet::new(),
             parts: BTreeMap::new(),
+            triggered: BTreeMap::new(),
             exhausted: BTreeSet::new(),
-            end_of_data: false,
             input_finished: config.input_finished,
+            end: End::default(),
             life: Life::Running,
         }
     }
@@ -139,36 +138,6 @@ impl Subtask {
         self.gate.capturing(channel).filter(|checkpoint| self.parts.contains_key(checkpoint))
     }
 
-    /// Whether a source must not emit records now, because a terminal checkpoint has been taken.
-    #[must_use]
-    pub fn is_holding(&self) -> bool {
-        self.life != Life::Running
-    }
-
-    /// Whether all data has been processed.
-    #[must_use]
-    pub fn has_reached_end_of_data(&self) -> bool {
-        self.end_of_data
-    }
-
-    /// Whether the user's code has emitted what it held at the end of its input. A snapshot must hold this.
-    #[must_use]
-    pub fn has_finished_input(&self) -> bool {
-        self.input_finished
-    }
-
-    /// Whether the subtask is done.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.life == Life::Finished
-    }
-
-    /// Whether an asynchronous part is running, so that the task must not end yet (conformance P33).
-    #[must_use]
-    pub fn has_pending_uploads(&self) -> bool {
-        !self.parts.is_empty()
-    }
-
     /// The gate, for those who want to look at it.
     #[must_use]
     pub fn gate(&self) -> &Aligner {
@@ -178,9 +147,15 @@ impl Subtask {
     /// Takes in what happened and appends what must be done, in order.
     ///
     /// # Errors
-    /// [`Misuse`] when the driver read from a blocked channel, triggered a subtask that has a gate, named a channel
+    /// [`Misuse`] when the driver read from a blocked channel, drained a subtask that has a gate, named a channel
     /// that there is not, or reported an effect that was never asked for; nothing has changed.
     pub fn on(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        self.take_in(now, input, out)?;
+        self.finish_if_done(out);
+        Ok(())
+    }
+
+    fn take_in(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
         match input {
             Input::TriggerArrived { attempt, checkpoint, options } => {
                 self.trigger(now, attempt, checkpoint, options, out)
@@ -197,9 +172,14 @@ impl Subtask {
             Input::CancellationArrived { channel, checkpoint } => {
                 self.at_gate(now, align::Input::CancellationArrived { channel, checkpoint }, out)
             }
-            Input::ChannelEnded { channel } => self.at_gate(now, align::Input::ChannelEnded { channel }, out),
+            Input::ChannelEnded { channel } => {
+                self.at_gate(now, align::Input::ChannelEnded { channel }, out)?;
+                self.begin_triggered(now, out)
+            }
             Input::EndOfDataArrived { channel } => self.channel_exhausted(channel, out),
             Input::SourceExhausted => self.source_exhausted(out),
+            Input::DrainArrived { attempt } => self.drain(attempt, out),
+            Input::EndOfDataSent => self.end_of_data_sent(),
             Input::SnapshotTaken { checkpoint } => self.snapshot_taken(now, checkpoint, out),
             Input::SnapshotFailed { checkpoint } => self.snapshot_failed(now, checkpoint, out),
             Input::UploadFinished { checkpoint, handle } => {
@@ -212,12 +192,17 @@ impl Subtask {
                 }
                 Ok(())
             }
-            Input::AbortArrived { attempt, checkpoint } => {
-                if attempt == self.attempt {
-                    self.aborted(now, checkpoint, out)
-                } else {
-                    Ok(())
+            Input::AbortArrived { attempt, checkpoint, newest_completed } => {
+                if attempt != self.attempt {
+                    return Ok(());
                 }
+                //= spec/subtask.md#subtask-23-an-abort-makes-up-for-a-lost-completion
+                //# The notice of an abort MUST count as that of the completion of the checkpoint that it names as
+                //# the newest complete one, too.
+                if let Some(newest) = newest_completed {
+                    self.completed(newest, out);
+                }
+                self.aborted(now, checkpoint, out)
             }
             Input::Tick => {
                 self.at_gate(now, align::Input::Tick, out)?;
@@ -251,7 +236,8 @@ impl Subtask {
             MACHINE,
             "SUBTASK-6",
             || format!("aborts {:?} are remembered at or below the newest barrier {newest:?}", self.aborted),
-        )
+        )?;
+        self.check_end()
     }
 
     fn trigger(
@@ -262,9 +248,6 @@ impl Subtask {
         options: CheckpointOptions,
         out: &mut Vec<Output>,
     ) -> Result<(), Misuse> {
-        if self.gate.channels() > 0 {
-            return Err(Misuse::new(MACHINE, format!("{} is no source, but was triggered", self.id)));
-        }
         //= spec/subtask.md#subtask-3-a-source-takes-each-checkpoint-once
         //# A source MUST ignore a trigger that is not newer than all it has emitted a barrier or marker
         //# for.
@@ -274,7 +257,21 @@ impl Subtask {
         if attempt != self.attempt || is_old || self.life == Life::Finished {
             return Ok(());
         }
+        //= spec/subtask.md#subtask-22-a-subtask-without-open-inputs-is-triggered-like-a-source
+        //# A triggered checkpoint MUST begin as soon as no input channel is open.
+        if (0..self.gate.channels()).any(|channel| !self.gate.is_ended(Channel(channel))) {
+            self.triggered.insert(checkpoint, options);
+            return Ok(());
+        }
         self.begin(now, checkpoint, options, Some(Millis(0)), out)
+    }
+
+    /// Begins what was triggered before the end of the last channel was read, if this was it.
+    fn begin_triggered(&mut self, now: Millis, out: &mut Vec<Output>) -> Result<(), Misuse> {
+        for (checkpoint, options) in std::mem::take(&mut self.triggered) {
+            self.trigger(now, self.attempt, checkpoint, options, out)?;
+        }
+        Ok(())
     }
 
     fn at_gate(&mut self, now: Millis, input: align::Input, out: &mut Vec<Output>) -> Result<(), Misuse> {
@@ -357,11 +354,7 @@ impl Subtask {
         out.push(Output::EmitBarrier { checkpoint, options });
         self.parts.insert(checkpoint, Part::begun(now, alignment));
         self.at_outputs(now, outputs::Input::BarrierQueued { checkpoint, options }, out)?;
-        if options.kind().is_terminal() {
-            //= spec/subtask.md#subtask-13-a-terminal-checkpoint-holds-the-subtask
-            //# A subtask that takes a terminal checkpoint MUST hold until that is decided.
-            self.life = Life::Holding(checkpoint);
-        }
+        self.note_begin(checkpoint, options);
         out.push(Output::TakeSnapshot { checkpoint, options });
         Ok(())
     }
@@ -403,40 +396,6 @@ impl Subtask {
         self.aborted = self.aborted.split_off(&checkpoint.next());
     }
 
-    fn channel_exhausted(&mut self, channel: Channel, out: &mut Vec<Output>) -> Result<(), Misuse> {
-        if channel.0 >= self.gate.channels() || !self.exhausted.insert(channel) {
-            return Err(Misuse::new(
-                MACHINE,
-                format!("channel {channel} cannot deliver its end of data now"),
-            ));
-        }
-        //= spec/subtask.md#subtask-16-the-end-of-data-is-passed-on-once
-        //# A subtask MUST pass the end of data on once, when all of its channels have delivered it.
-        if self.exhausted.len() == usize::from(self.gate.channels()) {
-            self.end_of_data = true;
-            //= spec/subtask.md#subtask-19-input-is-finished-once
-            //# A subtask restored from a snapshot that was taken after its input was finished MUST NOT finish it
-            //# again.
-            if !std::mem::replace(&mut self.input_finished, true) {
-                out.push(Output::FinishInput);
-            }
-            out.push(Output::EmitEndOfData);
-        }
-        Ok(())
-    }
-
-    fn source_exhausted(&mut self, out: &mut Vec<Output>) -> Result<(), Misuse> {
-        if self.gate.channels() > 0 || self.end_of_data {
-            return Err(Misuse::new(MACHINE, format!("{} cannot reach the end of a source now", self.id)));
-        }
-        self.end_of_data = true;
-        out.push(Output::EmitEndOfData);
-        //= spec/subtask.md#subtask-18-a-source-reports-the-end-of-its-data
-        //# A source that reaches the end of its data MUST report it to the coordinator.
-        out.push(Output::ReportEndOfData { attempt: self.attempt });
-        Ok(())
-    }
-
     fn completed(&mut self, checkpoint: CheckpointId, out: &mut Vec<Output>) {
         //= spec/subtask.md#subtask-12-completions-are-notified-in-order
         //# The user's code MUST be notified of completed checkpoints in increasing order, each at most
@@ -447,12 +406,7 @@ impl Subtask {
         }
         self.newest_completed = Some(checkpoint);
         out.push(Output::NotifyComplete { checkpoint });
-        if self.life == Life::Holding(checkpoint) {
-            //= spec/subtask.md#subtask-14-a-subtask-finishes-with-its-terminal-checkpoint
-            //# A subtask MUST finish only when the terminal checkpoint that it holds for is complete.
-            self.life = Life::Finished;
-            out.push(Output::Finish);
-        }
+        self.note_completion(checkpoint);
     }
 
     fn aborted(
@@ -464,7 +418,9 @@ impl Subtask {
         if self.life == Life::Finished {
             return Ok(());
         }
-        if self.gate.is_pending(checkpoint) {
+        if self.triggered.remove(&checkpoint).is_some() {
+            // No barrier of it will come, and everyone else is told as well.
+        } else if self.gate.is_pending(checkpoint) {
             self.at_gate_aborted(now, checkpoint, out)?;
         } else if self.newest_emitted.is_none_or(|newest| checkpoint > newest) {
             self.aborted.insert(checkpoint);

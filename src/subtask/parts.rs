@@ -90,7 +90,7 @@ impl Subtask {
                 out.push(Output::Decline { checkpoint, attempt: self.attempt, reason });
                 self.at_outputs(now, outputs::Input::CheckpointAborted { checkpoint }, out)?;
             }
-            Some(Part::Cancelled) => {}
+            Some(Part::Cancelled) => out.push(Output::DropSnapshot { checkpoint }),
             _ => return Err(self.unasked("a failed snapshot", checkpoint)),
         }
         self.parts.remove(&checkpoint);

@@ -2,6 +2,7 @@ use super::*;
 use crate::base::{Alignment, CheckpointKind, StateFile, StateHandle};
 use proptest::prelude::*;
 
+mod end;
 mod table;
 
 const ATTEMPT: Attempt = Attempt(3);
@@ -51,7 +52,7 @@ fn barrier(channel: u16, checkpoint: u64) -> Input {
 }
 
 fn abort(checkpoint: u64) -> Input {
-    Input::AbortArrived { attempt: ATTEMPT, checkpoint: id(checkpoint) }
+    Input::AbortArrived { attempt: ATTEMPT, checkpoint: id(checkpoint), newest_completed: None }
 }
 
 fn completion(checkpoint: u64) -> Input {
@@ -100,12 +101,12 @@ fn subtask_source_emits_the_barrier_snapshots_uploads_and_then_acknowledges() {
     let mut source = subtask(0);
     assert_eq!(at(&mut source, 10, trigger(1)), begins(1, CheckpointKind::Periodic));
     assert_eq!(at(&mut source, 13, taken(1)), [Output::StartUpload { checkpoint: id(1) }]);
-    assert!(source.has_pending_uploads());
+    assert!(!source.parts.is_empty());
     let durations = Durations { alignment: Millis(0), sync: Millis(3), asynchronous: Millis(7) };
     let expected =
         Output::Acknowledge { checkpoint: id(1), attempt: ATTEMPT, handle: Some(handle(1)), durations };
     assert_eq!(at(&mut source, 20, uploaded(1)), [expected]);
-    assert!(!source.has_pending_uploads());
+    assert!(source.parts.is_empty());
 }
 
 //= spec/subtask.md#subtask-1-the-barrier-goes-out-before-the-snapshot
@@ -141,7 +142,7 @@ fn subtask_messages_to_another_attempt_are_ignored() {
             options: CheckpointOptions::aligned(CheckpointKind::Periodic),
         },
         Input::CompletionArrived { attempt, checkpoint: id(1) },
-        Input::AbortArrived { attempt, checkpoint: id(1) },
+        Input::AbortArrived { attempt, checkpoint: id(1), newest_completed: Some(id(1)) },
     ] {
         assert_eq!(on(&mut source, stale), []);
     }
@@ -264,9 +265,9 @@ fn subtask_abort_during_the_async_part_cancels_it_and_leaves_no_state() {
     on(&mut source, trigger(1));
     on(&mut source, taken(1));
     assert_eq!(on(&mut source, abort(1)), [Output::CancelUpload { checkpoint: id(1) }, notifies_abort(1)]);
-    assert!(source.has_pending_uploads());
+    assert!(!source.parts.is_empty());
     assert_eq!(on(&mut source, uploaded(1)), [Output::DiscardState(handle(1).file)]);
-    assert!(!source.has_pending_uploads());
+    assert!(source.parts.is_empty());
 }
 
 #[test]
@@ -444,17 +445,21 @@ fn subtask_source_at_its_end_tells_its_outputs_and_the_coordinator() {
 //# A subtask that takes a terminal checkpoint MUST hold until that is decided.
 //= spec/subtask.md#subtask-14-a-subtask-finishes-with-its-terminal-checkpoint
 //= type=test
-//# A subtask MUST finish only when the terminal checkpoint that it holds for is complete.
+//# A subtask that holds MUST finish only when the terminal checkpoint that it holds for is complete.
 #[test]
 fn subtask_finishes_when_its_terminal_checkpoint_completes_and_not_before() {
     for kind in [CheckpointKind::Final, CheckpointKind::Stop] {
         let mut source = subtask(0);
-        on(&mut source, trigger(1));
+        for input in [trigger(1), taken(1), uploaded(1)] {
+            on(&mut source, input);
+        }
         assert!(!source.is_holding());
         assert_eq!(on(&mut source, trigger_of(2, kind)), begins(2, kind));
         assert!(source.is_holding());
         assert_eq!(on(&mut source, completion(1)), [Output::NotifyComplete { checkpoint: id(1) }]);
         assert!(!source.is_finished());
+        on(&mut source, taken(2));
+        on(&mut source, uploaded(2));
         assert_eq!(
             on(&mut source, completion(2)),
             [Output::NotifyComplete { checkpoint: id(2) }, Output::Finish]
@@ -471,9 +476,12 @@ fn subtask_finishes_when_its_terminal_checkpoint_completes_and_not_before() {
 fn subtask_goes_on_after_its_terminal_checkpoint_was_aborted() {
     let mut source = subtask(0);
     on(&mut source, trigger_of(1, CheckpointKind::Stop));
+    on(&mut source, taken(1));
     on(&mut source, abort(1));
     assert!(!source.is_holding());
-    on(&mut source, trigger_of(2, CheckpointKind::Stop));
+    for input in [uploaded(1), trigger_of(2, CheckpointKind::Stop), taken(2), uploaded(2)] {
+        on(&mut source, input);
+    }
     assert!(on(&mut source, completion(2)).contains(&Output::Finish));
 }
 
@@ -484,7 +492,8 @@ fn subtask_misuse_is_refused_without_change() {
         assert!(after.on(Millis(0), input, &mut out).is_err(), "{input:?}");
         assert_eq!((&after, out.len()), (task, 0), "{input:?}");
     };
-    for input in [trigger(1), Input::SourceExhausted, taken(1), barrier(1, 1)] {
+    let drain = Input::DrainArrived { attempt: ATTEMPT };
+    for input in [drain, Input::EndOfDataSent, Input::SourceExhausted, taken(1), barrier(1, 1)] {
         refused(&subtask(1), input);
     }
     let mut source = subtask(0);
@@ -524,7 +533,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Alignment::Unaligned),
     ];
     let options = (kind, alignment).prop_map(|(kind, alignment)| CheckpointOptions::new(kind, alignment));
-    (0_u8..15, 1_u64..6, 0_u16..3, options, 2_u32..4).prop_map(
+    (0_u8..18, 1_u64..6, 0_u16..3, options, 2_u32..4).prop_map(
         |(what, checkpoint, channel, options, attempt)| {
             let (checkpoint, channel, attempt) = (id(checkpoint), Channel(channel), Attempt(attempt));
             match what {
@@ -533,6 +542,8 @@ fn any_input() -> impl Strategy<Value = Input> {
                 12 => Input::BarrierAnnounced { channel, checkpoint, options },
                 13 => Input::BarrierSent { channel, checkpoint },
                 14 => Input::Tick,
+                15 => Input::DrainArrived { attempt },
+                16 => Input::EndOfDataSent,
                 2 => Input::CancellationArrived { channel, checkpoint },
                 3 => Input::EndOfDataArrived { channel },
                 4 => Input::ChannelEnded { channel },
@@ -542,7 +553,10 @@ fn any_input() -> impl Strategy<Value = Input> {
                 8 => Input::UploadFinished { checkpoint, handle: Some(handle(checkpoint.0)) },
                 9 => Input::UploadFailed { checkpoint },
                 10 => Input::CompletionArrived { attempt, checkpoint },
-                _ => Input::AbortArrived { attempt, checkpoint },
+                _ => {
+                    let newest_completed = (channel.0 == 0).then_some(checkpoint);
+                    Input::AbortArrived { attempt, checkpoint, newest_completed }
+                }
             }
         },
     )
@@ -555,15 +569,20 @@ proptest! {
         inputs in prop::collection::vec(any_input(), 0..80),
     ) {
         let mut task = subtask(channels);
-        let (mut emitted, mut notified) = (None, None);
+        let (mut emitted, mut notified, mut finished) = (None, None, false);
         for (now, input) in inputs.into_iter().enumerate() {
+            if finished {
+                break;
+            }
             let (before, mut out) = (task.clone(), Vec::new());
             if task.on(Millis(now as u64), input, &mut out).is_err() {
                 prop_assert_eq!((&task, out.len()), (&before, 0));
             }
             task.check().unwrap();
             for output in out {
+                prop_assert!(!finished, "the last output is to finish");
                 match output {
+                    Output::Finish => finished = true,
                     Output::EmitBarrier { checkpoint, .. } | Output::EmitCancellation { checkpoint } => {
                         prop_assert!(emitted.replace(checkpoint) < Some(checkpoint));
                     }

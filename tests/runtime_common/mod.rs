@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use snapline::backend::heap::{HeapKeyedStateBackend, ValueState};
-use snapline::base::{CheckpointId, JobId, Millis};
+use snapline::base::{CheckpointId, JobId, Millis, SubtaskId};
 use snapline::commit::TransactionId;
 use snapline::coordinator::RestartStrategy;
 use snapline::runtime::{
-    Collector, Durability, Job, JobBuilder, JobError, JobOptions, JobSummary, KeyedContext,
+    Collector, Durability, Job, JobBuilder, JobError, JobHandle, JobOptions, JobSummary, KeyedContext,
     KeyedProcessFunction, SourceFunction, SourceStatus, SubtaskContext, TransactionalSink, Unrecoverable,
     UserError,
 };
@@ -18,6 +18,7 @@ use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 pub const JOB: JobId = JobId(7);
 const KEYS: u64 = 16;
@@ -81,10 +82,16 @@ pub struct Outside {
     pub plan: Option<Plan>,
     /// Where calls wait until this is `None`.
     pub closed: Option<Place>,
+    /// Whether only the first of those calls waits.
+    pub closed_for_one: bool,
     /// How many records sinks may still write before they wait; `None` for any number.
     pub room: Option<u64>,
     /// Calls that wait, or have waited.
     pub arrived: u64,
+    /// The sources from this index on go on without emitting anything.
+    pub held_from: Option<u16>,
+    /// The attempts in which each source was started.
+    pub started: Vec<(u32, u16)>,
 }
 
 impl World {
@@ -102,9 +109,25 @@ impl World {
         self.state.lock().unwrap().closed = Some(place);
     }
 
+    /// The same, but only for the first call that arrives.
+    pub fn close_for_one(self: &Arc<Self>, place: Place) {
+        let mut state = self.state.lock().unwrap();
+        (state.closed, state.closed_for_one) = (Some(place), true);
+    }
+
     pub fn open_again(&self) {
         self.state.lock().unwrap().closed = None;
         self.changed.notify_all();
+    }
+
+    /// Holds the sources from this index on back, or none.
+    pub fn hold_from(&self, index: Option<u16>) {
+        self.state.lock().unwrap().held_from = index;
+    }
+
+    pub fn fail_next(&self, place: Place) {
+        let plan = Plan { place, fault: Fault::Error, after: 0, times: 1 };
+        self.state.lock().unwrap().plan = Some(plan);
     }
 
     /// Lets sinks write `records` more records, or any number.
@@ -129,7 +152,7 @@ impl World {
 
     pub fn at(&self, place: Place) -> Result<(), UserError> {
         let mut state = self.state.lock().unwrap();
-        if state.closed == Some(place) {
+        if state.closed == Some(place) && !(state.closed_for_one && state.arrived > 0) {
             state.arrived += 1;
             self.changed.notify_all();
             state = self.changed.wait_while(state, |state| state.closed == Some(place)).unwrap();
@@ -211,6 +234,8 @@ impl SourceFunction for Numbers {
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         self.world.at(Place::Initialize)?;
+        let SubtaskContext { attempt, subtask, .. } = self.context;
+        self.world.state.lock().unwrap().started.push((attempt.0, subtask.index));
         let next = state.list_state(&ListStateDescriptor::new("next"))?;
         self.next = next.get(state).first().copied().unwrap_or(0);
         self.state = Some(next);
@@ -225,7 +250,9 @@ impl SourceFunction for Numbers {
         // Each step of the input comes after a checkpoint, so that there is something to go on from.
         let steps = 1 + self.world.completed.load(Ordering::SeqCst);
         let may_go_on = self.next < steps * NUMBERS_PER_SOURCE / STEPS;
-        if !may_go_on {
+        let held_from = self.world.state.lock().unwrap().held_from;
+        let is_held = held_from.is_some_and(|from| self.context.subtask.index >= from);
+        if is_held || !may_go_on {
             std::thread::yield_now();
             return Ok(SourceStatus::MoreAvailable);
         }
@@ -366,21 +393,42 @@ impl TransactionalSink for Memory {
 /// The job, with `parallelism` instances of each operator.
 pub fn job(world: &Arc<World>, parallelism: u16) -> Job {
     let mut job = JobBuilder::new();
+    add_pipeline(&mut job, world, ["numbers", "count", "memory"], parallelism, |context| context);
+    job.build(JOB).unwrap()
+}
+
+/// The same with parallelism two, but nothing in common between the two instances: each has the keys of its source.
+pub fn job_of_two_pipelines(world: &Arc<World>) -> Job {
+    let mut job = JobBuilder::new();
+    for (index, uids) in
+        [["numbers", "count", "memory"], ["others", "count others", "other memory"]].into_iter().enumerate()
+    {
+        let numbers_of = move |context: SubtaskContext| {
+            let subtask = SubtaskId::new(context.subtask.operator, index as u16);
+            SubtaskContext { subtask, parallelism: 2, ..context }
+        };
+        add_pipeline(&mut job, world, uids, 1, numbers_of);
+    }
+    job.build(JOB).unwrap()
+}
+
+fn add_pipeline(
+    job: &mut JobBuilder,
+    world: &Arc<World>,
+    [source, count, sink]: [&str; 3],
+    parallelism: u16,
+    numbers_of: impl Fn(SubtaskContext) -> SubtaskContext + Send + Sync + 'static,
+) {
     let [sources, counts, sinks] = [0; 3].map(|_| Arc::clone(world));
-    let numbers = job.source("numbers", parallelism, move |context| Keyed {
-        numbers: Numbers { world: Arc::clone(&sources), context, next: 0, state: None },
+    let numbers = job.source(source, parallelism, move |context| Keyed {
+        numbers: Numbers { world: Arc::clone(&sources), context: numbers_of(context), next: 0, state: None },
     });
     let keyed = numbers.key_by(|number: &Number| &number.key);
-    let counted = job.process(keyed, "count", parallelism, None, move |_| Count {
+    let counted = job.process(keyed, count, parallelism, None, move |_| Count {
         world: Arc::clone(&counts),
         counts: None,
     });
-    job.sink(counted, "memory", move |context| Memory {
-        world: Arc::clone(&sinks),
-        context,
-        open: Vec::new(),
-    });
-    job.build(JOB).unwrap()
+    job.sink(counted, sink, move |context| Memory { world: Arc::clone(&sinks), context, open: Vec::new() });
 }
 
 /// Gives each number its key.
@@ -428,6 +476,13 @@ pub fn options(attempts: u32) -> JobOptions {
 
 pub fn memory() -> Arc<dyn CheckpointStorage> {
     Arc::new(JobManagerCheckpointStorage::new(JOB))
+}
+
+/// Waits until `is_so`, which must be before the job has ended.
+pub fn wait_until(handle: &JobHandle, is_so: impl Fn() -> bool) {
+    while !is_so() {
+        assert!(!handle.wait_timeout(Duration::from_millis(1)), "the job has ended before");
+    }
 }
 
 /// Runs the job to its end.

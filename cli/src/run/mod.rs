@@ -12,6 +12,7 @@ pub use options::RunArgs;
 
 use anyhow::{Context, Result, anyhow};
 use snapline::base::JobId;
+use snapline::coordinator::StopMode;
 use snapline::publish::RecoveryFailure;
 use snapline::runtime::{Job, JobControl, JobError};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, JobManagerCheckpointStorage};
@@ -60,7 +61,7 @@ fn stop_on_interrupt(job: JobControl) -> Result<()> {
             std::process::exit(130);
         }
         eprintln!("stopping with a checkpoint; interrupt again to stop at once");
-        job.stop();
+        drop(job.stop_with_savepoint(StopMode::Suspend));
     })
     .context("interrupts cannot be handled")
 }

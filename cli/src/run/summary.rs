@@ -40,6 +40,8 @@ pub fn print(args: &RunArgs, directories: &Directories, summary: &JobSummary) ->
     let (end, stopped_at) = match summary.end {
         JobEnd::Finished => ("finished", None),
         JobEnd::Stopped(checkpoint) => ("stopped", Some(checkpoint.0)),
+        JobEnd::Cancelled => ("cancelled", None),
+        JobEnd::Suspended => ("suspended", None),
     };
     let Millis(elapsed_millis) = summary.elapsed;
     let summary = Summary {

@@ -47,7 +47,10 @@ impl Node {
                 Input::TriggerArrived { attempt, checkpoint, options }
             }
             Msg::Complete(attempt, checkpoint) => Input::CompletionArrived { attempt, checkpoint },
-            Msg::Abort(attempt, checkpoint) => Input::AbortArrived { attempt, checkpoint },
+            // What it says of the newest completed checkpoint was said by another message.
+            Msg::Abort(attempt, checkpoint) => {
+                Input::AbortArrived { attempt, checkpoint, newest_completed: None }
+            }
             Msg::Written(checkpoint, file, durable) => {
                 running.snapshots.remove(&file);
                 self.became_durable(&mut running.work, external, checkpoint, durable);

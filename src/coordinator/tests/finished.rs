@@ -146,6 +146,21 @@ fn coord_last_finished_source_leads_to_the_final_checkpoint_at_once() {
     assert_eq!(triggered(&done), [2, 3]);
 }
 
+//= spec/coordinator.md#coord-32-a-failed-terminal-checkpoint-is-tried-again
+//= type=test
+//# An aborted terminal checkpoint MUST be followed by another one.
+#[test]
+fn coord_final_checkpoint_that_waits_for_a_task_which_finishes_is_followed_at_once() {
+    let mut job = Job::running(graph());
+    for source in [0, 1] {
+        job.on(Input::EndOfDataReported { attempt: Attempt(1), subtask: GRAPH[source] });
+    }
+    assert_eq!(job.under_way(), [1]);
+    let done = finished(&mut job, 0);
+    assert_eq!(done[0], aborted(1, AbortReason::TaskFinished(GRAPH[0])));
+    assert_eq!(triggered(&done), [1, 2], "no more time passes");
+}
+
 fn backlog(job: &mut Job, has_backlog: bool) -> Vec<Output> {
     job.on(Input::BacklogReported { attempt: Attempt(1), subtask: SOURCE, has_backlog })
 }

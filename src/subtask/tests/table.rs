@@ -30,8 +30,22 @@ fn until_9() -> Input {
     Input::TriggerArrived { attempt: ATTEMPT, checkpoint: id(1), options }
 }
 
+/// A source whose end was sent, and that has acknowledged checkpoint 1 since then.
+fn covered_by_1() -> Vec<Input> {
+    vec![Input::SourceExhausted, Input::EndOfDataSent, trigger(1), taken(1), uploaded(1)]
+}
+
+fn drained(attempt: u32) -> Input {
+    Input::DrainArrived { attempt: Attempt(attempt) }
+}
+
+fn ended(channel: u16) -> Input {
+    Input::ChannelEnded { channel: Channel(channel) }
+}
+
 fn situations() -> Vec<Situation> {
     let terminal = || trigger_of(1, CheckpointKind::Final);
+    let leaving = [trigger(2), taken(2), completion(1)];
     vec![
         ("source, nothing yet", 5, after(0, [])),
         ("source, snapshot of 1", 5, after(0, [trigger(1)])),
@@ -48,12 +62,18 @@ fn situations() -> Vec<Situation> {
             5,
             after(0, [Input::SourceExhausted, terminal(), taken(1), uploaded(1), completion(1)]),
         ),
+        ("source at its end that was sent", 5, after(0, [Input::SourceExhausted, Input::EndOfDataSent])),
+        ("source at its end that 1 covers", 5, after(0, covered_by_1())),
+        ("source covered by 1, upload of 2", 5, after(0, covered_by_1().into_iter().chain(leaving))),
+        ("source drained", 5, after(0, [drained(3)])),
         ("gate, nothing yet", 5, after(2, [])),
         ("gate, aligning 1", 5, after(2, [barrier(0, 1)])),
         ("gate, snapshot of 1", 5, after(2, [barrier(0, 1), barrier(1, 1)])),
         ("gate, upload of 1", 5, after(2, [barrier(0, 1), barrier(1, 1), taken(1)])),
         ("gate, one channel at its end", 5, after(2, [Input::EndOfDataArrived { channel: Channel(0) }])),
         ("gate, one channel closed", 5, after(2, [Input::ChannelEnded { channel: Channel(0) }])),
+        ("gate, all channels closed", 5, after(2, [ended(0), ended(1)])),
+        ("gate, 2 triggered before all channels are closed", 5, after(2, [ended(1), trigger(2)])),
         ("gate, 1 overtaking", 5, after(2, [unaligned(0, 1)])),
         ("gate, snapshot of 1 taken while capturing", 5, after(2, [unaligned(0, 1), taken(1)])),
         ("gate, 1 captured", 5, after(2, [unaligned(0, 1), taken(1), unaligned(1, 1)])),
@@ -65,6 +85,11 @@ fn situations() -> Vec<Situation> {
 
 fn inputs() -> Vec<(&'static str, Input)> {
     let channel = Channel(0);
+    let aborted = |attempt| Input::AbortArrived {
+        attempt: Attempt(attempt),
+        checkpoint: id(1),
+        newest_completed: Some(id(2)),
+    };
     vec![
         ("trigger 1", trigger(1)),
         ("trigger 2", trigger(2)),
@@ -93,6 +118,9 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("channel 0 ends", Input::ChannelEnded { channel }),
         ("channel 1 ends", Input::ChannelEnded { channel: Channel(1) }),
         ("source exhausted", Input::SourceExhausted),
+        ("drained", drained(3)),
+        ("drained, another attempt", drained(2)),
+        ("end of data sent", Input::EndOfDataSent),
         ("snapshot of 1 taken", taken(1)),
         ("snapshot of 1 failed", Input::SnapshotFailed { checkpoint: id(1) }),
         ("upload of 1 finished", uploaded(1)),
@@ -103,7 +131,8 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("2 complete, another attempt", Input::CompletionArrived { attempt: Attempt(2), checkpoint: id(2) }),
         ("1 aborted", abort(1)),
         ("2 aborted", abort(2)),
-        ("1 aborted, another attempt", Input::AbortArrived { attempt: Attempt(2), checkpoint: id(1) }),
+        ("1 aborted, 2 complete", aborted(3)),
+        ("1 aborted, 2 complete, another attempt", aborted(2)),
         ("tick", Input::Tick),
     ]
 }
@@ -121,13 +150,18 @@ fn name(task: &Subtask) -> String {
         let part = format!("{part:?}");
         write!(name, ", part {checkpoint} {}", &part[..part.find(['(', ' ']).unwrap_or(part.len())]).unwrap();
     }
+    let end = format!("{:?}", task.end);
     let flags = [
+        (!task.triggered.is_empty(), format!("triggered {:?}", task.triggered.keys())),
+        (end.contains("sent: true"), "sent".into()),
+        (end.contains("drained: true"), "drained".into()),
+        (end.contains("covered_by: Some"), "covered".into()),
         (!blocked.is_empty(), format!("blocked {blocked:?}")),
         (!task.aborted.is_empty(), format!("remembers aborts of {:?}", task.aborted)),
         (task.is_holding(), "holding".into()),
         (task.has_reached_end_of_data(), "end of data".into()),
         (task.has_finished_input(), "input finished".into()),
-        (task.has_pending_uploads(), "pending".into()),
+        (!task.parts.is_empty(), "pending".into()),
     ];
     for (_, flag) in flags.iter().filter(|(holds, _)| *holds) {
         write!(name, ", {flag}").unwrap();

@@ -1,0 +1,161 @@
+//! How a running job is watched and told what to do.
+
+use super::error::{JobError, RequestError};
+use super::progress::{JobSummary, Meters, Progress};
+use crate::base::CheckpointId;
+use crate::coordinator::{Refusal, RequestKind, RequestOutcome, StopMode};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What a user wants of a job.
+pub(super) enum Wish {
+    /// To be answered through the channel, once.
+    Request(RequestKind, Sender<RequestOutcome>),
+    SwitchPeriodicCheckpoints(bool),
+    Cancel,
+    Suspend,
+}
+
+/// What a checkpoint that a user asks for may refer to (Flink: `CheckpointType`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckpointType {
+    /// The same as the periodic checkpoints of the job.
+    #[default]
+    Configured,
+    /// Nothing of older checkpoints.
+    Full,
+    /// Files of older checkpoints, where the state backend can do that.
+    Incremental,
+}
+
+/// A job that runs, or has run. The job goes on when this is dropped.
+pub struct JobHandle {
+    pub(super) control: JobControl,
+    pub(super) meters: Meters,
+    /// Closes when the thread ends.
+    pub(super) ended: Receiver<()>,
+    pub(super) thread: JoinHandle<Result<JobSummary, JobError>>,
+}
+
+impl JobHandle {
+    /// How the job goes on.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.meters.read()
+    }
+
+    /// What the job is told through, from any thread.
+    #[must_use]
+    pub fn control(&self) -> JobControl {
+        self.control.clone()
+    }
+
+    /// Waits for the end of the job, but not longer than `timeout`, and says whether it has ended.
+    #[must_use]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// Waits for the end of the job.
+    ///
+    /// # Errors
+    /// Whatever kept the job from finishing.
+    pub fn wait(self) -> Result<JobSummary, JobError> {
+        self.thread.join().unwrap_or(Err(JobError::CoordinatorPanicked))
+    }
+}
+
+/// Tells a job what to do, from anywhere. Nothing here waits: how a request ends is in its [`RequestHandle`], and how the
+/// job ends is what [`JobHandle::wait`] says.
+#[derive(Clone)]
+pub struct JobControl {
+    /// Says whether the job is still there to listen.
+    pub(super) send: Arc<dyn Fn(Wish) -> bool + Send + Sync>,
+}
+
+impl JobControl {
+    /// Asks for a checkpoint, which counts as one that the clock has taken.
+    pub fn trigger_checkpoint(&self, checkpoint_type: CheckpointType) -> RequestHandle {
+        self.request(RequestKind::Checkpoint { full: checkpoint_type == CheckpointType::Full })
+    }
+
+    /// Asks for a savepoint: it belongs to the user, and the job goes on without regard to it.
+    pub fn trigger_savepoint(&self) -> RequestHandle {
+        self.request(RequestKind::Savepoint)
+    }
+
+    /// Asks the job to end with a savepoint, from which it can go on: where it is, or after its sources have ended
+    /// their data. It keeps trying until it succeeds or the job ends in another way.
+    pub fn stop_with_savepoint(&self, mode: StopMode) -> RequestHandle {
+        self.request(RequestKind::Stop(mode))
+    }
+
+    /// Ends the job without another checkpoint. What becomes of its checkpoints is a matter of
+    /// [`JobOptions::externalized_checkpoint_retention`](super::JobOptions::externalized_checkpoint_retention).
+    pub fn cancel(&self) {
+        // Nobody listens once the job has ended.
+        let _ = (self.send)(Wish::Cancel);
+    }
+
+    /// Ends the job in this process without another checkpoint; all that it has stay for whoever goes on with it.
+    pub fn suspend(&self) {
+        let _ = (self.send)(Wish::Suspend);
+    }
+
+    /// Switches periodic checkpoints off or on again; requests and the end of the job do not need them.
+    pub fn switch_periodic_checkpoints(&self, on: bool) {
+        let _ = (self.send)(Wish::SwitchPeriodicCheckpoints(on));
+    }
+
+    fn request(&self, kind: RequestKind) -> RequestHandle {
+        let (sender, answer) = bounded(1);
+        if !(self.send)(Wish::Request(kind, sender.clone())) {
+            // There is room for one answer.
+            let _ = sender.try_send(RequestOutcome::Refused(Refusal::JobEnding));
+        }
+        RequestHandle { answer }
+    }
+}
+
+/// The answer to a request. It comes once the checkpoint is complete and durable or will never be, at the end of the job
+/// at the latest. The request stands when this is dropped.
+#[derive(Debug)]
+pub struct RequestHandle {
+    answer: Receiver<RequestOutcome>,
+}
+
+impl RequestHandle {
+    /// Waits for the answer: the checkpoint that is complete.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn wait(self) -> Result<CheckpointId, RequestError> {
+        answer(self.answer.recv().ok())
+    }
+
+    /// Waits for the answer, but not longer than `timeout`: `None` if there is none by then. It is given once.
+    ///
+    /// # Errors
+    /// Why there is no complete checkpoint.
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<CheckpointId, RequestError>> {
+        match self.answer.recv_timeout(timeout) {
+            Ok(outcome) => Some(answer(Some(outcome))),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(answer(None)),
+        }
+    }
+}
+
+fn answer(outcome: Option<RequestOutcome>) -> Result<CheckpointId, RequestError> {
+    match outcome {
+        Some(RequestOutcome::Completed(checkpoint)) => Ok(checkpoint),
+        Some(RequestOutcome::Aborted(checkpoint, reason)) => {
+            Err(RequestError::Aborted { checkpoint, reason })
+        }
+        Some(RequestOutcome::Unknown(checkpoint)) => Err(RequestError::Unknown(checkpoint)),
+        Some(RequestOutcome::Refused(refusal)) => Err(RequestError::Refused(refusal)),
+        None => Err(RequestError::Unanswered),
+    }
+}

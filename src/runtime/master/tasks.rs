@@ -1,0 +1,205 @@
+//! The threads of the attempt that runs: how they are started, told and ended.
+
+use super::super::error::{JobError, TaskError};
+use super::super::function::SubtaskContext;
+use super::super::io::IoQueue;
+use super::super::task::{Control, Environment, Report, TaskReport, guarded};
+use super::{Master, Message};
+use crate::base::{Attempt, CheckpointId, SubtaskId};
+use crate::coordinator::Input;
+use crate::publish::Recovered;
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+#[derive(Default)]
+pub(super) struct Tasks {
+    attempt: Attempt,
+    controls: BTreeMap<SubtaskId, Sender<Control>>,
+    threads: Vec<JoinHandle<()>>,
+    running: BTreeSet<SubtaskId>,
+}
+
+impl Tasks {
+    pub(super) fn tell(&self, attempt: Attempt, subtask: SubtaskId, message: Control) {
+        if attempt == self.attempt
+            && let Some(control) = self.controls.get(&subtask)
+        {
+            // A task that is gone has reported why.
+            let _ = control.send(message);
+        }
+    }
+
+    /// Takes note of a task that runs, and says whether all of this attempt do now.
+    pub(super) fn runs(&mut self, attempt: Attempt, subtask: SubtaskId) -> bool {
+        if attempt != self.attempt {
+            return false;
+        }
+        self.running.insert(subtask);
+        self.running.len() == self.controls.len()
+    }
+
+    fn cancel(&self) {
+        for control in self.controls.values() {
+            let _ = control.send(Control::Cancel);
+        }
+    }
+
+    pub(super) fn cancel_and_join(&mut self) {
+        self.cancel();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Tasks {
+    /// No task outlives the coordinator's thread, even if that panics.
+    fn drop(&mut self) {
+        self.cancel_and_join();
+    }
+}
+
+impl Master {
+    /// Starts a thread for every subtask that had not finished. Each restores its own state and reports when it runs.
+    pub(super) fn start_tasks(&mut self, recovered: &Recovered, io: &IoQueue) -> Option<Input> {
+        let attempt = recovered.attempt;
+        self.tasks = Tasks::default();
+        self.tasks.attempt = attempt;
+        let newest = recovered.newest.as_ref();
+        let restored_from = newest.map(|checkpoint| checkpoint.id);
+        let restarts = self.coordinator.restarts();
+        self.meters.update(|progress| {
+            (progress.attempt, progress.restored_from, progress.restarts) =
+                (attempt, restored_from, restarts);
+        });
+        tracing::info!(%attempt, ?restored_from, "starting tasks");
+        if let Some(failure) = restored_from.and_then(|checkpoint| self.unfit(attempt, checkpoint)) {
+            return Some(failure);
+        }
+        let had_finished = |subtask| newest.is_some_and(|newest| newest.had_finished(subtask));
+        self.open_channels(had_finished);
+        let mut failure = None;
+        for (subtask, spec) in self.job.subtasks().filter(|(subtask, _)| !had_finished(*subtask)) {
+            let (sender, control) = unbounded();
+            self.tasks.controls.insert(subtask, sender.clone());
+            let context = SubtaskContext { subtask, parallelism: spec.metadata.parallelism, attempt };
+            let environment = self.environment(context, recovered, io, (sender, control));
+            let body = (spec.body)(context);
+            let reports = self.reports.clone();
+            let name = format!("{}-{}", spec.metadata.uid, subtask.index);
+            let thread = std::thread::Builder::new().name(name).spawn(move || {
+                let report = match guarded(|| body(environment)) {
+                    Ok(()) => Report::Finished,
+                    Err(TaskError::Cancelled) => return,
+                    Err(error) => Report::Failed(error),
+                };
+                let _ = reports.send(TaskReport { attempt, subtask, report });
+            });
+            match thread {
+                Ok(thread) => self.tasks.threads.push(thread),
+                Err(error) => failure = Some((subtask, format!("its thread cannot be started: {error}"))),
+            }
+        }
+        let (subtask, cause) = failure?;
+        // Closes the channels that nobody reads, so that nobody waits for room in them.
+        self.open_channels(|_| false);
+        self.trouble.task_failed(attempt, subtask, cause);
+        Some(Input::TaskFailed { attempt, subtask, unrecoverable: false })
+    }
+
+    /// New channels; those from subtasks that had finished are at their end.
+    fn open_channels(&self, had_finished: impl Fn(SubtaskId) -> bool) {
+        for (number, operator) in self.job.operators.iter().enumerate() {
+            let finished = |index| had_finished(SubtaskId::new(number as u16, index));
+            (operator.open_outputs)(self.options.channel_capacity, &finished);
+        }
+    }
+
+    fn environment(
+        &self,
+        context: SubtaskContext,
+        recovered: &Recovered,
+        io: &IoQueue,
+        (control_sender, control): (Sender<Control>, Receiver<Control>),
+    ) -> Environment {
+        let states = recovered.newest.as_ref().map(|checkpoint| &checkpoint.states);
+        Environment {
+            context,
+            control,
+            control_sender,
+            reports: self.reports.clone(),
+            io: io.clone(),
+            storage: Arc::clone(&self.storage),
+            clock: self.clock,
+            meters: self.meters.clone(),
+            mode: self.options.mode,
+            batch_records: self.options.batch_records,
+            restored: states.and_then(|states| states.get(&context.subtask).copied().flatten()),
+        }
+    }
+
+    /// The failure to start from a checkpoint that cannot be read, or whose operators are not this job's.
+    fn unfit(&mut self, attempt: Attempt, checkpoint: CheckpointId) -> Option<Input> {
+        let subtask = SubtaskId::new(0, 0);
+        let unrecoverable = match self.incompatibility(checkpoint) {
+            Ok(None) => return None,
+            Ok(Some(problem)) => {
+                self.trouble.incompatible = Some(problem);
+                true
+            }
+            Err(error) => {
+                self.trouble.task_failed(attempt, subtask, error.to_string());
+                error.is_unrecoverable()
+            }
+        };
+        Some(Input::TaskFailed { attempt, subtask, unrecoverable })
+    }
+
+    /// Why the checkpoint's operators are not this job's, if so.
+    fn incompatibility(&self, checkpoint: CheckpointId) -> Result<Option<JobError>, TaskError> {
+        let metadata = guarded(|| Ok(self.storage.read_metadata(checkpoint)?))?;
+        // Without a word about its operators nothing can be restored from it.
+        let missing = || TaskError::User(format!("the metadata of checkpoint {checkpoint} is gone").into());
+        let then = metadata.ok_or_else(missing)?.operators;
+        let now = &self.job.description.operators;
+        let what = now.iter().chain(&then).find_map(|operator| {
+            let uid = &operator.uid;
+            let (before, after) = (then.iter().find(|o| o.uid == *uid), now.iter().find(|o| o.uid == *uid));
+            match (before, after) {
+                (Some(before), Some(after)) if before.parallelism != after.parallelism => Some(format!(
+                    "operator `{uid}` had parallelism {} and now has {}; rescaling is not supported yet, \
+                     run it with {0}",
+                    before.parallelism, after.parallelism
+                )),
+                (Some(before), Some(after)) if before.max_parallelism != after.max_parallelism => {
+                    Some(format!(
+                        "operator `{uid}` had max parallelism {} and now has {}, which can never change",
+                        before.max_parallelism, after.max_parallelism
+                    ))
+                }
+                (None, _) => Some(format!("it has no operator `{uid}`")),
+                (_, None) => Some(format!("the job has no operator `{uid}` any more")),
+                _ => None,
+            }
+        });
+        Ok(what.map(|what| JobError::Incompatible { checkpoint, what }))
+    }
+
+    /// Ends the tasks, and reports when they are gone.
+    pub(super) fn cancel_tasks(&mut self, attempt: Attempt) {
+        self.tasks.cancel();
+        let threads = std::mem::take(&mut self.tasks.threads);
+        let messages = self.messages.clone();
+        let wait = move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+            let _ = messages.send(Message::Stopped(attempt));
+        };
+        if std::thread::Builder::new().name("snapline-join".into()).spawn(wait).is_err() {
+            let _ = self.messages.send(Message::Stopped(attempt));
+        }
+    }
+}
