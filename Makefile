@@ -50,9 +50,11 @@ model-checked = tla spec/Checkpointing.tla --config spec/$(1).cfg --check-livene
 endif
 
 # What model/tests/specification_tla compares the Rust model with: the states of the specification, and walks through them.
+# This takes some minutes.
 FIXTURES := model/tests/fixtures
 specification-fixtures:
-	@for size in final:Checkpointing:0:0 periodic:Checkpointing:1:0 restart:Checkpointing:0:1 abort:CheckpointingAborted:0:0; do \
+	@for size in final:Checkpointing:0:0 periodic:Checkpointing:1:0 restart:Checkpointing:0:1 recovery:Checkpointing:1:1 \
+	    abort:CheckpointingAborted:0:0; do \
 	  IFS=: read -r name config periodic restarts <<<"$$size" && \
 	  tla spec/Checkpointing.tla --config spec/$$config.cfg -c Periodic=$$periodic -c Restarts=$$restarts \
 	    --export-dot $(FIXTURES)/graph.dot --dot-mode full >/dev/null && \
