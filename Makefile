@@ -9,13 +9,15 @@ CARGO ?= cargo
 # A model that runs away is stopped by this limit (in KiB) instead of by the whole machine.
 MEMORY_LIMIT_KIB ?= 16000000
 
-.PHONY: run test verify verify-tla specification-states fix bench toolchain
+.PHONY: run test verify verify-tla verify-tla-quick specification-fixtures fix bench toolchain
 
 run: toolchain
 	$(CARGO) run --release -- run wordcount
 
 test: toolchain
 	ulimit -v $(MEMORY_LIMIT_KIB) && $(CARGO) test --workspace --locked
+	@if command -v $(TLA) >/dev/null; then $(MAKE) --no-print-directory verify-tla-quick; \
+	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
 
 verify: toolchain
 	$(CARGO) fmt --all --check
@@ -26,20 +28,39 @@ verify: toolchain
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
 	@if command -v duvet >/dev/null; then duvet report --ci true && duvet query -c implementation,test; \
 	else echo "skipped: duvet is not installed (cargo install duvet --locked)"; fi
+	@if command -v $(TLA) >/dev/null; then $(MAKE) --no-print-directory verify-tla; \
+	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
 
-# The abstract specification, with a restart and with an abort: its safety and, under weak fairness, its liveness.
-verify-tla:
-	tla spec/Checkpointing.tla --config spec/Checkpointing.cfg --check-liveness
-	tla spec/Checkpointing.tla --config spec/CheckpointingAborted.cfg --check-liveness
+# The abstract specification: its safety and, under weak fairness, its liveness.
+verify-tla: verify-tla-quick
+	$(call model-checked,CheckpointingSubsumed)
 
-# The states of the specification that model/tests/specification_tla.rs compares the Rust model with.
-specification-states:
-	@for size in final:0 periodic:1; do \
-	  tla spec/Checkpointing.tla --config spec/Checkpointing.cfg -c Restarts=0 -c Periodic=$${size#*:} \
-	    --export-dot model/tests/fixtures/states.dot --dot-mode full >/dev/null && \
-	  sed -nE -f model/tests/fixtures/states.sed model/tests/fixtures/states.dot | LC_ALL=C sort -u \
-	    >model/tests/fixtures/checkpointing-$${size%:*}.txt || exit 1; \
-	done; rm model/tests/fixtures/states.dot
+verify-tla-quick:
+	$(call model-checked,Checkpointing)
+	$(call model-checked,CheckpointingAborted)
+
+# By TLC, if TLA2TOOLS_JAR names its jar and there is a Java, and by tla (cargo install tla-checker --locked) otherwise.
+ifneq ($(and $(TLA2TOOLS_JAR),$(shell command -v java)),)
+TLA := java
+model-checked = java -XX:+UseParallelGC -cp "$(TLA2TOOLS_JAR)" tlc2.TLC -cleanup -metadir "$$(mktemp -d)" \
+	-config spec/$(1).cfg spec/Checkpointing.tla
+else
+TLA := tla
+model-checked = tla spec/Checkpointing.tla --config spec/$(1).cfg --check-liveness
+endif
+
+# What model/tests/specification_tla compares the Rust model with: the states of the specification, and walks through them.
+# This takes some minutes.
+FIXTURES := model/tests/fixtures
+specification-fixtures:
+	@for size in final:Checkpointing:0:0 periodic:Checkpointing:1:0 restart:Checkpointing:0:1 recovery:Checkpointing:1:1 \
+	    abort:CheckpointingAborted:0:0; do \
+	  IFS=: read -r name config periodic restarts <<<"$$size" && \
+	  tla spec/Checkpointing.tla --config spec/$$config.cfg -c Periodic=$$periodic -c Restarts=$$restarts \
+	    --export-dot $(FIXTURES)/graph.dot --dot-mode full >/dev/null && \
+	  awk -f $(FIXTURES)/specification.awk $(FIXTURES)/graph.dot | LC_ALL=C sort -u >$(FIXTURES)/states/$$name.txt && \
+	  awk -v walks=12 -f $(FIXTURES)/specification.awk $(FIXTURES)/graph.dot >$(FIXTURES)/traces/$$name.txt || exit 1; \
+	done; rm $(FIXTURES)/graph.dot
 
 fix: toolchain
 	$(CARGO) clippy --workspace --all-targets --all-features --fix --allow-dirty --allow-staged

@@ -27,7 +27,7 @@
 EXTENDS FiniteSets, Integers, Sequences
 
 CONSTANTS
-    Records,      \* how many records each source has; at least one
+    Records,      \* how many records each source has
     Periodic,     \* how many periodic checkpoints are triggered at most
     Concurrent,   \* how many checkpoints are under way at once at most
     Aborts,       \* how many checkpoints are declined or expire at most
@@ -36,7 +36,7 @@ CONSTANTS
 VARIABLES
     source,       \* of each source: its position, whether it has ended, and its newest barrier
     channel,      \* of each source: what is on its way to the operator, oldest first
-    operator,     \* its counts; which inputs have ended; which are blocked, for which checkpoint
+    operator,     \* its counts; which inputs have ended; which are blocked; whose barriers it aligns or aligned last
     output,       \* what is on its way to the sink, oldest first
     open,         \* the sink's open transaction: of each source, counts not yet pre-committed
     prepared,     \* the transaction that the barrier of each checkpoint has closed
@@ -85,13 +85,18 @@ Free == {id \in Ids : checkpoint[id].status = "free"}
 IsFinished == IF newest = 0 THEN FALSE ELSE checkpoint[newest].final
 Done == IsFinished /\ \A id \in Ids : prepared[id] = Nothing
 
+\* What the world outside is to see of a source: what it sees, and what the newest published checkpoint covers.
+RECURSIVE ClosedUpTo(_, _)
+ClosedUpTo(id, s) == IF id = 0 THEN <<>> ELSE ClosedUpTo(id - 1, s) \o prepared[id][s]
+Covered == [s \in Sources |-> committed[s] \o ClosedUpTo(newest, s)]
+Uncovered == [id \in Ids |-> IF id <= newest THEN Nothing ELSE prepared[id]]
+
 -----------------------------------------------------------------------------
 (* The coordinator. *)
 
 \* Ids increase: the next one is the lowest that is above all used ones.
 Trigger(id, final) ==
     /\ ~IsFinished
-    /\ id \in Free
     /\ \A other \in Free : id <= other
     /\ checkpoint' = [checkpoint EXCEPT ![id].status = "pending", ![id].final = final]
     /\ UNCHANGED <<source, channel, operator, output, open, prepared, committed, newest>>
@@ -110,29 +115,22 @@ TriggerFinal(id) ==
     /\ Trigger(id, TRUE)
     /\ UNCHANGED left
 
-\* The gate does not wait for the barriers of a checkpoint that is over.
-Released(over) ==
-    IF operator.aligning \in over THEN [operator EXCEPT !.blocked = {}, !.aligning = 0] ELSE operator
-
 \* Publication is what makes a checkpoint count. Older ones that are still under way are subsumed.
 Publish(id) ==
-    /\ id \in Pending
     /\ checkpoint[id].durable = Tasks
-    /\ LET subsumed == {other \in Pending : other < id}
-       IN /\ checkpoint' = [other \in Ids |->
-                IF other = id THEN [checkpoint[id] EXCEPT !.status = "published"]
-                ELSE IF other \in subsumed THEN [checkpoint[other] EXCEPT !.status = "aborted"]
-                ELSE checkpoint[other]]
-          /\ operator' = Released(subsumed)
+    /\ checkpoint' = [other \in Ids |->
+           IF other = id THEN [checkpoint[id] EXCEPT !.status = "published"]
+           ELSE IF other \in Pending /\ other < id THEN [checkpoint[other] EXCEPT !.status = "aborted"]
+           ELSE checkpoint[other]]
     /\ newest' = id
-    /\ UNCHANGED <<source, channel, output, open, prepared, committed, left>>
+    /\ UNCHANGED <<source, channel, operator, output, open, prepared, committed, left>>
 
-\* A task declines, or the time is over.
+\* A task declines, or the time is over. A source gets the trigger first, and obeys it. The gate waits no longer.
 Abort(id) ==
-    /\ id \in Pending
+    /\ Sources \subseteq checkpoint[id].taken
     /\ left.aborts > 0
     /\ checkpoint' = [checkpoint EXCEPT ![id].status = "aborted"]
-    /\ operator' = Released({id})
+    /\ operator' = IF operator.aligning = id THEN [operator EXCEPT !.blocked = {}] ELSE operator
     /\ left' = [left EXCEPT !.aborts = @ - 1]
     /\ UNCHANGED <<source, channel, output, open, prepared, committed, newest>>
 
@@ -150,7 +148,6 @@ Emit(s) ==
 
 \* The barrier stands exactly between the records that the remembered position covers and all others.
 SendBarrier(s, id) ==
-    /\ id \in Pending
     /\ id > source[s].barrier
     /\ \A other \in Pending : other > source[s].barrier => id <= other
     /\ channel' = [channel EXCEPT ![s] = Append(@, id)]
@@ -171,15 +168,17 @@ InputEnds(s) ==
        /\ output' = IF finishes THEN Append(output, <<1, operator.counts[1] + 1>>) ELSE output
        /\ UNCHANGED checkpoint
 
+\* That a checkpoint is over means nothing to a barrier of it that comes first: the gate still waits for the others.
 Align(s, id) ==
-    IF id \notin Pending THEN UNCHANGED <<operator, output, checkpoint>>
-    ELSE IF operator.blocked \union {s} # Sources
-    THEN /\ operator' = [operator EXCEPT !.blocked = @ \union {s}, !.aligning = id]
-         /\ UNCHANGED <<output, checkpoint>>
-    ELSE /\ operator' = [operator EXCEPT !.blocked = {}, !.aligning = 0]
-         /\ output' = Append(output, <<0, id>>)
-         /\ checkpoint' = [checkpoint EXCEPT ![id].counts = operator.counts,
-                               ![id].finished = operator.finished, ![id].taken = @ \union {Operator}]
+    LET late == id < operator.aligning \/ (id = operator.aligning /\ operator.blocked = {})
+        all == ~late /\ operator.blocked \union {s} = Sources
+    IN /\ operator' = IF late THEN operator
+                      ELSE [operator EXCEPT !.blocked = IF all THEN {} ELSE @ \union {s}, !.aligning = id]
+       /\ IF all /\ id \in Pending
+          THEN /\ output' = Append(output, <<0, id>>)
+               /\ checkpoint' = [checkpoint EXCEPT ![id].counts = operator.counts,
+                                     ![id].finished = operator.finished, ![id].taken = @ \union {Operator}]
+          ELSE UNCHANGED <<output, checkpoint>>
 
 OperatorReads(s) ==
     /\ channel[s] # <<>>
@@ -208,24 +207,22 @@ SinkReads ==
 \* What a task remembers for a checkpoint becomes durable, and the task acknowledges. For the sink that is
 \* every transaction which is closed and not committed, those of aborted checkpoints too.
 Persist(task, id) ==
-    /\ id \in Pending
     /\ task \in checkpoint[id].taken
     /\ task \notin checkpoint[id].durable
     /\ checkpoint' = [checkpoint EXCEPT ![id].durable = @ \union {task}]
     /\ UNCHANGED <<source, channel, operator, output, open, prepared, committed, newest, left>>
 
 \* The second phase: what the newest published checkpoint covers becomes visible, in order.
-Commit(id) ==
-    /\ id <= newest
-    /\ prepared[id] # Nothing
-    /\ \A older \in 1..(id - 1) : prepared[older] = Nothing
-    /\ committed' = [s \in Sources |-> committed[s] \o prepared[id][s]]
-    /\ prepared' = [prepared EXCEPT ![id] = Nothing]
+Commit ==
+    /\ prepared # Uncovered
+    /\ committed' = Covered
+    /\ prepared' = Uncovered
     /\ UNCHANGED <<source, channel, operator, output, open, checkpoint, newest, left>>
 
 -----------------------------------------------------------------------------
-(* Failure. Everything volatile is lost; the job goes on from the newest published checkpoint. Transactions *)
-(* that it covers are kept, to be committed; all others are rolled back.                                    *)
+(* Failure. Everything volatile is lost; the job goes on from the newest published checkpoint. The sink     *)
+(* begins with committing the transactions that it covers and rolling back all others. A job that has not   *)
+(* ended takes another final checkpoint, also if it goes on from one.                                       *)
 
 Restart ==
     /\ ~Done
@@ -237,23 +234,27 @@ Restart ==
     /\ channel' = Nothing
     /\ output' = <<>>
     /\ open' = Nothing
-    /\ prepared' = [id \in Ids |-> IF id <= newest THEN prepared[id] ELSE Nothing]
-    /\ checkpoint' = [id \in Ids |->
-           IF id \in Pending THEN [checkpoint[id] EXCEPT !.status = "aborted"] ELSE checkpoint[id]]
-    /\ UNCHANGED <<committed, newest>>
+    /\ prepared' = [id \in Ids |-> Nothing]
+    /\ committed' = Covered
+    /\ checkpoint' = [id \in Ids |-> [checkpoint[id] EXCEPT !.final = FALSE,
+                          !.status = IF id \in Pending THEN "aborted" ELSE @]]
+    /\ UNCHANGED newest
 
 -----------------------------------------------------------------------------
 
 Progress ==
-    \/ \E id \in Ids : TriggerFinal(id) \/ Publish(id) \/ Commit(id)
+    \/ \E id \in Free : TriggerFinal(id)
+    \/ \E id \in Pending : Publish(id)
+    \/ \E id \in Pending, s \in Sources : SendBarrier(s, id)
+    \/ \E id \in Pending, task \in Tasks : Persist(task, id)
     \/ \E s \in Sources : Emit(s) \/ OperatorReads(s)
-    \/ \E s \in Sources, id \in Ids : SendBarrier(s, id)
-    \/ \E task \in Tasks, id \in Ids : Persist(task, id)
     \/ SinkReads
+    \/ Commit
 
 Next ==
     \/ Progress
-    \/ \E id \in Ids : TriggerPeriodic(id) \/ Abort(id)
+    \/ \E id \in Free : TriggerPeriodic(id)
+    \/ \E id \in Pending : Abort(id)
     \/ Restart
     \/ Done /\ UNCHANGED vars
 
@@ -263,6 +264,8 @@ Spec == Init /\ [][Next]_vars /\ WF_vars(Progress)
 -----------------------------------------------------------------------------
 (* Safety. *)
 
+Range(sequence) == {sequence[i] : i \in 1..Len(sequence)}
+
 \* A published checkpoint holds exactly the effects of the records before its barriers (CUT-1).
 ConsistentCut ==
     \A id \in Ids : checkpoint[id].status = "published" =>
@@ -271,17 +274,17 @@ ConsistentCut ==
             IN checkpoint[id].counts[s] = checkpoint[id].position[s] + extra
 
 \* The transactions that the newest checkpoint covers hold all output up to its cut, and nothing else.
-Range(sequence) == {sequence[i] : i \in 1..Len(sequence)}
 CoveredOutput ==
-    newest # 0 => \A s \in Sources :
-        Range(committed[s]) \union UNION {Range(prepared[id][s]) : id \in 1..newest}
-            = 1..checkpoint[newest].counts[s]
+    newest # 0 => \A s \in Sources : Covered[s] = [i \in 1..checkpoint[newest].counts[s] |-> i]
 
 \* Committed output is a prefix of 1, 2, 3, ...: nothing is lost, repeated or out of order (OUT-1).
 CommittedIsPrefix == \A s \in Sources : committed[s] = [i \in 1..Len(committed[s]) |-> i]
 
-\* The gate blocks no channel without a checkpoint that it waits for.
-BlockedHasReason == operator.blocked # {} => operator.aligning \in Pending
+\* The gate blocks no channel for good: the barriers that it waits for are on their way, or can still be sent.
+BlockedHasReason ==
+    operator.blocked # {} => \A s \in Sources \ operator.blocked :
+        \/ operator.aligning \in Range(channel[s])
+        \/ operator.aligning \in Pending /\ operator.aligning > source[s].barrier
 
 \* Ids of published checkpoints increase (COORD-2).
 IdsIncrease == [][newest' >= newest]_vars
