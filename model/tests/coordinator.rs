@@ -11,10 +11,10 @@ fn assert_scope(scope: ScopeName, unique_states: usize) {
 
 #[test]
 fn coordinator_small_holds() {
-    assert_scope(ScopeName::Small, 138_959);
+    assert_scope(ScopeName::Small, 138_882);
 }
 
 #[test]
 fn coordinator_medium_holds() {
-    assert_scope(ScopeName::Medium, 2_074_541);
+    assert_scope(ScopeName::Medium, 2_095_254);
 }

@@ -169,6 +169,17 @@ fn retiring() -> Vec<P> {
                 && !world.store.published.is_empty()
                 && world.store.metadata.is_empty()
         }),
+        P::sometimes("a job is cancelled and its checkpoints stay", |model, world| {
+            let run = model.run(world);
+            !goes(run, Outcome::Cancelled)
+                && world.ended_as(Outcome::Cancelled)
+                && !world.store.metadata.is_empty()
+        }),
+        P::sometimes("a job fails for good and its checkpoints are gone", |_, world| {
+            world.ended_as(Outcome::Unrecoverable)
+                && !world.store.published.is_empty()
+                && world.store.metadata.is_empty()
+        }),
         P::sometimes("a job is stopped and its checkpoint stays", |_, world| {
             world.some_watch(|watch| matches!(watch.outcome, Some(Outcome::Stopped(_))))
                 && world.store.metadata.len() == 1

@@ -243,10 +243,12 @@ impl Scope {
     /// Jobs that are stopped or cancelled, or that end.
     fn endings() -> Vec<Run> {
         let stopped = Run { requests: &[SUSPEND, DRAIN], ..Run::CALM };
-        let suspended = Run { requests: &[SUSPEND], ..Run::CALM };
+        let suspended = Run { requests: &[SUSPEND], retention: Retention::RETAIN_ALWAYS, ..Run::CALM };
         let stopped_or_not = Run { requests: &[SUSPEND, DRAIN, SAVEPOINT], ..Run::CALM };
         let delayed = Run { delay: Millis(1), requests: &[SUSPEND, SAVEPOINT], ..Run::CALM };
-        let cancelled = Run { requests: &[SAVEPOINT], retained: 2, ..Run::CALM };
+        let retention = Retention::RETAIN_ON_CANCELLATION;
+        let cancelled = Run { requests: &[SAVEPOINT], retained: 2, retention, ..Run::CALM };
+        let not_externalized = Run { retention: Retention::NO_EXTERNALIZED_CHECKPOINTS, ..Run::CALM };
         let claimed = Run { given: Some(ClaimMode::Claim), ..Run::CALM };
         vec![
             stopped_or_not.with(Budgets { requests: 2, ..CALM }),
@@ -255,7 +257,7 @@ impl Scope {
             delayed.with(Budgets { requests: 1, task_failures: 1, endings: 1, ..CALM }),
             cancelled.with(Budgets { requests: 1, task_failures: 1, endings: 1, ..CALM }),
             claimed.with(Budgets { task_failures: 1, endings: 1, ..CALM }),
-            Run::CALM.with(Budgets { finishes: 1, ends: 1, task_failures: 1, ..CALM }),
+            not_externalized.with(Budgets { finishes: 1, ends: 1, task_failures: 1, ..CALM }),
             Run::CALM.with(Budgets { jumps: 1, coordinators: 1, endings: 1, ..CALM }),
         ]
     }
@@ -266,7 +268,8 @@ impl Scope {
         let stopped = Run { requests: &[SUSPEND, DRAIN], ..Run::CALM };
         let stopped_or_not = Run { requests: &[SUSPEND, DRAIN, SAVEPOINT], ..Run::CALM };
         let asked = Run { requests: &[CHECKPOINT, SAVEPOINT], concurrent: 1, queue: 2, ..Run::CALM };
-        let stored = Run { requests: &[SAVEPOINT], retained: 2, ..Run::CALM };
+        let retention = Retention::NO_EXTERNALIZED_CHECKPOINTS;
+        let stored = Run { requests: &[SAVEPOINT], retained: 2, retention, ..Run::CALM };
         let cancelled = Run { requests: &[SAVEPOINT, SUSPEND], retained: 2, ..Run::CALM };
         let tolerant = Run { restarts: 2, tolerable: 1, ..Run::CALM };
         let claimed = Run { given: Some(ClaimMode::Claim), ..Run::CALM };
