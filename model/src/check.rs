@@ -8,6 +8,7 @@
 
 use crate::align::{self, Alignment};
 use crate::commit::{self, Sinks};
+use crate::coordinator::{self, Coordination};
 use crate::end_to_end::faults::Fault;
 use crate::end_to_end::scope::Scope;
 use crate::end_to_end::system::System;
@@ -37,12 +38,14 @@ pub enum ModelName {
     Alignment,
     /// Shared files of incremental checkpoints.
     Shared,
-    /// Two coordinators and their storage.
+    /// Two publishers and their storage.
     Publish,
     /// The outputs of one subtask.
     Outputs,
     /// The subtasks of a sink.
     Commit,
+    /// The coordinator, with its tasks and users left to chance.
+    Coordinator,
 }
 
 /// How much of a model is checked.
@@ -58,13 +61,14 @@ pub enum ScopeName {
 
 impl ModelName {
     /// Every model.
-    pub const ALL: [ModelName; 6] = [
+    pub const ALL: [ModelName; 7] = [
         ModelName::EndToEnd,
         ModelName::Alignment,
         ModelName::Outputs,
         ModelName::Commit,
         ModelName::Shared,
         ModelName::Publish,
+        ModelName::Coordinator,
     ];
 }
 
@@ -82,6 +86,7 @@ impl fmt::Display for ModelName {
             ModelName::Publish => "publish",
             ModelName::Outputs => "outputs",
             ModelName::Commit => "commit",
+            ModelName::Coordinator => "coordinator",
         })
     }
 }
@@ -244,6 +249,9 @@ pub fn check(model: ModelName, scope: ScopeName, progress: &mut dyn FnMut(Progre
         }
         ModelName::Outputs => prove(&OutputSystem::new(outputs::Scope::named(scope), None), &task, progress),
         ModelName::Commit => prove(&Sinks::new(commit::Scope::named(scope), None), &task, progress),
+        ModelName::Coordinator => {
+            prove(&Coordination::new(coordinator::Scope::named(scope), None), &task, progress)
+        }
     };
     let Outcome { states, unique_states, depth, duration, properties } = outcome;
     Report { model, scope, states, unique_states, depth, duration, properties }
@@ -277,6 +285,10 @@ pub fn faults(progress: &mut dyn FnMut(Progress)) -> Vec<FaultReport> {
         let sinks = Sinks::new(commit::Scope::to_find(fault), Some(fault));
         reports.push(find(&sinks, ModelName::Commit, format!("{fault:?}"), fault.source(), progress));
     }
+    for fault in coordinator::Fault::ALL {
+        let job = Coordination::new(coordinator::Scope::to_find(fault), Some(fault));
+        reports.push(find(&job, ModelName::Coordinator, format!("{fault:?}"), fault.source(), progress));
+    }
     reports
 }
 
@@ -303,6 +315,9 @@ pub fn explore(model: ModelName, scope: ScopeName, address: impl ToSocketAddrs) 
         }
         ModelName::Commit => {
             Sinks::new(commit::Scope::named(scope), None).checker().serve(address);
+        }
+        ModelName::Coordinator => {
+            Coordination::new(coordinator::Scope::named(scope), None).checker().serve(address);
         }
     }
 }

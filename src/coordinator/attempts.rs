@@ -80,7 +80,8 @@ impl Coordinator {
         if self.phase == Phase::Deploying && attempt == self.attempt {
             self.phase = Phase::Running;
             self.schedule.start(now, &self.config);
-            self.end_of_pause = now;
+            // A restart does not end the pause.
+            self.end_of_pause = self.end_of_pause.max(now);
             self.earliest_terminal = now;
             self.drain_sources(out);
         }

@@ -109,7 +109,8 @@ impl Coordinator {
     /// Once no publication can make another checkpoint visible, claims the right to delete all of them.
     pub(super) fn retire(&mut self, now: Millis, out: &mut Vec<Output>) -> Result<(), Misuse> {
         if matches!(self.phase, Phase::Retiring(_)) && !self.publisher().is_busy() {
-            self.publish(now, publish::Input::RetirementRequested, out)?;
+            let highest = CheckpointId(self.next_checkpoint.0.saturating_sub(1));
+            self.publish(now, publish::Input::RetirementRequested { highest }, out)?;
         }
         Ok(())
     }

@@ -397,6 +397,18 @@ fn coord_minimum_pause_counts_from_the_completion() {
     assert_eq!(job.coordinator.deadline(), Some(Millis(130)), "80 and 50, and due times count from 80");
 }
 
+//= spec/coordinator.md#coord-6-the-minimum-pause-is-kept
+//= type=test
+//# A periodic checkpoint MUST NOT be triggered within the minimum pause after a completion.
+#[test]
+fn coord_minimum_pause_outlasts_a_restart() {
+    let mut job = Job::running(Config { min_pause: Millis(50), ..config() });
+    job.tick(10);
+    job.complete(1);
+    job.restart();
+    assert_eq!(job.coordinator.deadline(), Some(Millis(60)));
+}
+
 //= spec/coordinator.md#coord-7-checkpoints-expire
 //= type=test
 //# A checkpoint that is not fully acknowledged when its timeout ends MUST be aborted.

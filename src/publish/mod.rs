@@ -84,7 +84,10 @@ pub enum Input {
         older: BTreeSet<CheckpointId>,
     },
     /// The job has ended and nothing of it is needed any more: claim the right to delete it.
-    RetirementRequested,
+    RetirementRequested {
+        /// The highest checkpoint id that the job has given away.
+        highest: CheckpointId,
+    },
     /// An operation has ended.
     Answered {
         /// The ticket of the operation.
@@ -246,7 +249,7 @@ impl Publisher {
                 self.phase = Phase::Recovering(Recovery::new(self.config, self.newest, waiting));
             }
             Input::PublicationRequested { checkpoint, older } => self.begin(checkpoint, older, out)?,
-            Input::RetirementRequested => self.retire(out)?,
+            Input::RetirementRequested { highest } => self.retire(highest, out)?,
             Input::Answered { ticket, answer } => self.answered(now, ticket, answer, out),
             Input::Tick => self.tick(now, out),
         }
@@ -329,7 +332,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn retire(&mut self, out: &mut Vec<Output>) -> Result<(), Misuse> {
+    fn retire(&mut self, highest: CheckpointId, out: &mut Vec<Output>) -> Result<(), Misuse> {
         match self.phase {
             Phase::Ready => {}
             Phase::Fenced => {
@@ -345,7 +348,9 @@ impl Publisher {
             attempt: self.attempt.next(),
             incarnation: self.config.incarnation,
             newest: None,
-            older: BTreeSet::new(),
+            //= spec/publish.md#pub-44-a-retired-job-keeps-its-ids
+            //# The claim that retires a job MUST name the highest checkpoint id that the job has given away.
+            older: [highest].into(),
         };
         let ticket = self.next_ticket;
         self.perform(Operation::PutPointer(self.newest.next(), last), out);

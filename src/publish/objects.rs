@@ -68,7 +68,8 @@ pub struct Pointer {
     pub incarnation: Incarnation,
     /// The newest published checkpoint; `None` when nothing was ever published.
     pub newest: Option<CheckpointId>,
-    /// Older published checkpoints that are retained beside it.
+    /// Older published checkpoints that are retained beside it. Beside no checkpoint: the highest id that a job had
+    /// given away when it retired, which no later checkpoint may have.
     pub older: BTreeSet<CheckpointId>,
 }
 

@@ -169,7 +169,8 @@ impl Recovery {
         // Each pointer between the two may stand for one more attempt.
         let unreadable = u32::try_from(self.frontier.0 - number.0).unwrap_or(u32::MAX);
         self.attempt = Attempt(pointer.attempt.0.saturating_add(unreadable).saturating_add(1));
-        self.unread = pointer.newest.iter().chain(&pointer.older).copied().collect();
+        let names_any = pointer.newest.is_some();
+        self.unread = pointer.newest.iter().chain(&pointer.older).filter(|_| names_any).copied().collect();
         self.read.clear();
         self.pointer = Some((number, pointer));
         Next::Step(self.read_or_claim())
@@ -224,12 +225,16 @@ impl Recovery {
     //# A claim MUST stay in the log for ever, with an attempt above those of all pointers before it.
     fn claim(&self) -> Pointer {
         let mut ids = self.read.iter().map(|checkpoint| checkpoint.id);
+        let newest = ids.next();
+        //= spec/publish.md#pub-44-a-retired-job-keeps-its-ids
+        //# The claim that retires a job MUST name the highest checkpoint id that the job has given away.
+        let given_away = self.pointer.iter().filter(|_| newest.is_none()).flat_map(|(_, last)| &last.older);
         Pointer {
             kind: PointerKind::Claim,
             attempt: self.attempt,
             incarnation: self.config.incarnation,
-            newest: ids.next(),
-            older: ids.collect(),
+            newest,
+            older: ids.chain(given_away.copied()).collect(),
         }
     }
 
@@ -283,7 +288,8 @@ impl Recovery {
     }
 
     pub(super) fn into_recovered(self) -> Recovered {
-        let named = self.pointer.iter().flat_map(|(_, pointer)| pointer.newest);
+        let named =
+            self.pointer.iter().flat_map(|(_, pointer)| pointer.newest.iter().chain(&pointer.older).copied());
         let highest = self.listing.checkpoints.iter().copied().chain(named).max();
         //= spec/publish.md#pub-17-new-ids-are-above-everything-found
         //# The next checkpoint id of an attempt MUST be above every checkpoint of which anything was found.

@@ -32,6 +32,31 @@ fn stopped(job: &mut Job) -> Vec<Output> {
 //= type=test
 //# The checkpoints of a job MUST be deleted at its end exactly when its retention says so for that end,
 //# except the newest if a stop has asked for it.
+//= spec/publish.md#pub-44-a-retired-job-keeps-its-ids
+//= type=test
+//# The claim that retires a job MUST name the highest checkpoint id that the job has given away.
+//= spec/publish.md#pub-17-new-ids-are-above-everything-found
+//= type=test
+//# The next checkpoint id of an attempt MUST be above every checkpoint of which anything was found.
+#[test]
+fn coord_cancelled_job_that_starts_again_gives_no_id_to_what_a_late_deletion_would_hit() {
+    let mut job = with_two_checkpoints(Retention::DELETE_ON_CANCELLATION);
+    job.tick(30);
+    job.on(Input::CancelRequested);
+    job.on(Input::TasksStopped { attempt: Attempt(1) });
+    assert_eq!(deleted(&job.store()), [1, 2, 3], "3 was aborted, and nothing of it exists");
+    for attempt in [3, 4] {
+        let mut again = Job::new(config());
+        again.pointers = std::mem::take(&mut job.pointers);
+        again.on(Input::JobStarted);
+        let started = again.store();
+        let [Output::StartTasks(recovered)] = &started[..] else { panic!("{started:?}") };
+        assert_eq!((recovered.attempt, recovered.next_checkpoint), (Attempt(attempt), CheckpointId(4)));
+        assert_eq!(recovered.newest, None);
+        job = again;
+    }
+}
+
 //= spec/coordinator.md#coord-41-a-cancelled-job-ends-without-a-restart
 //= type=test
 //# A job that is cancelled or suspended MUST stop its tasks and end without a restart.

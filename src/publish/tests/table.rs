@@ -55,7 +55,7 @@ fn situations() -> Vec<(&'static str, Driver)> {
     let checkpoint = CompletedCheckpoint { kind, ..checkpoint(5, savepoint.publisher.attempt.0) };
     savepoint.on(Input::PublicationRequested { checkpoint, older: BTreeSet::new() });
     let mut retiring = ready();
-    retiring.on(Input::RetirementRequested);
+    retiring.on(Input::RetirementRequested { highest: CheckpointId(7) });
     let mut impatient = recovering(&[Failed]);
     for _ in 0..2 {
         impatient.wait();
@@ -113,7 +113,7 @@ fn inputs(driver: &Driver) -> Vec<(String, Input)> {
         ("recover".to_owned(), Input::RecoveryRequested),
         ("publish 5".to_owned(), request(5, attempt)),
         ("publish of another attempt".to_owned(), request(5, attempt + 1)),
-        ("retire".to_owned(), Input::RetirementRequested),
+        ("retire".to_owned(), Input::RetirementRequested { highest: CheckpointId(7) }),
         ("early tick".to_owned(), Input::Tick),
         ("tick".to_owned(), Input::Tick),
     ];
