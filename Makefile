@@ -50,7 +50,7 @@ model-checked = tla spec/Checkpointing.tla --config spec/$(1).cfg --check-livene
 endif
 
 # What model/tests/specification_tla compares the Rust model with: the states of the specification, and walks through them.
-# This takes some minutes.
+# This takes some minutes, most of them for the recovery, of which no walks are kept.
 FIXTURES := model/tests/fixtures
 specification-fixtures:
 	@for size in final:Checkpointing:0:0 periodic:Checkpointing:1:0 restart:Checkpointing:0:1 recovery:Checkpointing:1:1 \
@@ -59,7 +59,8 @@ specification-fixtures:
 	  tla spec/Checkpointing.tla --config spec/$$config.cfg -c Periodic=$$periodic -c Restarts=$$restarts \
 	    --export-dot $(FIXTURES)/graph.dot --dot-mode full >/dev/null && \
 	  awk -f $(FIXTURES)/specification.awk $(FIXTURES)/graph.dot | LC_ALL=C sort -u >$(FIXTURES)/states/$$name.txt && \
-	  awk -v walks=12 -f $(FIXTURES)/specification.awk $(FIXTURES)/graph.dot >$(FIXTURES)/traces/$$name.txt || exit 1; \
+	  { [ $$name = recovery ] || awk -v walks=12 -f $(FIXTURES)/specification.awk $(FIXTURES)/graph.dot \
+	    >$(FIXTURES)/traces/$$name.txt; } || exit 1; \
 	done; rm $(FIXTURES)/graph.dot
 
 fix: toolchain
