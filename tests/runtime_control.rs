@@ -64,6 +64,27 @@ fn control_checkpoint_and_savepoint_are_answered_when_they_are_complete() {
 }
 
 #[test]
+fn control_backlog_of_a_source_keeps_periodic_checkpoints_back_and_no_others() {
+    let (world, storage) = (World::new(), memory());
+    let options = JobOptions { interval_during_backlog: Some(Millis(0)), ..options(0) };
+    let handle = start_held(&world, options, &storage);
+    let control = handle.control();
+    let request = || control.trigger_checkpoint(CheckpointType::Configured).wait().unwrap();
+    world.state.lock().unwrap().has_backlog = true;
+    // The sources tell of it in their own time.
+    wait_until(&handle, || {
+        let before = request();
+        !handle.wait_timeout(Duration::from_millis(10)) && request() == before.next()
+    });
+    world.state.lock().unwrap().has_backlog = false;
+    let completed = handle.progress().completed;
+    wait_until(&handle, || handle.progress().completed >= completed + 2);
+    world.hold_from(None);
+    handle.wait().unwrap();
+    world.assert_exact(2);
+}
+
+#[test]
 fn control_job_without_periodic_checkpoints_takes_those_that_are_asked_for() {
     let (world, storage) = (World::new(), memory());
     world.hold_from(Some(0));

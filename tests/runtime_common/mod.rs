@@ -90,6 +90,8 @@ pub struct Outside {
     pub arrived: u64,
     /// The sources from this index on go on without emitting anything.
     pub held_from: Option<u16>,
+    /// Whether the sources say that they have fallen behind.
+    pub has_backlog: bool,
     /// The attempts in which each source was started.
     pub started: Vec<(u32, u16)>,
 }
@@ -126,8 +128,7 @@ impl World {
     }
 
     pub fn fail_next(&self, place: Place) {
-        let plan = Plan { place, fault: Fault::Error, after: 0, times: 1 };
-        self.state.lock().unwrap().plan = Some(plan);
+        self.state.lock().unwrap().plan = Some(Plan { place, fault: Fault::Error, after: 0, times: 1 });
     }
 
     /// Lets sinks write `records` more records, or any number.
@@ -173,7 +174,6 @@ impl World {
         }
     }
 
-    /// How many planned failures have happened.
     pub fn is_plan_over(&self) -> bool {
         self.state.lock().unwrap().plan.is_none_or(|plan| plan.times == 0)
     }
@@ -400,9 +400,8 @@ pub fn job(world: &Arc<World>, parallelism: u16) -> Job {
 /// The same with parallelism two, but nothing in common between the two instances: each has the keys of its source.
 pub fn job_of_two_pipelines(world: &Arc<World>) -> Job {
     let mut job = JobBuilder::new();
-    for (index, uids) in
-        [["numbers", "count", "memory"], ["others", "count others", "other memory"]].into_iter().enumerate()
-    {
+    let uids = [["numbers", "count", "memory"], ["others", "count others", "other memory"]];
+    for (index, uids) in uids.into_iter().enumerate() {
         let numbers_of = move |context: SubtaskContext| {
             let subtask = SubtaskId::new(context.subtask.operator, index as u16);
             SubtaskContext { subtask, parallelism: 2, ..context }
@@ -453,6 +452,10 @@ impl SourceFunction for Keyed {
 
     fn poll(&mut self, out: &mut dyn Collector<Number>) -> Result<SourceStatus, UserError> {
         self.numbers.poll(&mut WithKey(out))
+    }
+
+    fn has_backlog(&self) -> bool {
+        self.numbers.world.state.lock().unwrap().has_backlog
     }
 
     fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
