@@ -11,10 +11,10 @@ fn assert_scope(scope: ScopeName, unique_states: usize) {
 
 #[test]
 fn coordinator_small_holds() {
-    assert_scope(ScopeName::Small, 138_882);
+    assert_scope(ScopeName::Small, 142_217);
 }
 
 #[test]
 fn coordinator_medium_holds() {
-    assert_scope(ScopeName::Medium, 2_095_254);
+    assert_scope(ScopeName::Medium, 2_204_415);
 }
