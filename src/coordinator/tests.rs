@@ -397,6 +397,18 @@ fn coord_minimum_pause_counts_from_the_completion() {
     assert_eq!(job.coordinator.deadline(), Some(Millis(130)), "80 and 50, and due times count from 80");
 }
 
+#[test]
+fn coord_interval_counts_from_the_end_of_a_pause_that_has_delayed_a_checkpoint() {
+    let mut job = Job::running(Config { min_pause: Millis(7), ..config() });
+    job.tick(10);
+    job.now = 18;
+    job.complete(1);
+    assert_eq!(job.tick(25), triggers(2, CheckpointKind::Periodic), "due at 20, but the pause ends at 25");
+    job.now = 26;
+    job.complete(2);
+    assert_eq!(job.coordinator.deadline(), Some(Millis(35)), "the pause ends at 33");
+}
+
 //= spec/coordinator.md#coord-6-the-minimum-pause-is-kept
 //= type=test
 //# A periodic checkpoint MUST NOT be triggered within the minimum pause after a completion.

@@ -219,3 +219,20 @@ fn coord_backlog_without_checkpoints_ends_with_its_report_its_source_or_its_atte
     job.restart();
     assert!(job.coordinator.deadline().is_some());
 }
+
+#[test]
+fn coord_job_without_edges_is_triggered_at_its_running_sources_alone() {
+    let other = SubtaskId::new(0, 1);
+    let subtasks = [SOURCE, other, SINK].into();
+    let mut job = Job::running(Config { subtasks, sources: [SOURCE, other].into(), ..config() });
+    job.on(Input::TaskFinished { attempt: Attempt(1), subtask: other });
+    let triggered: Vec<SubtaskId> = job
+        .tick(10)
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Trigger { subtask, .. } => Some(subtask),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(triggered, [SOURCE]);
+}

@@ -188,3 +188,21 @@ fn coord_failed_terminal_checkpoint_is_tried_again_after_a_pause() {
         assert_eq!(job.tick(pause), triggers(2, CheckpointKind::Final));
     }
 }
+
+#[test]
+fn coord_failures_of_an_earlier_attempt_count_no_more() {
+    let mut job = Job::running(Config { tolerable_failures: 1, ..config() });
+    job.tick(10);
+    job.decline(1, DeclineReason::AsyncPartFailed);
+    job.restart();
+    job.tick(job.now + 10);
+    let [checkpoint] = job.under_way()[..] else { panic!("{:?}", job.under_way()) };
+    let reason = DeclineReason::AsyncPartFailed;
+    let done = job.on(Input::DeclineArrived {
+        attempt: Attempt(2),
+        subtask: SINK,
+        checkpoint: CheckpointId(checkpoint),
+        reason,
+    });
+    assert!(!done.contains(&Output::CancelTasks { attempt: Attempt(2) }), "{done:?}");
+}

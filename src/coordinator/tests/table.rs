@@ -87,6 +87,23 @@ fn situations() -> Vec<(&'static str, Job)> {
             }),
         ),
         (
+            "waiting for the restart and a publication",
+            with(&|job| {
+                acknowledged(job);
+                job.on(failed(Attempt(1), SINK));
+                job.on(Input::TasksStopped { attempt: Attempt(1) });
+            }),
+        ),
+        (
+            "restarted",
+            with(&|job| {
+                job.on(failed(Attempt(1), SINK));
+                job.on(Input::TasksStopped { attempt: Attempt(1) });
+                job.tick(7);
+                job.store();
+            }),
+        ),
+        (
             "retiring",
             with(&|job| {
                 job.on(Input::CancelRequested);
@@ -151,6 +168,19 @@ fn name(coordinator: &Coordinator) -> String {
     }
     if coordinator.queue.len() > 0 {
         write!(name, ", {} waiting", coordinator.queue.len()).unwrap();
+    }
+    for (holds, what) in [(coordinator.is_running(), "runs"), (coordinator.has_ended(), "over")] {
+        if holds {
+            write!(name, ", {what}").unwrap();
+        }
+    }
+    if coordinator.restarts() > 0 {
+        write!(name, ", {} restarts", coordinator.restarts()).unwrap();
+    }
+    for (what, time) in [("due", coordinator.deadline()), ("expires", coordinator.next_expiry())] {
+        if let Some(time) = time {
+            write!(name, ", {what} {time}").unwrap();
+        }
     }
     if let Some(terminal) = coordinator.terminal {
         write!(name, ", terminal {terminal}").unwrap();
