@@ -50,7 +50,7 @@ model-checked = tla spec/Checkpointing.tla --config spec/$(1).cfg --check-livene
 endif
 
 # What model/tests/specification_tla compares the Rust model with: the states of the specification, and walks through them.
-# This takes some minutes, most of them for the recovery, of which no walks are kept.
+# This takes half an hour, most of it for the recovery, of which no walks are kept.
 FIXTURES := model/tests/fixtures
 specification-fixtures:
 	@for size in final:Checkpointing:0:0 periodic:Checkpointing:1:0 restart:Checkpointing:0:1 recovery:Checkpointing:1:1 \
