@@ -56,28 +56,25 @@ impl Coordinator {
         out: &mut Vec<Output>,
     ) {
         let known = attempt == self.attempt && self.config.subtasks.contains(&subtask);
-        match self.pending.get_mut(&checkpoint) {
-            Some(pending) if known && pending.waits_for(subtask) => {
-                pending.acknowledged.insert(subtask, state.handle);
-                //= spec/shared.md#shared-10-an-acknowledgement-is-registered
-                //# The objects of an acknowledgement MUST be registered before its checkpoint can complete.
-                if let Some(shared) = state.shared {
-                    self.register_shared(now, checkpoint, subtask, shared, out);
-                }
-                //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
-                //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that
-                //# had not finished before.
-                let subtasks = self.config.subtasks.len();
-                let complete =
-                    self.pending.get(&checkpoint).is_some_and(|pending| pending.is_complete(subtasks));
-                if complete && let Some(complete) = self.pending.remove(&checkpoint) {
-                    self.publishing.insert(checkpoint, complete);
-                }
-            }
+        let pending = self.pending.get_mut(&checkpoint).filter(|_| known);
+        if !pending.is_some_and(|pending| pending.take_in(subtask, state.handle)) {
             //= spec/coordinator.md#coord-15-late-state-is-discarded
             //# State that no checkpoint takes in MUST be discarded unless a checkpoint that counts may
             //# refer to it.
-            _ => self.discard_late(now, attempt, checkpoint, state, out),
+            return self.discard_late(now, attempt, checkpoint, state, out);
+        }
+        //= spec/shared.md#shared-10-an-acknowledgement-is-registered
+        //# The objects of an acknowledgement MUST be registered before its checkpoint can complete.
+        if let Some(shared) = state.shared {
+            self.register_shared(now, checkpoint, subtask, shared, out);
+        }
+        //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
+        //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that
+        //# had not finished before.
+        let subtasks = self.config.subtasks.len();
+        let complete = self.pending.get(&checkpoint).is_some_and(|pending| pending.is_complete(subtasks));
+        if complete && let Some(complete) = self.pending.remove(&checkpoint) {
+            self.publishing.insert(checkpoint, complete);
         }
     }
 

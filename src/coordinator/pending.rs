@@ -4,6 +4,7 @@ use crate::base::{
     StateHandle, SubtaskId,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of a task, as its acknowledgement names it.
@@ -40,6 +41,17 @@ impl Pending {
     /// Whether a task of the job takes part and has not acknowledged yet.
     pub(super) fn waits_for(&self, subtask: SubtaskId) -> bool {
         !self.finished.contains(&subtask) && !self.acknowledged.contains_key(&subtask)
+    }
+
+    /// Takes in the state of a task of the job, if it takes part and has not acknowledged yet, at the cost of one look-up.
+    pub(super) fn take_in(&mut self, subtask: SubtaskId, handle: Option<StateHandle>) -> bool {
+        match self.acknowledged.entry(subtask) {
+            Entry::Vacant(entry) if !self.finished.contains(&subtask) => {
+                entry.insert(handle);
+                true
+            }
+            Entry::Vacant(_) | Entry::Occupied(_) => false,
+        }
     }
 
     /// Whether everyone who takes part has acknowledged, in a job of so many subtasks.
