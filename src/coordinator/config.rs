@@ -28,9 +28,9 @@ pub struct Config {
     /// `execution.checkpointing.unaligned.enabled`: for how long a barrier waits in line before it overtakes
     /// (`execution.checkpointing.aligned-checkpoint-timeout`); without it no barrier overtakes.
     pub unaligned: Option<Millis>,
-    /// `execution.checkpointing.max-concurrent-checkpoints`, at least 1.
+    /// `execution.checkpointing.max-concurrent-checkpoints`, at least 1; only 1 where checkpoints are unaligned.
     pub max_concurrent: usize,
-    /// Whether savepoints start beyond `max_concurrent`. In Flink they do unless checkpoints are unaligned.
+    /// Whether savepoints start beyond `max_concurrent`, as in Flink. Where checkpoints are unaligned they never do.
     pub force_savepoints: bool,
     /// How many requests may wait, at least 1; Flink: 1,000.
     pub max_queued_requests: usize,
@@ -59,25 +59,34 @@ impl Config {
         CheckpointOptions::new(kind, alignment)
     }
 
-    /// Whether there is a source, every source is a subtask, edges lead down and to all other subtasks, and no limit is
-    /// zero.
-    pub(super) fn makes_sense(&self) -> bool {
-        let sources_known = !self.sources.is_empty() && self.sources.is_subset(&self.subtasks);
-        let some_interval = self.interval != Some(Millis(0));
-        let backlog_is_slower =
-            self.interval_during_backlog.is_none_or(|slow| slow == Millis(0) || Some(slow) >= self.interval);
-        let limits = [self.max_concurrent, self.max_queued_requests, self.retained];
-        let edges_lead_down = self.edges.iter().all(|edge| edge.from < edge.to);
+    /// What contradicts itself here, if anything does.
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
         let is_reached = |task: &SubtaskId| {
             self.sources.contains(task) || self.edges.iter().any(|edge| edge.to == task.operator)
         };
-        let all_reached = self.edges.is_empty() || self.subtasks.iter().all(is_reached);
-        sources_known
-            && backlog_is_slower
-            && edges_lead_down
-            && all_reached
-            && some_interval
-            && limits.iter().all(|limit| *limit > 0)
+        let slow = self.interval_during_backlog.filter(|slow| *slow != Millis(0));
+        let rules = [
+            (!self.sources.is_empty(), "there is no source"),
+            (self.sources.is_subset(&self.subtasks), "a source is no subtask of the job"),
+            (self.edges.iter().all(|edge| edge.from < edge.to), "an edge does not lead to a later operator"),
+            (
+                self.edges.is_empty() || self.subtasks.iter().all(is_reached),
+                "a subtask is neither a source nor at the end of an edge",
+            ),
+            (self.interval != Some(Millis(0)), "the interval is 0"),
+            (
+                slow.is_none_or(|slow| Some(slow) >= self.interval),
+                "the interval during backlog is shorter than the interval",
+            ),
+            (self.max_concurrent > 0, "no checkpoint may be under way"),
+            (
+                self.unaligned.is_none() || self.max_concurrent == 1,
+                "unaligned checkpoints are taken one at a time, but more are allowed",
+            ),
+            (self.max_queued_requests > 0, "no request may wait"),
+            (self.retained > 0, "no checkpoint is retained"),
+        ];
+        rules.into_iter().find_map(|(holds, contradiction)| (!holds).then_some(contradiction))
     }
 }
 

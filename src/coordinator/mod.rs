@@ -151,10 +151,10 @@ impl Coordinator {
     /// A coordinator that has not started.
     ///
     /// # Errors
-    /// [`Misuse`] when the configuration makes no sense; [`Config`] says what does.
+    /// [`Misuse`] when the configuration contradicts itself; [`Config`] says what its fields may be.
     pub fn new(config: Config) -> Result<Self, Misuse> {
-        if !config.makes_sense() {
-            return Err(Misuse::new(MACHINE, format!("the configuration makes no sense: {config:?}")));
+        if let Some(contradiction) = config.contradiction() {
+            return Err(Misuse::new(MACHINE, contradiction));
         }
         Ok(Coordinator {
             publisher: Publisher::new(config.publish),

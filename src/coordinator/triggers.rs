@@ -166,7 +166,9 @@ impl Coordinator {
 
     /// Whether a checkpoint of this kind needs no room.
     pub(super) fn is_forced(&self, kind: CheckpointKind) -> bool {
-        kind.is_savepoint() && self.config.force_savepoints
+        //= spec/coordinator.md#coord-66-savepoints-wait-where-barriers-overtake
+        //# A savepoint MUST NOT be forced in a job whose checkpoints may be unaligned.
+        kind.is_savepoint() && self.config.force_savepoints && self.config.unaligned.is_none()
     }
 
     /// The kind of the checkpoint that ends the job, once one is wanted.

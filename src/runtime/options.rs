@@ -73,11 +73,8 @@ impl Default for JobOptions {
 impl JobOptions {
     /// What is wrong with options that are right one by one.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
-        if self.unaligned && self.mode == CheckpointingMode::AtLeastOnce {
-            return Some("unaligned checkpoints need exactly once: at least once no barrier waits");
-        }
-        (self.unaligned && self.max_concurrent_checkpoints > 1)
-            .then_some("unaligned checkpoints are taken one at a time, but more are allowed")
+        (self.unaligned && self.mode == CheckpointingMode::AtLeastOnce)
+            .then_some("unaligned checkpoints need exactly once: at least once no barrier waits")
     }
 }
 

@@ -80,6 +80,18 @@ fn coord_forced_savepoints_need_no_room_and_take_it_from_others() {
     assert_eq!(job.complete(1).last(), triggers(2, CheckpointKind::Savepoint).last());
 }
 
+//= spec/coordinator.md#coord-66-savepoints-wait-where-barriers-overtake
+//= type=test
+//# A savepoint MUST NOT be forced in a job whose checkpoints may be unaligned.
+#[test]
+fn coord_savepoint_waits_for_room_where_barriers_may_overtake() {
+    let mut job = Job::running(Config { unaligned: Some(Millis(0)), ..config() });
+    job.tick(10);
+    assert_eq!(job.request(1, RequestKind::Savepoint), []);
+    job.complete(1);
+    assert_eq!(job.under_way(), [2]);
+}
+
 //= spec/coordinator.md#coord-40-failed-savepoints-do-not-count
 //= type=test
 //# A failed savepoint MUST NOT count towards the tolerable failures.

@@ -89,8 +89,7 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         min_pause: options.min_pause,
         unaligned: options.unaligned.then_some(options.aligned_checkpoint_timeout),
         max_concurrent: options.max_concurrent_checkpoints,
-        // A barrier that overtakes would subsume the savepoint at every gate where that is still aligned.
-        force_savepoints: options.force_savepoints && !options.unaligned,
+        force_savepoints: options.force_savepoints,
         max_queued_requests: MAX_QUEUED_REQUESTS,
         tolerable_failures: options.tolerable_failed_checkpoints,
         retained: options.retained_checkpoints,
