@@ -64,6 +64,9 @@ pub enum CodecError {
         /// Postcard's reason.
         source: postcard::Error,
     },
+    /// A value may not be written. The author of its type or of its serializer must act.
+    #[error("a value is refused: {0}")]
+    Refused(String),
 }
 
 /// Writes one value as a whole file of `kind`.

@@ -11,11 +11,12 @@ mod descriptor;
 mod error;
 mod image;
 mod operator;
+pub mod serializer;
 mod snapshot;
 
 pub use channels::{CapturedRecords, ChannelSide, ChannelState};
 pub use descriptor::{ListStateDescriptor, StateValue, ValueStateDescriptor};
-pub use error::StateError;
+pub use error::{StateError, StatePart};
 pub use image::{KeyedImage, OperatorImage, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
 pub use operator::{ListState, OperatorSnapshot, OperatorStateBackend};
 pub use snapshot::{KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, StateKind, TaskSnapshot};
