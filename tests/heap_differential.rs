@@ -71,8 +71,8 @@ impl Operator {
         (backend, *state)
     }
 
-    fn snapshot(&self) -> Vec<HeapSnapshot> {
-        self.backends.iter().map(HeapKeyedStateBackend::snapshot).collect()
+    fn snapshot(&mut self) -> Vec<HeapSnapshot> {
+        self.backends.iter_mut().map(HeapKeyedStateBackend::snapshot).collect()
     }
 
     fn content(&mut self) -> Model {

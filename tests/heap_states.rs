@@ -29,7 +29,7 @@ fn filled() -> HeapKeyedStateBackend<String> {
     backend
 }
 
-fn written(backend: &HeapKeyedStateBackend<String>) -> Vec<u8> {
+fn written(backend: &mut HeapKeyedStateBackend<String>) -> Vec<u8> {
     let mut file = Vec::new();
     backend.snapshot().write_to(&mut file).expect("writes");
     file
@@ -103,16 +103,16 @@ fn heap_two_states_of_one_key_do_not_interfere() {
 
 #[test]
 fn heap_state_never_opened_survives_the_next_snapshot() {
-    let file = written(&filled());
-    let untouched = restored(&file);
-    let mut again = restored(&written(&untouched));
+    let file = written(&mut filled());
+    let mut untouched = restored(&file);
+    let mut again = restored(&written(&mut untouched));
     let expected = [("a", 1), ("bb", 2), ("ccc", 3), ("dddd", 4)].map(|(key, n)| (key.to_owned(), n));
     assert_eq!(content(&mut again), expected);
 }
 
 #[test]
 fn heap_restored_state_of_another_type_is_refused_and_kept() {
-    let mut backend = restored(&written(&filled()));
+    let mut backend = restored(&written(&mut filled()));
     let wrong = backend.value_state(&ValueStateDescriptor::<String>::new("counts"));
     assert!(matches!(wrong, Err(StateError::TypeMismatch { .. })));
     // An id that claims to be the right one: the bytes do not decode, in a named state and group.
@@ -127,7 +127,7 @@ fn heap_restored_state_of_another_type_is_refused_and_kept() {
 
 #[test]
 fn heap_restore_that_does_not_fit_the_job_is_refused() {
-    let file = written(&filled());
+    let file = written(&mut filled());
     let all = max().all_groups();
     let keys = HeapKeyedStateBackend::<u64>::restore(max(), all, vec![image(&file)]);
     let message = keys.expect_err("keys of another type").to_string();
@@ -145,7 +145,7 @@ fn heap_restore_that_does_not_fit_the_job_is_refused() {
 
 #[test]
 fn heap_restore_of_a_key_in_a_wrong_group_is_refused() {
-    let mut image = image(&written(&filled()));
+    let mut image = image(&written(&mut filled()));
     let state = image.states.get_mut("counts").expect("restored");
     let (group, entries) = state.groups.pop_first().expect("a group");
     let free = (0..8).map(KeyGroup).find(|g| *g != group && !state.groups.contains_key(g)).expect("a group");
@@ -158,7 +158,7 @@ fn heap_restore_of_a_key_in_a_wrong_group_is_refused() {
 
 #[test]
 fn heap_state_file_with_any_flipped_bit_or_truncated_is_corrupt() {
-    let file = written(&filled());
+    let file = written(&mut filled());
     let read = |bytes: &[u8]| SnapshotImage::read_from(bytes, None);
     for bit in 0..file.len() * 8 {
         let mut damaged = file.clone();

@@ -1,4 +1,4 @@
-use super::map::GroupMap;
+use super::{SegmentedMap, SharedMap};
 use super::{StateKey, StateValue};
 use crate::codec::value_from_bytes;
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
@@ -18,12 +18,12 @@ pub(super) fn hash_of<K: Hash>(key: &K) -> u64 {
 /// One state: a map per key group of the range.
 pub(super) struct Table<K, V> {
     range: KeyGroupRange,
-    pub(super) groups: Vec<GroupMap<K, V>>,
+    pub(super) groups: Vec<SegmentedMap<K, V>>,
 }
 
 impl<K: StateKey, V: StateValue> Table<K, V> {
     pub(super) fn new(range: KeyGroupRange) -> Self {
-        Table { range, groups: range.groups().map(|_| GroupMap::default()).collect() }
+        Table { range, groups: range.groups().map(|_| SegmentedMap::default()).collect() }
     }
 
     /// Decodes a restored state into this empty table. All its groups lie in the range.
@@ -55,7 +55,8 @@ impl<K: StateKey, V: StateValue> Table<K, V> {
             if found != group {
                 return Err(format!("a key of group {found} stands there: has its `KeyHash` changed?"));
             }
-            map.get_or_insert_with(hash_of(&key), &key, hash_of, || value);
+            let hash = hash_of(&key);
+            map.insert(hash, |other| *other == key, hash_of, || key.clone(), value);
         }
         match map.len() as u64 {
             entries if entries == raw.entries() => Ok(()),
@@ -67,7 +68,7 @@ impl<K: StateKey, V: StateValue> Table<K, V> {
 /// A table whose value type is not known.
 pub(super) trait AnyTable<K>: Any + Send {
     /// Shares the content as it is now.
-    fn share(&self) -> Box<dyn TableSnapshot>;
+    fn share(&mut self) -> Box<dyn TableSnapshot>;
 }
 
 /// The content of a table at one moment.
@@ -77,12 +78,19 @@ pub(super) trait TableSnapshot: Send {
 }
 
 impl<K: StateKey, V: StateValue> AnyTable<K> for Table<K, V> {
-    fn share(&self) -> Box<dyn TableSnapshot> {
-        Box::new(Table { range: self.range, groups: self.groups.clone() })
+    fn share(&mut self) -> Box<dyn TableSnapshot> {
+        let groups = self.groups.iter_mut().map(SegmentedMap::share).collect();
+        Box::new(SharedTable { range: self.range, groups })
     }
 }
 
-impl<K: StateKey, V: StateValue> TableSnapshot for Table<K, V> {
+/// The content of a table: a map per key group of the range.
+struct SharedTable<K, V> {
+    range: KeyGroupRange,
+    groups: Vec<SharedMap<K, V>>,
+}
+
+impl<K: StateKey, V: StateValue> TableSnapshot for SharedTable<K, V> {
     fn entries(&self) -> u64 {
         self.groups.iter().map(|group| group.len() as u64).sum()
     }

@@ -34,7 +34,7 @@ impl<V: StateValue> ValueState<V> {
     #[must_use]
     pub fn get<'a, K: StateKey>(&self, backend: &'a HeapKeyedStateBackend<K>) -> Option<&'a V> {
         let current = expect_key(backend.current.as_ref());
-        self.table(backend).groups[current.group].get(current.hash, &current.key)
+        self.table(backend).groups[current.group].get(current.hash, |key| *key == current.key)
     }
 
     /// Puts `value` in the place of whatever there was.
@@ -42,7 +42,9 @@ impl<V: StateValue> ValueState<V> {
     /// # Panics
     /// Without a current key, and for another backend.
     pub fn update<K: StateKey>(&self, backend: &mut HeapKeyedStateBackend<K>, value: V) {
-        self.modify(backend, |_| Some(value));
+        let (current, table) = self.current_and_table(backend);
+        let (is, key) = (|key: &K| *key == current.key, || current.key.clone());
+        table.groups[current.group].insert(current.hash, is, hash_of, key, value);
     }
 
     /// Puts what `change` makes of the value in its place; `None` clears it.
@@ -55,7 +57,8 @@ impl<V: StateValue> ValueState<V> {
         change: impl FnOnce(Option<V>) -> Option<V>,
     ) {
         let (current, table) = self.current_and_table(backend);
-        table.groups[current.group].modify(current.hash, &current.key, hash_of, change);
+        let (is, key) = (|key: &K| *key == current.key, || current.key.clone());
+        table.groups[current.group].modify(current.hash, is, hash_of, key, change);
     }
 
     /// The value, to be changed in place; if there is none, `insert()` becomes the value first. The fastest way
@@ -69,7 +72,9 @@ impl<V: StateValue> ValueState<V> {
         insert: impl FnOnce() -> V,
     ) -> &'a mut V {
         let (current, table) = self.current_and_table(backend);
-        table.groups[current.group].get_or_insert_with(current.hash, &current.key, hash_of, insert)
+        let is = |key: &K| *key == current.key;
+        let make = || (current.key.clone(), insert());
+        table.groups[current.group].get_or_insert_with(current.hash, is, hash_of, make)
     }
 
     /// Removes the value.
@@ -78,7 +83,7 @@ impl<V: StateValue> ValueState<V> {
     /// Without a current key, and for another backend.
     pub fn clear<K: StateKey>(&self, backend: &mut HeapKeyedStateBackend<K>) {
         let (current, table) = self.current_and_table(backend);
-        table.groups[current.group].remove(current.hash, &current.key);
+        table.groups[current.group].remove(current.hash, |key| *key == current.key);
     }
 
     /// The number of keys that have a value; needs no current key.
