@@ -86,7 +86,9 @@ impl Operator {
         }
         let entries: usize = (self.backends.iter().zip(&self.opened))
             .map(|(b, opened)| {
-                let count = |s: &ValueState<u64>| s.entries(b).expect("opened").count().max(b.count(s).expect("opened"));
+                let count = |s: &ValueState<u64>| {
+                    s.entries(b).expect("opened").count().max(b.count(s).expect("opened"))
+                };
                 opened.iter().flatten().map(count).sum::<usize>()
             })
             .sum();
@@ -136,13 +138,13 @@ fn apply(operator: &mut Operator, model: &mut Model, step: &Step) {
         }
         Step::Clear(key, second) => {
             let (backend, state) = operator.on(key, second);
-            state.clear(backend);
+            state.clear(backend).expect("a key");
             model.remove(&(key, second));
         }
         Step::ClearAll => {
             for (key, second) in std::mem::take(model).into_keys() {
                 let (backend, state) = operator.on(key, second);
-                state.clear(backend);
+                state.clear(backend).expect("a key");
             }
         }
         Step::Snapshot | Step::Write | Step::Restore(_) => {}
