@@ -13,6 +13,7 @@ pub mod commit;
 pub mod coordinator;
 pub mod keygroup;
 pub mod publish;
+pub mod rescale;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod shared;

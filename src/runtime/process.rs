@@ -149,7 +149,7 @@ impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
 
     fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
         let finished = if input_finished { vec![true] } else { Vec::new() };
-        self.finished.replace(&mut self.operator, finished);
+        self.finished.update(&mut self.operator, finished)?;
         let keyed = Box::new(self.state.snapshot()?);
         Ok((TaskSnapshot::new(Some(keyed), self.operator.snapshot()), None))
     }
@@ -210,7 +210,7 @@ pub(super) fn run<F: KeyedProcessFunction>(
         .map_err(|error| environment.open_error(error))?;
     function.open(&mut state).map_err(|error| environment.open_error(error))?;
     environment.report(Report::Running);
-    let input_finished = finished.get(&operator).contains(&true);
+    let input_finished = finished.get(&operator)?.contains(&true);
     let checkpointing = Checkpointing::new(environment, gate.channels(), outputs.channels(), input_finished);
     run_gate(checkpointing, &mut Process { function, key, state, operator, finished, gate, outputs })
 }

@@ -237,7 +237,7 @@ impl SourceFunction for Numbers {
         let SubtaskContext { attempt, subtask, .. } = self.context;
         self.world.state.lock().unwrap().started.push((attempt.0, subtask.index));
         let next = state.list_state(&ListStateDescriptor::new("next"))?;
-        self.next = next.get(state).first().copied().unwrap_or(0);
+        self.next = next.get(state)?.first().copied().unwrap_or(0);
         self.state = Some(next);
         Ok(())
     }
@@ -268,7 +268,7 @@ impl SourceFunction for Numbers {
     fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         self.world.at(Place::SnapshotSource)?;
         if let Some(next) = self.state {
-            next.replace(state, vec![self.next]);
+            next.update(state, vec![self.next])?;
         }
         Ok(())
     }
