@@ -24,6 +24,7 @@ pub mod store;
 pub mod subtask;
 #[cfg(test)]
 mod table_tests;
+pub mod watermark;
 
 /// The README's example is compiled and run.
 #[cfg(doctest)]

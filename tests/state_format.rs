@@ -76,7 +76,7 @@ fn state_file_of_an_earlier_version_that_was_not_opened_is_written_in_the_presen
     let mut store = store(image.keyed.expect("keyed state")).expect("fits");
     let operator = OperatorStateBackend::restore(image.operator);
     let mut file = Vec::new();
-    let keyed = Box::new(store.snapshot());
+    let keyed = Box::new(store.snapshot().expect("in memory"));
     TaskSnapshot::new(Some(keyed), operator.snapshot()).write_to(&mut file).expect("memory");
     assert_eq!(file[8..10], FileKind::State.version().to_le_bytes());
     assert_holds_the_first_states(SnapshotImage::read_from(file.as_slice(), None).expect("intact"));
@@ -143,7 +143,8 @@ fn present() -> Vec<u8> {
         operator.broadcast_state(&MapStateDescriptor::<String, Vec<u8>>::new("rules")).expect("opens");
     rules.put(&mut operator, "r".to_owned(), vec![1, 2, 3]).expect("opened");
     let mut file = Vec::new();
-    let snapshot = TaskSnapshot::new(Some(Box::new(store.snapshot())), operator.snapshot());
+    let snapshot =
+        TaskSnapshot::new(Some(Box::new(store.snapshot().expect("in memory"))), operator.snapshot());
     snapshot.with_channels(channels()).write_to(&mut file).expect("memory");
     payload(&file)
 }
