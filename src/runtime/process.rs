@@ -13,8 +13,8 @@ use super::watermark_state::WatermarkState;
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime};
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::{
-    ChannelState, KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError,
-    StateKey, StateValue, TaskSnapshot,
+    ChannelState, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, OperatorListState,
+    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot,
 };
 use crossbeam_channel::Select;
 use std::sync::Arc;
@@ -210,7 +210,9 @@ pub(super) fn run<F: KeyedFunction>(
     gate.restore(&image.channels, restored).map_err(misfit)?;
     outputs.restore(&image.channels, restored).map_err(misfit)?;
     let keyed = image.keyed.into_iter().collect();
-    let mut keyed = KeyedStateStore::restore(assignment.max_parallelism(), range, keyed).map_err(misfit)?;
+    let store = KeyedStateStoreBuilder::new(assignment.max_parallelism(), range);
+    let store = store.with_backend(&environment.state_backend);
+    let mut keyed = store.restore(keyed).map_err(misfit)?;
     function.initialize_state(&mut operator).map_err(TaskError::User)?;
     function.open(&mut keyed).map_err(misfit)?;
     environment.report(Report::Running);
