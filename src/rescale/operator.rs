@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::ops::Range;
 
 /// How a state of an operator is handed out to other subtasks than those that had it (Flink:
@@ -52,8 +53,9 @@ pub struct ConflictingModes {
 /// [`ConflictingModes`].
 pub fn redistribute_operator_state(
     old: &[BTreeMap<String, OperatorStateInfo>],
-    parallelism: u16,
+    parallelism: NonZeroU16,
 ) -> Result<Vec<BTreeMap<String, Vec<ItemRange>>>, ConflictingModes> {
+    let parallelism = parallelism.get();
     let mut new = vec![BTreeMap::new(); parallelism.into()];
     let mut start = 0;
     for (name, mode) in modes(old)? {

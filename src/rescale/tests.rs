@@ -2,6 +2,7 @@ use super::OperatorStateMode::{Broadcast, Split, Union};
 use super::*;
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 
 type Old = Vec<BTreeMap<String, OperatorStateInfo>>;
 
@@ -26,13 +27,13 @@ impl Arbitrary for Situation {
             };
             reported.into_iter().map(info).collect()
         });
-        Situation { old: old.collect(), parallelism: u16::arbitrary(g) % 9 }
+        Situation { old: old.collect(), parallelism: 1 + u16::arbitrary(g) % 9 }
     }
 }
 
 impl Situation {
-    fn new(&self) -> Vec<BTreeMap<String, Vec<ItemRange>>> {
-        redistribute_operator_state(&self.old, self.parallelism).expect("the modes agree")
+    fn redistributed(&self) -> Vec<BTreeMap<String, Vec<ItemRange>>> {
+        redistribute_operator_state(&self.old, nonzero(self.parallelism)).expect("the modes agree")
     }
 
     /// The items of a state, each as the old subtask and its number there.
@@ -45,8 +46,12 @@ impl Situation {
     fn new_items(&self, name: &str) -> Vec<Vec<(u16, u64)>> {
         let items = |range: &ItemRange| range.items.clone().map(move |item| (range.subtask, item)).collect();
         let of = |ranges: &Vec<ItemRange>| ranges.iter().flat_map(items as fn(_) -> Vec<_>).collect();
-        self.new().iter().map(|states| states.get(name).map_or_else(Vec::new, of)).collect()
+        self.redistributed().iter().map(|states| states.get(name).map_or_else(Vec::new, of)).collect()
     }
+}
+
+fn nonzero(parallelism: u16) -> NonZeroU16 {
+    NonZeroU16::new(parallelism).expect("at least one subtask")
 }
 
 fn check(law: fn(Situation) -> bool) {
@@ -72,7 +77,7 @@ fn rescale_split_items_go_to_exactly_one_subtask_in_even_runs() {
     //# With another parallelism, the items of split state MUST be cut, in the order of the old subtasks, into as many
     //# runs as there are new subtasks, the first of which are longer by one if the number of items does not divide.
     check(|situation| {
-        if situation.old.len() == usize::from(situation.parallelism) || situation.parallelism == 0 {
+        if situation.old.len() == usize::from(situation.parallelism) {
             return true;
         }
         ["a", "d"].into_iter().all(|name| {
@@ -97,6 +102,7 @@ fn rescale_split_items_stay_with_the_same_parallelism() {
     //= type=test
     //# With the same parallelism as before, a subtask MUST get exactly its own items of split state.
     check(|mut situation| {
+        situation.old.push(BTreeMap::new());
         situation.parallelism = situation.old.len() as u16;
         ["a", "d"].into_iter().all(|name| {
             let new = situation.new_items(name);
@@ -126,7 +132,7 @@ fn rescale_split_states_take_turns_by_name() {
     assert_eq!(lengths("e"), [1, 0, 1]);
     // However many lists there are, no subtask gets two more items of them than another.
     check(|situation| {
-        if situation.old.len() == usize::from(situation.parallelism) || situation.parallelism == 0 {
+        if situation.old.len() == usize::from(situation.parallelism) {
             return true;
         }
         let both = situation.new_items("a").into_iter().zip(situation.new_items("d"));
@@ -170,7 +176,7 @@ fn rescale_broadcast_entries_come_from_one_subtask_in_turns() {
 fn rescale_every_new_subtask_knows_every_state() {
     check(|situation| {
         let names: BTreeSet<&String> = situation.old.iter().flat_map(BTreeMap::keys).collect();
-        let new = situation.new();
+        let new = situation.redistributed();
         new.len() == usize::from(situation.parallelism)
             && new.iter().all(|states| states.keys().collect::<BTreeSet<_>>() == names)
     });
@@ -183,6 +189,6 @@ fn rescale_state_in_two_modes_is_refused() {
     //# A state that old subtasks report in different modes MUST be refused.
     let mut old = list(&[1, 2]);
     old[1].insert("a".to_owned(), OperatorStateInfo { mode: Union, items: 2 });
-    let refused = redistribute_operator_state(&old, 2).expect_err("two modes");
+    let refused = redistribute_operator_state(&old, nonzero(2)).expect_err("two modes");
     assert_eq!(refused.to_string(), "state `a` is Split in one part and Union in another");
 }

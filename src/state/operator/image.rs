@@ -5,6 +5,7 @@ use crate::rescale::{ItemRange, OperatorStateInfo, redistribute_operator_state};
 use crate::state::StateError;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 /// The operator state of a snapshot.
@@ -103,17 +104,17 @@ impl OperatorImage {
     /// [`StateError::Incompatible`] when the old subtasks do not agree on what a state is, or when there is no such new
     /// subtask.
     pub fn redistributed(old: &[OperatorImage], parallelism: u16, subtask: u16) -> Result<Self, StateError> {
+        let new = NonZeroU16::new(parallelism).filter(|_| subtask < parallelism).ok_or_else(|| {
+            let what = format!("subtask {subtask} does not exist: the parallelism is {parallelism}");
+            StateError::Incompatible(what)
+        })?;
         let types = types(old)?;
         let info = |(name, raw): (&String, &RawOperatorState)| {
             (name.clone(), OperatorStateInfo { mode: raw.state_type.mode(), items: raw.items() })
         };
         let reported: Vec<_> = old.iter().map(|image| image.states.iter().map(info).collect()).collect();
-        let mut shares = redistribute_operator_state(&reported, parallelism)
+        let mut shares = redistribute_operator_state(&reported, new)
             .map_err(|conflict| StateError::Incompatible(conflict.to_string()))?;
-        if subtask >= parallelism {
-            let what = format!("subtask {subtask} does not exist: the parallelism is {parallelism}");
-            return Err(StateError::Incompatible(what));
-        }
         let share = shares.swap_remove(subtask.into()).into_iter().zip(types);
         let states = share.map(|((name, ranges), (_, state_type))| {
             let items = Arc::new(collect(old, &name, &ranges));

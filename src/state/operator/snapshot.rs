@@ -33,12 +33,12 @@ impl OperatorSnapshot {
     }
 
     pub(in crate::state) fn headers(&self) -> Vec<OperatorStateHeader> {
-        let header = |(name, held): (&String, &Box<dyn Held>)| OperatorStateHeader {
+        let headers = self.states.iter().map(|(name, held)| OperatorStateHeader {
             name: name.clone(),
             state_type: held.state_type(),
             items: held.items(),
-        };
-        self.states.iter().map(header).collect()
+        });
+        headers.collect()
     }
 
     pub(in crate::state) fn write_items(
