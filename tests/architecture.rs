@@ -1,7 +1,7 @@
 //! Who may import whom, and what the pure modules must not touch.
 //!
 //! ```text
-//! base  <-  keygroup codec align shared ttl  <-  subtask publish rescale commit  <-  coordinator
+//! base  <-  keygroup codec align shared ttl window  <-  subtask publish rescale commit  <-  coordinator
 //!       <-  state store  <-  backend  <-  runtime  <-  testkit
 //! ```
 //!
@@ -16,7 +16,7 @@ use std::path::Path;
 /// Each layer imports only those above it in this list.
 const LAYERS: &[&[&str]] = &[
     &["base"],
-    &["keygroup", "codec", "align", "shared", "ttl"],
+    &["keygroup", "codec", "align", "shared", "ttl", "window"],
     &["subtask", "publish", "rescale", "commit"],
     &["coordinator"],
     &["state", "store"],
@@ -33,6 +33,7 @@ const PURE: &[&str] = &[
     "align",
     "shared",
     "ttl",
+    "window",
     "subtask",
     "publish",
     "rescale",
