@@ -1,9 +1,8 @@
 //! What a job's author writes: sources, keyed functions and sinks.
 
-use crate::backend::heap::{HeapKeyedStateBackend, StateKey};
 use crate::base::{Attempt, CheckpointId, SubtaskId};
 use crate::commit::TransactionId;
-use crate::state::{OperatorStateBackend, StateError};
+use crate::state::{KeyedStateStore, OperatorStateBackend, StateError, StateKey, StateValue};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
 
@@ -75,7 +74,7 @@ pub trait SourceFunction: Send {
 /// The state of the current record's key.
 #[derive(Debug)]
 pub struct KeyedContext<'a, K> {
-    pub(super) state: &'a mut HeapKeyedStateBackend<K>,
+    pub(super) state: &'a mut KeyedStateStore<K>,
 }
 
 impl<K: StateKey> KeyedContext<'_, K> {
@@ -86,7 +85,7 @@ impl<K: StateKey> KeyedContext<'_, K> {
     }
 
     /// The backend to which state handles are given.
-    pub fn state(&mut self) -> &mut HeapKeyedStateBackend<K> {
+    pub fn state(&mut self) -> &mut KeyedStateStore<K> {
         self.state
     }
 }
@@ -94,7 +93,7 @@ impl<K: StateKey> KeyedContext<'_, K> {
 /// Processes the records of one key after the other, with state of that key.
 pub trait KeyedProcessFunction: Send {
     /// The key; a part of the record.
-    type Key: StateKey;
+    type Key: StateKey + StateValue;
     /// What it takes in.
     type In: Record;
     /// What it emits.
@@ -104,7 +103,7 @@ pub trait KeyedProcessFunction: Send {
     ///
     /// # Errors
     /// The state does not fit what was restored; the attempt fails.
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<Self::Key>) -> Result<(), StateError>;
+    fn open(&mut self, state: &mut KeyedStateStore<Self::Key>) -> Result<(), StateError>;
 
     /// Processes a record; its key is the current one.
     ///
@@ -123,7 +122,7 @@ pub trait KeyedProcessFunction: Send {
     /// Anything; the attempt fails.
     fn finish(
         &mut self,
-        state: &mut HeapKeyedStateBackend<Self::Key>,
+        state: &mut KeyedStateStore<Self::Key>,
         out: &mut dyn Collector<Self::Out>,
     ) -> Result<(), UserError> {
         let _ = (state, out);

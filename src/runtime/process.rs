@@ -5,11 +5,11 @@ use super::gate::{Gate, poll_control};
 use super::output::Outputs;
 use super::source::emit;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
-use crate::backend::heap::HeapKeyedStateBackend;
 use crate::base::{Alignment, Channel, CheckpointId, CheckpointOptions};
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::{
-    ChannelSide, ChannelState, ListState, ListStateDescriptor, OperatorStateBackend, StateError, TaskSnapshot,
+    ChannelSide, ChannelState, KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend,
+    StateError, TaskSnapshot,
 };
 use crate::subtask::Input;
 use crossbeam_channel::Select;
@@ -102,10 +102,10 @@ type KeyOf<F> = dyn Fn(&<F as KeyedProcessFunction>::In) -> &<F as KeyedProcessF
 struct Process<'a, F: KeyedProcessFunction> {
     function: F,
     key: &'a KeyOf<F>,
-    state: HeapKeyedStateBackend<F::Key>,
+    state: KeyedStateStore<F::Key>,
     operator: OperatorStateBackend,
     /// Holds whether the subtask has finished its input.
-    finished: ListState<bool>,
+    finished: OperatorListState<bool>,
     gate: Gate<F::In>,
     outputs: Outputs<F::Out>,
 }
@@ -202,7 +202,7 @@ pub(super) fn run<F: KeyedProcessFunction>(
     gate.restore(&image.channels).map_err(|error| environment.open_error(error))?;
     outputs.restore(&image.channels).map_err(|error| environment.open_error(error))?;
     let keyed = image.keyed.into_iter().collect();
-    let mut state = HeapKeyedStateBackend::restore(assignment.max_parallelism(), range, keyed)
+    let mut state = KeyedStateStore::restore(assignment.max_parallelism(), range, keyed)
         .map_err(|error| environment.open_error(error))?;
     let mut operator = OperatorStateBackend::restore(image.operator);
     let finished = operator

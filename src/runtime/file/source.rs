@@ -2,7 +2,7 @@ use super::split::{FileSplit, cannot_read, file_length};
 use crate::runtime::{
     Collector, Record, SourceFunction, SourceStatus, SubtaskContext, Unrecoverable, UserError,
 };
-use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend};
+use crate::state::{ListStateDescriptor, OperatorListState, OperatorStateBackend};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -34,7 +34,7 @@ struct Open {
 pub struct FileSource<T, P> {
     assigned: Vec<FileSplit>,
     parse: P,
-    state: Option<ListState<Position>>,
+    state: Option<OperatorListState<Position>>,
     waiting: VecDeque<Position>,
     open: Option<Open>,
     line: Vec<u8>,
