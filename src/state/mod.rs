@@ -16,6 +16,7 @@ mod operator;
 mod read;
 pub mod serializer;
 mod snapshot;
+mod timers;
 
 pub use channels::{CapturedRecords, ChannelSide, ChannelState};
 pub use descriptor::{
@@ -30,3 +31,4 @@ pub use keyed::{
 };
 pub use operator::{OperatorListState, OperatorSnapshot, OperatorStateBackend};
 pub use snapshot::{KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, StateKind, TaskSnapshot};
+pub use timers::{Timer, TimerService};
