@@ -12,6 +12,8 @@ pub mod codec;
 pub mod commit;
 pub mod coordinator;
 pub mod keygroup;
+#[cfg(feature = "runtime")]
+pub mod operator;
 pub mod publish;
 #[cfg(feature = "runtime")]
 pub mod runtime;

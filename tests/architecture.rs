@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base  <-  keygroup codec align shared ttl window  <-  subtask publish rescale commit  <-  coordinator
-//!       <-  state store  <-  backend  <-  runtime  <-  testkit
+//!       <-  state store  <-  backend  <-  operator  <-  runtime  <-  testkit
 //! ```
 //!
 //! A module imports only from the left of itself. The model imports the pure machines only.
@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["coordinator"],
     &["state", "store"],
     &["backend"],
+    &["operator"],
     &["runtime"],
     &["testkit"],
 ];

@@ -19,8 +19,9 @@ pub struct Added {
     pub session: TimeWindow,
     /// Where the state of the session is.
     pub state_window: TimeWindow,
-    /// The sessions that are no more: this one has taken their place. Empty if the session was there, or touches no
-    /// other one.
+    /// Whether the set did not have the session before.
+    pub is_new: bool,
+    /// The sessions that are no more: the new one has taken their place.
     pub replaced: Vec<TimeWindow>,
     /// The state windows whose state must be merged into `state_window`.
     pub merged: Vec<TimeWindow>,
@@ -35,12 +36,14 @@ impl MergingWindowSet {
         let session = connected.iter().fold(window, |cover, (session, _)| cover.cover(*session));
         if connected.is_empty() {
             self.sessions.insert(session, window);
-            return Added { session, state_window: window, replaced: Vec::new(), merged: Vec::new() };
+            let (replaced, merged) = (Vec::new(), Vec::new());
+            return Added { session, state_window: window, is_new: true, replaced, merged };
         }
         //= spec/window.md#window-4-the-state-of-a-session-stays-where-it-was-first-written
         //# A session that grows MUST keep the state window of the earliest session that it is made of.
         let (_, state_window) = connected[0];
-        if connected.len() == 1 && connected[0].0 == session {
+        let is_new = connected[0].0 != session;
+        if !is_new {
             connected.clear();
         }
         for (replaced, _) in &connected {
@@ -50,6 +53,7 @@ impl MergingWindowSet {
         Added {
             session,
             state_window,
+            is_new,
             replaced: connected.iter().map(|(replaced, _)| *replaced).collect(),
             merged: connected.iter().skip(1).map(|(_, state_window)| *state_window).collect(),
         }

@@ -179,6 +179,7 @@ fn add(
     let added = set.add(window);
     let earliest = before.iter().find(|(session, _)| session.touches(window)).map(|(_, state)| *state);
     assert_eq!(added.state_window, earliest.unwrap_or(window));
+    assert_eq!(added.is_new, !before.contains_key(&added.session));
     let mut merged: Vec<_> = added.merged.iter().flat_map(|state| content.remove(state).unwrap()).collect();
     let target = content.entry(added.state_window).or_default();
     target.append(&mut merged);
@@ -204,23 +205,25 @@ fn stretches(windows: &[TimeWindow]) -> Vec<TimeWindow> {
 fn window_added_to_sessions_says_what_is_merged_into_what() {
     let mut set = MergingWindowSet::default();
     let nothing = Vec::new();
-    let alone = |session| Added {
+    let alone = |session, is_new| Added {
         session,
         state_window: session,
+        is_new,
         replaced: nothing.clone(),
         merged: nothing.clone(),
     };
-    assert_eq!(set.add(window(0, 3)), alone(window(0, 3)));
-    assert_eq!(set.add(window(5, 8)), alone(window(5, 8)));
-    assert_eq!(set.add(window(20, 23)), alone(window(20, 23)));
+    assert_eq!(set.add(window(0, 3)), alone(window(0, 3), true));
+    assert_eq!(set.add(window(5, 8)), alone(window(5, 8), true));
+    assert_eq!(set.add(window(20, 23)), alone(window(20, 23), true));
     assert_eq!(
         set.add(window(1, 2)),
-        alone(window(0, 3)),
+        alone(window(0, 3), false),
         "what lies within a session does not change the session"
     );
     let connecting = Added {
         session: window(0, 8),
         state_window: window(0, 3),
+        is_new: true,
         replaced: vec![window(0, 3), window(5, 8)],
         merged: vec![window(5, 8)],
     };
@@ -228,6 +231,7 @@ fn window_added_to_sessions_says_what_is_merged_into_what() {
     let earlier = Added {
         session: window(-2, 8),
         state_window: window(0, 3),
+        is_new: true,
         replaced: vec![window(0, 8)],
         merged: nothing,
     };
