@@ -30,7 +30,7 @@ fn filled() -> KeyedStateStore<String> {
 
 fn written(backend: &mut KeyedStateStore<String>) -> Vec<u8> {
     let mut file = Vec::new();
-    backend.snapshot().write_to(&mut file).expect("writes");
+    backend.snapshot().expect("in memory").write_to(&mut file).expect("writes");
     file
 }
 
@@ -180,9 +180,11 @@ fn heap_snapshot_of_nothing_is_empty() {
     let mut backend = backend();
     let operator = OperatorStateBackend::new();
     backend.open(&counts()).expect("opens");
-    let snapshot = TaskSnapshot::new(Some(Box::new(backend.snapshot())), operator.snapshot());
+    let snapshot =
+        TaskSnapshot::new(Some(Box::new(backend.snapshot().expect("in memory"))), operator.snapshot());
     assert!(snapshot.is_empty(), "Q42");
-    let snapshot = TaskSnapshot::new(Some(Box::new(filled().snapshot())), operator.snapshot());
+    let snapshot =
+        TaskSnapshot::new(Some(Box::new(filled().snapshot().expect("in memory"))), operator.snapshot());
     assert!(!snapshot.is_empty());
 }
 
@@ -197,7 +199,7 @@ fn heap_snapshot_whose_target_fails_reports_it() {
             Ok(())
         }
     }
-    let failed = filled().snapshot().write_to(&mut Full);
+    let failed = filled().snapshot().expect("in memory").write_to(&mut Full);
     assert!(matches!(failed, Err(StateError::Codec(CodecError::Io(_)))));
 }
 
@@ -208,7 +210,8 @@ fn heap_operator_state_round_trips_beside_keyed_state() {
     let names = operator.list_state(&ListStateDescriptor::<String>::new("names")).expect("opens");
     offsets.replace(&mut operator, vec![(0, 10), (1, 20)]);
     names.add(&mut operator, "x".to_owned());
-    let snapshot = TaskSnapshot::new(Some(Box::new(filled().snapshot())), operator.snapshot());
+    let snapshot =
+        TaskSnapshot::new(Some(Box::new(filled().snapshot().expect("in memory"))), operator.snapshot());
     // S08: isolated from what comes after.
     offsets.add(&mut operator, (2, 30));
     names.replace(&mut operator, vec![]);

@@ -150,7 +150,7 @@ impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
     fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
         let finished = if input_finished { vec![true] } else { Vec::new() };
         self.finished.replace(&mut self.operator, finished);
-        let keyed = Box::new(self.state.snapshot());
+        let keyed = Box::new(self.state.snapshot()?);
         Ok((TaskSnapshot::new(Some(keyed), self.operator.snapshot()), None))
     }
 

@@ -6,6 +6,7 @@
 //! [`SnapshotImage`]. What a restored image holds stays bytes until its descriptor is opened; state that is
 //! never opened goes into the next snapshot as it came.
 
+pub mod backend;
 mod channels;
 mod descriptor;
 mod error;
@@ -26,8 +27,8 @@ pub use descriptor::{
 pub use error::{StateError, StatePart};
 pub use image::{KeyedImage, OperatorImage, RawEntry, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
 pub use keyed::{
-    AggregatingState, KeyedStateSnapshot, KeyedStateStore, ListState, MapKey, MapState, Namespace,
-    Namespaced, ReducingState, StateDescriptor, StateHandle, StateKey, ValueState,
+    AggregatingState, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, ListState, MapKey,
+    MapState, Namespace, Namespaced, ReducingState, StateDescriptor, StateHandle, StateKey, ValueState,
 };
 pub use operator::{OperatorListState, OperatorSnapshot, OperatorStateBackend};
 pub use snapshot::{KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, StateKind, TaskSnapshot};
