@@ -2,7 +2,6 @@
 #![cfg(feature = "runtime")]
 
 use proptest::prelude::*;
-use snapline::backend::heap::{HeapKeyedStateBackend, HeapSnapshot, ValueState};
 use snapline::keygroup::*;
 use snapline::state::*;
 use std::collections::BTreeMap;
@@ -40,7 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// An operator of some parallelism with two states, of which it opens the second one late.
 struct Operator {
     max_parallelism: MaxParallelism,
-    backends: Vec<HeapKeyedStateBackend<u32>>,
+    backends: Vec<KeyedStateStore<u32>>,
     opened: Vec<[Option<ValueState<u64>>; 2]>,
 }
 
@@ -52,27 +51,27 @@ impl Operator {
             let read =
                 |file: &Vec<u8>| SnapshotImage::read_from(&file[..], Some(range)).expect("intact").keyed;
             let images = files.iter().filter_map(read).collect();
-            HeapKeyedStateBackend::restore(max_parallelism, range, images).expect("restores")
+            KeyedStateStore::restore(max_parallelism, range, images).expect("restores")
         };
         let backends: Vec<_> = (0..parallelism).map(restore).collect();
         Operator { max_parallelism, opened: vec![[None; 2]; backends.len()], backends }
     }
 
-    fn on(&mut self, key: u32, second: bool) -> (&mut HeapKeyedStateBackend<u32>, ValueState<u64>) {
+    fn on(&mut self, key: u32, second: bool) -> (&mut KeyedStateStore<u32>, ValueState<u64>) {
         let parallelism = self.backends.len() as u16;
         let assignment = KeyGroupRangeAssignment::new(self.max_parallelism, parallelism).expect("valid");
         let owner = usize::from(assignment.owner_of_key(&key));
         let backend = &mut self.backends[owner];
         let state = self.opened[owner][usize::from(second)].get_or_insert_with(|| {
             let name = if second { "second" } else { "first" };
-            backend.value_state(&ValueStateDescriptor::new(name)).expect("opens")
+            backend.open(&ValueStateDescriptor::new(name)).expect("opens")
         });
         backend.set_current_key_from(&key).expect("its own key");
         (backend, *state)
     }
 
-    fn snapshot(&self) -> Vec<HeapSnapshot> {
-        self.backends.iter().map(HeapKeyedStateBackend::snapshot).collect()
+    fn snapshot(&mut self) -> Vec<KeyedStateSnapshot> {
+        self.backends.iter_mut().map(KeyedStateStore::snapshot).collect()
     }
 
     fn content(&mut self) -> Model {
@@ -80,14 +79,17 @@ impl Operator {
         for second in [false, true] {
             for key in 0..40 {
                 let (backend, state) = self.on(key, second);
-                if let Some(value) = state.get(backend) {
+                if let Some(value) = state.get(backend).expect("opened here") {
                     content.insert((key, second), *value);
                 }
             }
         }
         let entries: usize = (self.backends.iter().zip(&self.opened))
             .map(|(b, opened)| {
-                opened.iter().flatten().map(|s| s.entries(b).count().max(s.len(b))).sum::<usize>()
+                let count = |s: &ValueState<u64>| {
+                    s.entries(b).expect("opened").count().max(b.count(s).expect("opened"))
+                };
+                opened.iter().flatten().map(count).sum::<usize>()
             })
             .sum();
         assert_eq!(entries, content.len(), "no entry but those of the keys");
@@ -95,8 +97,8 @@ impl Operator {
     }
 }
 
-fn write(snapshots: Vec<HeapSnapshot>) -> Vec<Vec<u8>> {
-    let write = |snapshot: HeapSnapshot| {
+fn write(snapshots: Vec<KeyedStateSnapshot>) -> Vec<Vec<u8>> {
+    let write = |snapshot: KeyedStateSnapshot| {
         let mut file = Vec::new();
         // On another thread, as the runtime does.
         std::thread::scope(|scope| scope.spawn(|| snapshot.write_to(&mut file)).join())
@@ -111,13 +113,12 @@ fn apply(operator: &mut Operator, model: &mut Model, step: &Step) {
     match *step {
         Step::Update(key, second, value) => {
             let (backend, state) = operator.on(key, second);
-            state.update(backend, value);
+            state.update(backend, value).expect("a key");
             model.insert((key, second), value);
         }
         Step::Add(key, second) => {
             let (backend, state) = operator.on(key, second);
-            let value = state.get_or_insert_with(backend, || 7);
-            *value = value.wrapping_add(1);
+            state.with_mut(backend, || 7, |value| *value = value.wrapping_add(1)).expect("a key");
             let value = model.entry((key, second)).or_insert(7);
             *value = value.wrapping_add(1);
         }
@@ -129,7 +130,7 @@ fn apply(operator: &mut Operator, model: &mut Model, step: &Step) {
                 Some(value) => Some(value / 2),
             };
             let (backend, state) = operator.on(key, second);
-            state.modify(backend, change);
+            state.modify(backend, change).expect("a key");
             match change(model.remove(&(key, second))) {
                 Some(value) => model.insert((key, second), value),
                 None => None,
@@ -161,7 +162,7 @@ proptest! {
         let max_parallelism = MaxParallelism::new(groups).expect("valid");
         let mut operator = Operator::new(max_parallelism, 2, &[]);
         let mut model = Model::new();
-        let mut taken: Vec<(Vec<HeapSnapshot>, Model)> = Vec::new();
+        let mut taken: Vec<(Vec<KeyedStateSnapshot>, Model)> = Vec::new();
         let mut written: Option<(Vec<Vec<u8>>, Model)> = None;
         for step in &steps {
             apply(&mut operator, &mut model, step);
@@ -193,8 +194,8 @@ proptest! {
 fn heap_backend_agrees_with_a_map_over_ten_million_operations() {
     let max_parallelism = MaxParallelism::new(4).expect("valid");
     let mut backend =
-        HeapKeyedStateBackend::<u64>::new(max_parallelism, max_parallelism.all_groups()).expect("valid");
-    let state = backend.value_state(&ValueStateDescriptor::<u64>::new("s")).expect("opens");
+        KeyedStateStore::<u64>::new(max_parallelism, max_parallelism.all_groups()).expect("valid");
+    let state = backend.open(&ValueStateDescriptor::<u64>::new("s")).expect("opens");
     let mut model = BTreeMap::new();
     let mut open = Vec::new();
     let mut random = 1u64;
@@ -206,18 +207,18 @@ fn heap_backend_agrees_with_a_map_over_ten_million_operations() {
         backend.set_current_key(key).expect("all groups");
         match random % 8 {
             0..=3 => {
-                *state.get_or_insert_with(&mut backend, || 0) += operation;
+                state.with_mut(&mut backend, || 0, |value| *value += operation).expect("a key");
                 *model.entry(key).or_insert(0) += operation;
             }
             4 | 5 => {
-                state.update(&mut backend, operation);
+                state.update(&mut backend, operation).expect("a key");
                 model.insert(key, operation);
             }
             6 => {
-                state.clear(&mut backend);
+                state.clear(&mut backend).expect("a key");
                 model.remove(&key);
             }
-            _ => assert_eq!(state.get(&backend), model.get(&key)),
+            _ => assert_eq!(state.get(&backend).expect("a key").as_deref(), model.get(&key)),
         }
         if operation % 400_000 == 0 {
             open.push((backend.snapshot(), model.clone()));
@@ -230,10 +231,11 @@ fn heap_backend_agrees_with_a_map_over_ten_million_operations() {
                 SnapshotImage::read_from(&file[..], None).expect("intact").keyed.into_iter().collect();
             let range = max_parallelism.all_groups();
             let mut restored =
-                HeapKeyedStateBackend::<u64>::restore(max_parallelism, range, image).expect("restores");
-            let state = restored.value_state(&ValueStateDescriptor::<u64>::new("s")).expect("opens");
-            assert_eq!(state.entries(&restored).map(|(k, v)| (*k, *v)).collect::<BTreeMap<_, _>>(), expected);
+                KeyedStateStore::<u64>::restore(max_parallelism, range, image).expect("restores");
+            let state = restored.open(&ValueStateDescriptor::<u64>::new("s")).expect("opens");
+            let entries = state.entries(&restored).expect("opened");
+            assert_eq!(entries.map(|(k, v)| (*k, *v)).collect::<BTreeMap<_, _>>(), expected);
         }
     }
-    assert_eq!(state.len(&backend), model.len());
+    assert_eq!(backend.count(&state).expect("opened"), model.len());
 }

@@ -1,7 +1,6 @@
 //! Opening, restoring and refusing state: what a user of the heap and operator backends sees.
 #![cfg(feature = "runtime")]
 
-use snapline::backend::heap::HeapKeyedStateBackend;
 use snapline::codec::CodecError;
 use snapline::keygroup::*;
 use snapline::state::*;
@@ -10,8 +9,8 @@ fn max() -> MaxParallelism {
     MaxParallelism::new(8).expect("valid")
 }
 
-fn backend() -> HeapKeyedStateBackend<String> {
-    HeapKeyedStateBackend::new(max(), max().all_groups()).expect("valid")
+fn backend() -> KeyedStateStore<String> {
+    KeyedStateStore::new(max(), max().all_groups()).expect("valid")
 }
 
 fn counts() -> ValueStateDescriptor<u64> {
@@ -19,17 +18,17 @@ fn counts() -> ValueStateDescriptor<u64> {
 }
 
 /// A backend that holds "a" to "d", each with its length.
-fn filled() -> HeapKeyedStateBackend<String> {
+fn filled() -> KeyedStateStore<String> {
     let mut backend = backend();
-    let state = backend.value_state(&counts()).expect("opens");
+    let state = backend.open(&counts()).expect("opens");
     for key in ["a", "bb", "ccc", "dddd"] {
         backend.set_current_key(key.to_owned()).expect("all groups");
-        state.update(&mut backend, key.len() as u64);
+        state.update(&mut backend, key.len() as u64).expect("a key");
     }
     backend
 }
 
-fn written(backend: &HeapKeyedStateBackend<String>) -> Vec<u8> {
+fn written(backend: &mut KeyedStateStore<String>) -> Vec<u8> {
     let mut file = Vec::new();
     backend.snapshot().write_to(&mut file).expect("writes");
     file
@@ -39,13 +38,14 @@ fn image(file: &[u8]) -> KeyedImage {
     SnapshotImage::read_from(file, None).expect("intact").keyed.expect("keyed state")
 }
 
-fn restored(file: &[u8]) -> HeapKeyedStateBackend<String> {
-    HeapKeyedStateBackend::restore(max(), max().all_groups(), vec![image(file)]).expect("restores")
+fn restored(file: &[u8]) -> KeyedStateStore<String> {
+    KeyedStateStore::restore(max(), max().all_groups(), vec![image(file)]).expect("restores")
 }
 
-fn content(backend: &mut HeapKeyedStateBackend<String>) -> Vec<(String, u64)> {
-    let state = backend.value_state(&counts()).expect("opens");
-    let mut content: Vec<_> = state.entries(backend).map(|(key, value)| (key.clone(), *value)).collect();
+fn content(backend: &mut KeyedStateStore<String>) -> Vec<(String, u64)> {
+    let state = backend.open(&counts()).expect("opens");
+    let mut content: Vec<_> =
+        state.entries(backend).expect("opened").map(|(key, value)| (key.into_owned(), *value)).collect();
     content.sort();
     content
 }
@@ -53,7 +53,7 @@ fn content(backend: &mut HeapKeyedStateBackend<String>) -> Vec<(String, u64)> {
 #[test]
 fn heap_key_of_another_subtask_is_refused_and_changes_nothing() {
     let one = KeyGroupRange::range_of(max(), 8, 0).expect("valid");
-    let mut backend = HeapKeyedStateBackend::<u32>::new(max(), one).expect("valid");
+    let mut backend = KeyedStateStore::<u32>::new(max(), one).expect("valid");
     let (mut own, mut foreign) = (None, None);
     for key in 0..100u32 {
         let slot = if one.contains(key_group_of(key.key_hash(), max())) { &mut own } else { &mut foreign };
@@ -70,54 +70,59 @@ fn heap_key_of_another_subtask_is_refused_and_changes_nothing() {
 #[test]
 fn heap_range_beyond_the_key_groups_is_refused() {
     let range = KeyGroupRange::new(KeyGroup(4), KeyGroup(8)).expect("a range");
-    let refused = HeapKeyedStateBackend::<u32>::new(max(), range).expect_err("8 groups");
+    let refused = KeyedStateStore::<u32>::new(max(), range).expect_err("8 groups");
     assert!(matches!(refused, StateError::NoSuchRange { .. }), "{refused}");
 }
 
 #[test]
 fn heap_state_opened_twice_is_one_state_unless_its_type_differs() {
     let mut backend = filled();
-    let again = backend.value_state(&counts()).expect("the same");
-    assert_eq!(again.len(&backend), 4);
-    let other = backend.value_state(&ValueStateDescriptor::<String>::new("counts"));
+    let again = backend.open(&counts()).expect("the same");
+    assert_eq!(backend.count(&again).expect("opened"), 4);
+    let other = backend.open(&ValueStateDescriptor::<String>::new("counts"));
     let message = other.expect_err("another type").to_string();
-    assert_eq!(message, "state `counts` holds u64, it cannot be opened as alloc::string::String");
+    assert_eq!(
+        message,
+        "state `counts` holds a value of u64, it cannot be opened as a value of alloc::string::String"
+    );
     // The same id does not make two types one.
     let disguised = ValueStateDescriptor::<i64>::new("counts").with_type_id("u64");
-    assert!(matches!(backend.value_state(&disguised), Err(StateError::TypeMismatch { .. })));
+    assert!(matches!(backend.open(&disguised), Err(StateError::TypeMismatch { .. })));
 }
 
 #[test]
 fn heap_two_states_of_one_key_do_not_interfere() {
     let mut backend = filled();
-    let names = backend.value_state(&ValueStateDescriptor::<String>::new("names")).expect("opens");
-    let counts = backend.value_state(&counts()).expect("opens");
+    let names = backend.open(&ValueStateDescriptor::<String>::new("names")).expect("opens");
+    let counts = backend.open(&counts()).expect("opens");
     backend.set_current_key("a".to_owned()).expect("all groups");
-    assert_eq!(names.get(&backend), None);
-    names.update(&mut backend, "x".to_owned());
-    counts.clear(&mut backend);
-    assert_eq!((names.get(&backend).map(String::as_str), counts.get(&backend)), (Some("x"), None));
+    assert_eq!(names.get(&backend).expect("a key"), None);
+    names.update(&mut backend, "x".to_owned()).expect("a key");
+    counts.clear(&mut backend).expect("a key");
+    assert_eq!(names.get(&backend).expect("a key").as_deref(), Some(&"x".to_owned()));
+    assert_eq!(counts.get(&backend).expect("a key"), None);
     backend.set_current_key("bb".to_owned()).expect("all groups");
-    assert_eq!((names.get(&backend), counts.get(&backend)), (None, Some(&2)));
+    assert_eq!(names.get(&backend).expect("a key"), None);
+    assert_eq!(counts.get(&backend).expect("a key").as_deref(), Some(&2));
 }
 
 #[test]
 fn heap_state_never_opened_survives_the_next_snapshot() {
-    let file = written(&filled());
-    let untouched = restored(&file);
-    let mut again = restored(&written(&untouched));
+    let file = written(&mut filled());
+    let mut untouched = restored(&file);
+    let mut again = restored(&written(&mut untouched));
     let expected = [("a", 1), ("bb", 2), ("ccc", 3), ("dddd", 4)].map(|(key, n)| (key.to_owned(), n));
     assert_eq!(content(&mut again), expected);
 }
 
 #[test]
 fn heap_restored_state_of_another_type_is_refused_and_kept() {
-    let mut backend = restored(&written(&filled()));
-    let wrong = backend.value_state(&ValueStateDescriptor::<String>::new("counts"));
-    assert!(matches!(wrong, Err(StateError::TypeMismatch { .. })));
+    let mut backend = restored(&written(&mut filled()));
+    let wrong = backend.open(&ValueStateDescriptor::<String>::new("counts"));
+    assert!(matches!(wrong, Err(StateError::IncompatibleSerializer { part: StatePart::Values, .. })));
     // An id that claims to be the right one: the bytes do not decode, in a named state and group.
     let lie = ValueStateDescriptor::<(u64, u64)>::new("counts").with_type_id("u64");
-    let undecodable = backend.value_state(&lie).expect_err("one number is not two");
+    let undecodable = backend.open(&lie).expect_err("one number is not two");
     let StateError::Undecodable { state, key_group: Some(_), .. } = &undecodable else {
         panic!("{undecodable}");
     };
@@ -127,38 +132,38 @@ fn heap_restored_state_of_another_type_is_refused_and_kept() {
 
 #[test]
 fn heap_restore_that_does_not_fit_the_job_is_refused() {
-    let file = written(&filled());
+    let file = written(&mut filled());
     let all = max().all_groups();
-    let keys = HeapKeyedStateBackend::<u64>::restore(max(), all, vec![image(&file)]);
+    let keys = KeyedStateStore::<u64>::restore(max(), all, vec![image(&file)]);
     let message = keys.expect_err("keys of another type").to_string();
-    assert!(message.contains("its keys are alloc::string::String, the job's are u64"), "{message}");
+    assert!(message.contains("its keys: alloc::string::String was written, the job has u64"), "{message}");
 
     let wider = MaxParallelism::new(16).expect("valid");
-    let groups = HeapKeyedStateBackend::<String>::restore(wider, all, vec![image(&file)]);
+    let groups = KeyedStateStore::<String>::restore(wider, all, vec![image(&file)]);
     let message = groups.expect_err("I04").to_string();
     assert!(message.contains("its maximum parallelism is 8, the job's is 16"), "{message}");
 
-    let twice = HeapKeyedStateBackend::<String>::restore(max(), all, vec![image(&file), image(&file)]);
+    let twice = KeyedStateStore::<String>::restore(max(), all, vec![image(&file), image(&file)]);
     let message = twice.expect_err("every group twice").to_string();
     assert!(message.contains("in two parts"), "{message}");
 }
 
 #[test]
 fn heap_restore_of_a_key_in_a_wrong_group_is_refused() {
-    let mut image = image(&written(&filled()));
+    let mut image = image(&written(&mut filled()));
     let state = image.states.get_mut("counts").expect("restored");
     let (group, entries) = state.groups.pop_first().expect("a group");
     let free = (0..8).map(KeyGroup).find(|g| *g != group && !state.groups.contains_key(g)).expect("a group");
     state.groups.insert(free, entries);
     let mut backend =
-        HeapKeyedStateBackend::<String>::restore(max(), max().all_groups(), vec![image]).expect("restores");
-    let message = backend.value_state(&counts()).expect_err("a wrong group").to_string();
+        KeyedStateStore::<String>::restore(max(), max().all_groups(), vec![image]).expect("restores");
+    let message = backend.open(&counts()).expect_err("a wrong group").to_string();
     assert!(message.contains(&format!("key group {free}: a key of group {group} stands there")), "{message}");
 }
 
 #[test]
 fn heap_state_file_with_any_flipped_bit_or_truncated_is_corrupt() {
-    let file = written(&filled());
+    let file = written(&mut filled());
     let read = |bytes: &[u8]| SnapshotImage::read_from(bytes, None);
     for bit in 0..file.len() * 8 {
         let mut damaged = file.clone();
@@ -174,7 +179,7 @@ fn heap_state_file_with_any_flipped_bit_or_truncated_is_corrupt() {
 fn heap_snapshot_of_nothing_is_empty() {
     let mut backend = backend();
     let operator = OperatorStateBackend::new();
-    backend.value_state(&counts()).expect("opens");
+    backend.open(&counts()).expect("opens");
     let snapshot = TaskSnapshot::new(Some(Box::new(backend.snapshot())), operator.snapshot());
     assert!(snapshot.is_empty(), "Q42");
     let snapshot = TaskSnapshot::new(Some(Box::new(filled().snapshot())), operator.snapshot());
@@ -213,7 +218,7 @@ fn heap_operator_state_round_trips_beside_keyed_state() {
 
     let image = SnapshotImage::read_from(&file[..], None).expect("intact");
     let keyed = vec![image.keyed.expect("keyed state")];
-    let mut backend = HeapKeyedStateBackend::restore(max(), max().all_groups(), keyed).expect("restores");
+    let mut backend = KeyedStateStore::restore(max(), max().all_groups(), keyed).expect("restores");
     assert_eq!(content(&mut backend).len(), 4);
     let mut operator = OperatorStateBackend::restore(image.operator);
     // `names` is not opened, and must go on.

@@ -16,10 +16,7 @@ impl KeyedProcessFunction for Pass {
     type In = u64;
     type Out = u64;
 
-    fn open(
-        &mut self,
-        _: &mut snapline::backend::heap::HeapKeyedStateBackend<u64>,
-    ) -> Result<(), StateError> {
+    fn open(&mut self, _: &mut snapline::state::KeyedStateStore<u64>) -> Result<(), StateError> {
         Ok(())
     }
 

@@ -35,7 +35,8 @@ impl FileKind {
     #[must_use]
     pub const fn version(self) -> u16 {
         match self {
-            FileKind::State | FileKind::Metadata => 2,
+            FileKind::State => 3,
+            FileKind::Metadata => 2,
             FileKind::Pointer => 1,
         }
     }

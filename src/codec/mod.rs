@@ -64,6 +64,9 @@ pub enum CodecError {
         /// Postcard's reason.
         source: postcard::Error,
     },
+    /// A value may not be written. The author of its type or of its serializer must act.
+    #[error("a value is refused: {0}")]
+    Refused(String),
 }
 
 /// Writes one value as a whole file of `kind`.
@@ -139,6 +142,30 @@ fn varint_bytes(bytes: &mut [u8; 10], mut value: u64) -> usize {
     }
     bytes[used] = value as u8;
     used + 1
+}
+
+/// Appends what `write` appends as one record: its length, then the bytes.
+///
+/// # Errors
+/// That of `write`; what the buffer holds is of no use then.
+pub fn append_record<E>(
+    buffer: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let start = buffer.len();
+    // Most records are short, their length is one byte.
+    buffer.push(0);
+    write(buffer)?;
+    let length = buffer.len() - start - 1;
+    match u8::try_from(length) {
+        Ok(short @ ..0x80) => buffer[start] = short,
+        _ => {
+            let mut bytes = [0; 10];
+            let used = varint_bytes(&mut bytes, length as u64);
+            buffer.splice(start..=start, bytes[..used].iter().copied());
+        }
+    }
+    Ok(())
 }
 
 /// Takes a varint off the front of `bytes`; `None` when there is none.

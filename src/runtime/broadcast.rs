@@ -3,9 +3,8 @@
 use super::error::TaskError;
 use super::function::{Collector, KeyedContext, Record, Times, UserError};
 use super::process::{Backends, KeyOf, KeyedFunction};
-use crate::backend::heap::{HeapKeyedStateBackend, StateKey};
 use crate::base::{EventTime, Millis};
-use crate::state::{OperatorStateBackend, StateError};
+use crate::state::{KeyedStateStore, OperatorStateBackend, StateError, StateKey, StateValue};
 use serde::{Deserialize, Serialize};
 
 /// Processes a keyed stream by rules, settings or the like that come as a second stream, which goes to every instance.
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// [`EventTime::MAX`] as its first watermark; otherwise it holds event time back until it ends.
 pub trait KeyedBroadcastProcessFunction: Send {
     /// The key; a part of the keyed stream's records.
-    type Key: StateKey;
+    type Key: StateKey + StateValue;
     /// What comes in the keyed stream.
     type In: Record;
     /// What comes in the stream that everyone gets.
@@ -36,7 +35,7 @@ pub trait KeyedBroadcastProcessFunction: Send {
     ///
     /// # Errors
     /// The state does not fit what was restored; the attempt fails.
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<Self::Key>) -> Result<(), StateError>;
+    fn open(&mut self, state: &mut KeyedStateStore<Self::Key>) -> Result<(), StateError>;
 
     /// Processes a record of the keyed stream; its key is the current one.
     ///
@@ -66,7 +65,7 @@ pub trait KeyedBroadcastProcessFunction: Send {
     /// Anything; the attempt fails.
     fn finish(
         &mut self,
-        state: &mut HeapKeyedStateBackend<Self::Key>,
+        state: &mut KeyedStateStore<Self::Key>,
         broadcast: &OperatorStateBackend,
         out: &mut dyn Collector<Self::Out>,
     ) -> Result<(), UserError> {
@@ -99,7 +98,7 @@ impl<'a, K: StateKey> ReadOnlyContext<'a, K> {
     }
 
     /// The backend to which handles of keyed state are given.
-    pub fn state(&mut self) -> &mut HeapKeyedStateBackend<K> {
+    pub fn state(&mut self) -> &mut KeyedStateStore<K> {
         self.keyed.state()
     }
 
@@ -171,7 +170,7 @@ impl<F: KeyedBroadcastProcessFunction> KeyedFunction for TwoInputs<F> {
         self.function.initialize_state(state)
     }
 
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<F::Key>) -> Result<(), StateError> {
+    fn open(&mut self, state: &mut KeyedStateStore<F::Key>) -> Result<(), StateError> {
         self.function.open(state)
     }
 

@@ -2,10 +2,9 @@
 
 use super::processing_time::ProcessingTime;
 use super::watermarks::WithWatermarks;
-use crate::backend::heap::{HeapKeyedStateBackend, StateKey};
 use crate::base::{Attempt, CheckpointId, EventTime, Millis, SubtaskId};
 use crate::commit::TransactionId;
-use crate::state::{OperatorStateBackend, StateError};
+use crate::state::{KeyedStateStore, OperatorStateBackend, StateError, StateKey, StateValue};
 use crate::watermark::WatermarkStrategy;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
@@ -105,7 +104,7 @@ pub(super) struct Times {
 /// The state of the current record's key.
 #[derive(Debug)]
 pub struct KeyedContext<'a, K> {
-    pub(super) state: &'a mut HeapKeyedStateBackend<K>,
+    pub(super) state: &'a mut KeyedStateStore<K>,
     pub(super) times: &'a Times,
 }
 
@@ -117,7 +116,7 @@ impl<K: StateKey> KeyedContext<'_, K> {
     }
 
     /// The backend to which state handles are given.
-    pub fn state(&mut self) -> &mut HeapKeyedStateBackend<K> {
+    pub fn state(&mut self) -> &mut KeyedStateStore<K> {
         self.state
     }
 
@@ -137,7 +136,7 @@ impl<K: StateKey> KeyedContext<'_, K> {
 /// Processes the records of one key after the other, with state of that key.
 pub trait KeyedProcessFunction: Send {
     /// The key; a part of the record.
-    type Key: StateKey;
+    type Key: StateKey + StateValue;
     /// What it takes in.
     type In: Record;
     /// What it emits.
@@ -156,7 +155,7 @@ pub trait KeyedProcessFunction: Send {
     ///
     /// # Errors
     /// The state does not fit what was restored; the attempt fails.
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<Self::Key>) -> Result<(), StateError>;
+    fn open(&mut self, state: &mut KeyedStateStore<Self::Key>) -> Result<(), StateError>;
 
     /// Processes a record; its key is the current one.
     ///
@@ -175,7 +174,7 @@ pub trait KeyedProcessFunction: Send {
     /// Anything; the attempt fails.
     fn finish(
         &mut self,
-        state: &mut HeapKeyedStateBackend<Self::Key>,
+        state: &mut KeyedStateStore<Self::Key>,
         out: &mut dyn Collector<Self::Out>,
     ) -> Result<(), UserError> {
         let _ = (state, out);

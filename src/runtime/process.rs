@@ -10,31 +10,31 @@ use super::receive::{Receiver, TimerDriver, run_gate};
 use super::source::emit;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
 use super::watermark_state::WatermarkState;
-use crate::backend::heap::{HeapKeyedStateBackend, StateKey};
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime};
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::{
-    ChannelState, ListState, ListStateDescriptor, OperatorStateBackend, StateError, TaskSnapshot,
+    ChannelState, KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError,
+    StateKey, StateValue, TaskSnapshot,
 };
 use crossbeam_channel::Select;
 use std::sync::Arc;
 
 /// What a keyed function works with, beside its record and its output.
 pub(super) struct Backends<K> {
-    pub(super) keyed: HeapKeyedStateBackend<K>,
+    pub(super) keyed: KeyedStateStore<K>,
     pub(super) operator: OperatorStateBackend,
     pub(super) times: Times,
 }
 
 /// The user's function as the runtime sees it, whether it has one input or two.
 pub(super) trait KeyedFunction {
-    type Key: StateKey;
+    type Key: StateKey + StateValue;
     type In: Record;
     type Out: Record;
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
 
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<Self::Key>) -> Result<(), StateError>;
+    fn open(&mut self, state: &mut KeyedStateStore<Self::Key>) -> Result<(), StateError>;
 
     fn process(
         &mut self,
@@ -69,7 +69,7 @@ impl<F: KeyedProcessFunction> KeyedFunction for OneInput<F> {
         self.function.initialize_state(state)
     }
 
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<F::Key>) -> Result<(), StateError> {
+    fn open(&mut self, state: &mut KeyedStateStore<F::Key>) -> Result<(), StateError> {
         self.function.open(state)
     }
 
@@ -101,7 +101,7 @@ struct Process<F: KeyedFunction> {
     function: F,
     backends: Backends<F::Key>,
     /// Holds whether the subtask has finished its input.
-    finished: ListState<bool>,
+    finished: OperatorListState<bool>,
     watermark: WatermarkState,
     gate: Gate<F::In>,
     outputs: Outputs<F::Out>,
@@ -210,8 +210,7 @@ pub(super) fn run<F: KeyedFunction>(
     gate.restore(&image.channels, restored).map_err(misfit)?;
     outputs.restore(&image.channels, restored).map_err(misfit)?;
     let keyed = image.keyed.into_iter().collect();
-    let mut keyed =
-        HeapKeyedStateBackend::restore(assignment.max_parallelism(), range, keyed).map_err(misfit)?;
+    let mut keyed = KeyedStateStore::restore(assignment.max_parallelism(), range, keyed).map_err(misfit)?;
     function.initialize_state(&mut operator).map_err(TaskError::User)?;
     function.open(&mut keyed).map_err(misfit)?;
     environment.report(Report::Running);

@@ -6,7 +6,7 @@ use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis};
 use crate::commit::{Committer, Config, Input, Output, TransactionId};
 use crate::state::{
-    ChannelState, ListState, ListStateDescriptor, OperatorStateBackend, StateError, TaskSnapshot,
+    ChannelState, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, TaskSnapshot,
 };
 use crossbeam_channel::Select;
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ struct Sink<S: TransactionalSink> {
     durabilities: Arc<Mutex<Durabilities>>,
     committer: Committer,
     state: OperatorStateBackend,
-    transactions: ListState<TransactionId>,
+    transactions: OperatorListState<TransactionId>,
     written: Arc<AtomicU64>,
 }
 

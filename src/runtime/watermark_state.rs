@@ -1,10 +1,10 @@
 use crate::base::EventTime;
-use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend, StateError};
+use crate::state::{ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError};
 
 /// The last watermark that a subtask has emitted, in its operator state.
 ///
 /// Names that begin with `_runtime/` are not for the user's code.
-pub(super) struct WatermarkState(ListState<i64>);
+pub(super) struct WatermarkState(OperatorListState<i64>);
 
 impl WatermarkState {
     /// Opens it, and says what was restored: of several, the lowest.

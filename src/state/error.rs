@@ -1,5 +1,6 @@
 use crate::codec::CodecError;
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
+use std::fmt;
 
 /// Why state cannot be used, written or restored, and who must act.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +28,29 @@ pub enum StateError {
     TypeMismatch {
         /// The name of the state.
         state: String,
-        /// The id of the type it has.
+        /// What it holds.
         existing: String,
-        /// The id of the type it was opened with.
+        /// As what it was opened.
         requested: String,
     },
+    /// A serializer cannot take over what was written, or what another one of the job writes. The author of the job
+    /// must give the state the right one, or a version that can ([`VersionedState`](super::serializer::VersionedState)).
+    #[error("state `{state}` cannot be opened with this serializer of its {part}: {what}")]
+    IncompatibleSerializer {
+        /// The name of the state.
+        state: String,
+        /// What the serializer is for.
+        part: StatePart,
+        /// Why it cannot.
+        what: String,
+    },
+    /// Keyed state was used before a current key was set. The caller must set one.
+    #[error("keyed state is used without a current key")]
+    NoCurrentKey,
+    /// A state was used with another store than the one that opened it, or in another type of namespace. The caller must
+    /// open it there.
+    #[error("a state is used with a store that has not opened it so")]
+    ForeignHandle,
     /// The snapshot belongs to a job that differs too much. The author of the job must act.
     #[error("the snapshot does not fit the job: {0}")]
     Incompatible(String),
@@ -48,6 +67,39 @@ pub enum StateError {
     /// The snapshot could not be read or written, or is damaged.
     #[error(transparent)]
     Codec(#[from] CodecError),
+}
+
+/// What a serializer of a state is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StatePart {
+    /// The keys that the state belongs to.
+    Keys,
+    /// The namespaces within a key.
+    Namespaces,
+    /// The keys of a map.
+    UserKeys,
+    /// The values, or the items of a list.
+    Values,
+}
+
+impl StatePart {
+    /// Whether older bytes of it may be read and written anew. Not keys and namespaces: those that become others could
+    /// belong to another key group, and so to another subtask, or fall together.
+    #[must_use]
+    pub const fn may_migrate(self) -> bool {
+        matches!(self, StatePart::UserKeys | StatePart::Values)
+    }
+}
+
+impl fmt::Display for StatePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StatePart::Keys => "keys",
+            StatePart::Namespaces => "namespaces",
+            StatePart::UserKeys => "map's keys",
+            StatePart::Values => "values",
+        })
+    }
 }
 
 fn in_group(group: Option<KeyGroup>) -> String {

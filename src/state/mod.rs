@@ -1,8 +1,8 @@
-//! The typed state API: descriptors, operator state, and the snapshot file that every backend writes.
+//! The typed state API: descriptors, keyed and operator state, and the snapshot file that every backend writes.
 //!
-//! Keyed state belongs to the key of the record being processed and lives in a backend
-//! (`backend::heap`); operator state belongs to the subtask ([`OperatorStateBackend`]). Both go into one file
-//! per subtask and checkpoint ([`TaskSnapshot`]), which says nothing about the backend, and come back as a
+//! Keyed state belongs to the key of the record being processed ([`KeyedStateStore`]); operator state belongs to the
+//! subtask ([`OperatorStateBackend`]). Both are described with a serializer ([`serializer`]), go into one file per
+//! subtask and checkpoint ([`TaskSnapshot`]), which says nothing about the backend, and come back as a
 //! [`SnapshotImage`]. What a restored image holds stays bytes until its descriptor is opened; state that is
 //! never opened goes into the next snapshot as it came.
 
@@ -10,12 +10,23 @@ mod channels;
 mod descriptor;
 mod error;
 mod image;
+mod keyed;
+mod older;
 mod operator;
+mod read;
+pub mod serializer;
 mod snapshot;
 
 pub use channels::{CapturedRecords, ChannelSide, ChannelState};
-pub use descriptor::{ListStateDescriptor, StateValue, ValueStateDescriptor};
-pub use error::StateError;
-pub use image::{KeyedImage, OperatorImage, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
-pub use operator::{ListState, OperatorSnapshot, OperatorStateBackend};
+pub use descriptor::{
+    AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReduceFunction,
+    ReducingStateDescriptor, StateObject, StateValue, ValueStateDescriptor,
+};
+pub use error::{StateError, StatePart};
+pub use image::{KeyedImage, OperatorImage, RawEntry, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
+pub use keyed::{
+    AggregatingState, KeyedStateSnapshot, KeyedStateStore, ListState, MapKey, MapState, Namespace,
+    Namespaced, ReducingState, StateDescriptor, StateHandle, StateKey, ValueState,
+};
+pub use operator::{OperatorListState, OperatorSnapshot, OperatorStateBackend};
 pub use snapshot::{KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, StateKind, TaskSnapshot};

@@ -26,18 +26,18 @@ struct OpenList {
 
 /// An opened list of operator state. It belongs to the backend that opened it.
 #[derive(Debug)]
-pub struct ListState<T> {
+pub struct OperatorListState<T> {
     index: usize,
     marker: PhantomData<fn() -> T>,
 }
 
-impl<T> Clone for ListState<T> {
+impl<T> Clone for OperatorListState<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for ListState<T> {}
+impl<T> Copy for OperatorListState<T> {}
 
 impl OperatorStateBackend {
     /// A backend without any state.
@@ -60,37 +60,38 @@ impl OperatorStateBackend {
     pub fn list_state<T: StateValue>(
         &mut self,
         descriptor: &ListStateDescriptor<T>,
-    ) -> Result<ListState<T>, StateError> {
+    ) -> Result<OperatorListState<T>, StateError> {
+        let type_id = descriptor.serializer().snapshot().id;
         let mismatch = |existing: &str| StateError::TypeMismatch {
             state: descriptor.name().to_owned(),
             existing: existing.to_owned(),
-            requested: descriptor.type_id().to_owned(),
+            requested: type_id.clone(),
         };
         if let Some(index) = self.lists.iter().position(|list| list.name == descriptor.name()) {
             let list = &self.lists[index];
             let items: &dyn Any = &*list.items;
-            return if list.item_type == descriptor.type_id() && items.is::<Items<T>>() {
-                Ok(ListState { index, marker: PhantomData })
+            return if list.item_type == type_id && items.is::<Items<T>>() {
+                Ok(OperatorListState { index, marker: PhantomData })
             } else {
                 Err(mismatch(&list.item_type))
             };
         }
         let items = match self.unclaimed.get(descriptor.name()) {
             None => Vec::new(),
-            Some(raw) if raw.item_type != descriptor.type_id() => return Err(mismatch(&raw.item_type)),
+            Some(raw) if raw.item_type != type_id => return Err(mismatch(&raw.item_type)),
             Some(raw) => decode_items::<T>(descriptor.name(), raw)?,
         };
         self.unclaimed.remove(descriptor.name());
         self.lists.push(OpenList {
             name: descriptor.name().to_owned(),
-            item_type: descriptor.type_id().to_owned(),
+            item_type: type_id,
             items: Box::new(Items(Arc::new(items))),
         });
-        Ok(ListState { index: self.lists.len() - 1, marker: PhantomData })
+        Ok(OperatorListState { index: self.lists.len() - 1, marker: PhantomData })
     }
 
     /// Captures all lists, opened or not. The cost does not depend on their length; a list is copied when it is
-    /// changed by [`ListState::add`] while the snapshot lives.
+    /// changed by [`OperatorListState::add`] while the snapshot lives.
     #[must_use]
     pub fn snapshot(&self) -> OperatorSnapshot {
         let mut lists = BTreeMap::new();
@@ -123,7 +124,7 @@ fn decode_items<T: StateValue>(name: &str, raw: &RawList) -> Result<Vec<T>, Stat
     decoded.collect()
 }
 
-impl<T: StateValue> ListState<T> {
+impl<T: StateValue> OperatorListState<T> {
     /// The items in their order.
     ///
     /// # Panics

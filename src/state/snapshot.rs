@@ -1,8 +1,10 @@
 use super::operator::OperatorSnapshot;
+use super::serializer::{SerdeSerializer, SerializerSnapshot, StateSerializer};
 use super::{ChannelState, RawGroup, StateError};
 use crate::codec::{BlockWriter, CodecError, FileKind};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::Write;
 
 /// What a keyed state holds per key. The order of the variants is part of the format.
@@ -10,6 +12,14 @@ use std::io::Write;
 pub enum StateKind {
     /// One value.
     Value,
+    /// A list.
+    List,
+    /// A map.
+    Map,
+    /// One value into which others are reduced.
+    Reducing,
+    /// One accumulator.
+    Aggregating,
 }
 
 /// What a snapshot says about one keyed state.
@@ -19,8 +29,35 @@ pub struct KeyedStateHeader {
     pub name: String,
     /// What it holds per key.
     pub kind: StateKind,
-    /// The id of its value type.
-    pub value_type: String,
+    /// The serializer of its namespaces.
+    pub namespace: SerializerSnapshot,
+    /// The serializer of the keys of its maps, if it has any.
+    pub user_key: Option<SerializerSnapshot>,
+    /// The serializer of its values: of elements for a list, of accumulators for an aggregating state.
+    pub value: SerializerSnapshot,
+}
+
+impl fmt::Display for KeyedStateHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KeyedStateHeader { kind, namespace, user_key, value, .. } = self;
+        match (kind, user_key) {
+            (StateKind::Value, _) => write!(f, "a value of {value}"),
+            (StateKind::List, _) => write!(f, "a list of {value}"),
+            (StateKind::Map, Some(key)) => write!(f, "a map from {key} to {value}"),
+            (StateKind::Map, None) => write!(f, "a map to {value}"),
+            (StateKind::Reducing, _) => write!(f, "a reduced {value}"),
+            (StateKind::Aggregating, _) => write!(f, "an accumulator {value}"),
+        }?;
+        match *namespace == no_namespace() {
+            true => Ok(()),
+            false => write!(f, " in namespaces {namespace}"),
+        }
+    }
+}
+
+/// The serializer of the namespace that stands for none.
+pub(super) fn no_namespace() -> SerializerSnapshot {
+    SerdeSerializer::<()>::new().snapshot()
 }
 
 /// What a snapshot says about the keyed state of a subtask.
@@ -30,8 +67,8 @@ pub struct KeyedHeader {
     pub max_parallelism: MaxParallelism,
     /// The key groups of the subtask.
     pub range: KeyGroupRange,
-    /// The id of the key type.
-    pub key_type: String,
+    /// The serializer of the keys.
+    pub key: SerializerSnapshot,
     /// The states, in the order in which their content follows.
     pub states: Vec<KeyedStateHeader>,
 }
@@ -56,8 +93,8 @@ pub trait KeyedSnapshot: Send {
     /// What the snapshot holds.
     fn header(&self) -> KeyedHeader;
 
-    /// The number of entries of all states together.
-    fn entries(&self) -> u64;
+    /// Whether no state holds anything.
+    fn is_empty(&self) -> bool;
 
     /// Writes the groups of state number `state` of the header, in ascending order; empty ones may be left out.
     ///
@@ -67,28 +104,60 @@ pub trait KeyedSnapshot: Send {
 }
 
 /// Writes the content of one keyed state into a snapshot.
+///
+/// Entries are collected in batches that are preceded by their number, so that nobody need know beforehand how many
+/// there are.
 pub struct KeyedStateWriter<'a> {
     blocks: BlockWriter<&'a mut dyn Write>,
+    batch: Vec<u8>,
+    entries_in_batch: u64,
 }
 
-impl KeyedStateWriter<'_> {
-    /// Starts a key group; exactly `entries` entries must follow.
+/// A batch with this many bytes is written.
+const BATCH_BYTES: usize = 32 * 1024;
+
+impl<'a> KeyedStateWriter<'a> {
+    fn new(blocks: BlockWriter<&'a mut dyn Write>) -> Self {
+        KeyedStateWriter { blocks, batch: Vec::new(), entries_in_batch: 0 }
+    }
+
+    /// Starts a key group.
     ///
     /// # Errors
     /// The target failed.
-    pub fn begin_group(&mut self, group: KeyGroup, entries: u64) -> Result<(), CodecError> {
+    pub fn begin_group(&mut self, group: KeyGroup) -> Result<(), CodecError> {
         // Zero ends the list of groups.
-        self.blocks.write_varint(u64::from(group.0) + 1)?;
-        self.blocks.write_varint(entries)
+        self.blocks.write_varint(u64::from(group.0) + 1)
     }
 
-    /// Writes one entry of the group.
+    /// Writes one entry of the group: the records of key and namespace, `scope`, and behind them those that `rest`
+    /// appends, the key of a map's entry if it is one, and the value.
     ///
     /// # Errors
-    /// The key or the value refuses to be serialized, or the target failed.
-    pub fn entry<K: Serialize, V: Serialize>(&mut self, key: &K, value: &V) -> Result<(), CodecError> {
-        self.blocks.write_value(key)?;
-        self.blocks.write_value(value)
+    /// A value refuses to be serialized, or the target failed.
+    pub fn entry(
+        &mut self,
+        scope: &[u8],
+        rest: impl FnOnce(&mut Vec<u8>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        self.batch.extend_from_slice(scope);
+        rest(&mut self.batch)?;
+        self.entries_in_batch += 1;
+        match self.batch.len() {
+            BATCH_BYTES.. => Ok(self.write_batch()?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a key group.
+    ///
+    /// # Errors
+    /// The target failed.
+    pub fn end_group(&mut self) -> Result<(), CodecError> {
+        if self.entries_in_batch > 0 {
+            self.write_batch()?;
+        }
+        self.blocks.write_varint(0)
     }
 
     /// Writes a whole group as it was read.
@@ -96,8 +165,18 @@ impl KeyedStateWriter<'_> {
     /// # Errors
     /// The target failed.
     pub fn raw_group(&mut self, group: KeyGroup, raw: &RawGroup) -> Result<(), CodecError> {
-        self.begin_group(group, raw.entries())?;
-        Ok(self.blocks.write_all(raw.bytes())?)
+        self.begin_group(group)?;
+        self.blocks.write_varint(raw.entries())?;
+        self.blocks.write_all(raw.bytes())?;
+        self.blocks.write_varint(0)
+    }
+
+    fn write_batch(&mut self) -> Result<(), CodecError> {
+        self.blocks.write_varint(self.entries_in_batch)?;
+        self.blocks.write_all(&self.batch)?;
+        self.batch.clear();
+        self.entries_in_batch = 0;
+        Ok(())
     }
 }
 
@@ -125,7 +204,7 @@ impl TaskSnapshot {
     /// Whether there is nothing to write: the subtask then reports no state (H02).
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let has_keyed = self.keyed.as_ref().is_some_and(|keyed| keyed.entries() > 0);
+        let has_keyed = self.keyed.as_ref().is_some_and(|keyed| !keyed.is_empty());
         !has_keyed && self.operator.is_empty() && self.channels.is_empty()
     }
 
@@ -137,7 +216,7 @@ impl TaskSnapshot {
         let keyed = self.keyed.as_ref().map(|keyed| keyed.header());
         let states = keyed.as_ref().map_or(0, |header| header.states.len());
         let header = SnapshotHeader { keyed, operator: self.operator.headers() };
-        let mut writer = KeyedStateWriter { blocks: BlockWriter::new(target, FileKind::State)? };
+        let mut writer = KeyedStateWriter::new(BlockWriter::new(target, FileKind::State)?);
         writer.blocks.write_value(&header)?;
         if let Some(keyed) = &self.keyed {
             for state in 0..states {

@@ -4,14 +4,14 @@ use super::{
     Count, Counted, Counter, JOB, Keyed, Memory, Number, Numbers, Place, STEPS, Watch, World, expected,
 };
 use serde::{Deserialize, Serialize};
-use snapline::backend::heap::HeapKeyedStateBackend;
 use snapline::base::EventTime;
 use snapline::runtime::{
     BroadcastContext, Collector, Job, JobBuilder, KeyedBroadcastProcessFunction, ReadOnlyContext,
     SourceCollector, SourceFunction, SourceStatus, SubtaskContext, UserError,
 };
 use snapline::state::{
-    ListState, ListStateDescriptor, OperatorStateBackend, StateError, ValueStateDescriptor,
+    KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError,
+    ValueStateDescriptor,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ struct Rules {
     world: Arc<World>,
     context: SubtaskContext,
     next: u64,
-    state: Option<ListState<u64>>,
+    state: Option<OperatorListState<u64>>,
 }
 
 impl SourceFunction for Rules {
@@ -72,7 +72,7 @@ impl SourceFunction for Rules {
 /// Counts numbers by key, and keeps all rules.
 struct Judge {
     count: Count,
-    rules: Option<ListState<u64>>,
+    rules: Option<OperatorListState<u64>>,
 }
 
 impl Judge {
@@ -92,8 +92,8 @@ impl KeyedBroadcastProcessFunction for Judge {
         self.count.processed.restore(state)
     }
 
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<u64>) -> Result<(), StateError> {
-        self.count.counts = Some(state.value_state(&ValueStateDescriptor::new("count"))?);
+    fn open(&mut self, state: &mut KeyedStateStore<u64>) -> Result<(), StateError> {
+        self.count.counts = Some(state.open(&ValueStateDescriptor::new("count"))?);
         Ok(())
     }
 
@@ -113,8 +113,9 @@ impl KeyedBroadcastProcessFunction for Judge {
         }
         self.count.watch.at(number, context.current_watermark());
         self.count.processed.records += 1;
-        let count = self.count.counts.ok_or("not opened")?.get_or_insert_with(context.state(), || 0);
-        *count += 1;
+        let counts = self.count.counts.ok_or("not opened")?;
+        counts.modify(context.state(), |count| Some(count.unwrap_or(0) + 1))?;
+        let count = counts.get(context.state())?.ok_or("not counted")?;
         out.collect((number.key, *count));
         Ok(())
     }
@@ -134,7 +135,7 @@ impl KeyedBroadcastProcessFunction for Judge {
 
     fn finish(
         &mut self,
-        state: &mut HeapKeyedStateBackend<u64>,
+        state: &mut KeyedStateStore<u64>,
         broadcast: &OperatorStateBackend,
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {

@@ -4,7 +4,6 @@
 pub mod broadcast;
 
 use serde::{Deserialize, Serialize};
-use snapline::backend::heap::{HeapKeyedStateBackend, ValueState};
 use snapline::base::{CheckpointId, EventTime, JobId, Millis, SubtaskId};
 use snapline::commit::TransactionId;
 use snapline::coordinator::RestartStrategy;
@@ -14,7 +13,8 @@ use snapline::runtime::{
     Unrecoverable, UserError,
 };
 use snapline::state::{
-    ListState, ListStateDescriptor, OperatorStateBackend, StateError, ValueStateDescriptor,
+    KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueState,
+    ValueStateDescriptor,
 };
 use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -250,7 +250,7 @@ struct Numbers {
     world: Arc<World>,
     context: SubtaskContext,
     next: u64,
-    state: Option<ListState<u64>>,
+    state: Option<OperatorListState<u64>>,
 }
 
 impl SourceFunction for Numbers {
@@ -312,7 +312,7 @@ struct Number {
 #[derive(Default)]
 struct Counter {
     records: u64,
-    state: Option<ListState<u64>>,
+    state: Option<OperatorListState<u64>>,
 }
 
 impl Counter {
@@ -372,9 +372,9 @@ impl KeyedProcessFunction for Count {
         self.processed.restore(state)
     }
 
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<u64>) -> Result<(), StateError> {
+    fn open(&mut self, state: &mut KeyedStateStore<u64>) -> Result<(), StateError> {
         self.world.at(Place::Open).map_err(|error| StateError::from(std::io::Error::other(error)))?;
-        self.counts = Some(state.value_state(&ValueStateDescriptor::new("count"))?);
+        self.counts = Some(state.open(&ValueStateDescriptor::new("count"))?);
         Ok(())
     }
 
@@ -388,19 +388,25 @@ impl KeyedProcessFunction for Count {
         self.watch.at(number, context.current_watermark());
         self.processed.records += 1;
         let counts = self.counts.ok_or("not opened")?;
-        let count = counts.get_or_insert_with(context.state(), || 0);
-        *count += 1;
-        out.collect((number.key, *count));
+        let count = counts.with_mut(
+            context.state(),
+            || 0,
+            |count| {
+                *count += 1;
+                *count
+            },
+        )?;
+        out.collect((number.key, count));
         Ok(())
     }
 
     fn finish(
         &mut self,
-        state: &mut HeapKeyedStateBackend<u64>,
+        state: &mut KeyedStateStore<u64>,
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
         self.world.at(Place::Finish)?;
-        for (key, _) in self.counts.ok_or("not opened")?.entries(state) {
+        for (key, _) in self.counts.ok_or("not opened")?.entries(state)? {
             out.collect((*key, u64::MAX));
         }
         let subtask = self.watch.context.subtask;

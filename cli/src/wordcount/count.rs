@@ -1,9 +1,8 @@
 use super::Emit;
 use super::word::Word;
 use serde::{Deserialize, Serialize};
-use snapline::backend::heap::{HeapKeyedStateBackend, ValueState};
 use snapline::runtime::{Collector, KeyedContext, KeyedProcessFunction, UserError};
-use snapline::state::{StateError, ValueStateDescriptor};
+use snapline::state::{KeyedStateStore, StateError, ValueState, ValueStateDescriptor};
 use std::io::Write;
 
 /// How often a word was seen.
@@ -38,8 +37,8 @@ impl KeyedProcessFunction for Count {
     type In = Word;
     type Out = WordCount;
 
-    fn open(&mut self, state: &mut HeapKeyedStateBackend<Word>) -> Result<(), StateError> {
-        self.counts = Some(state.value_state(&ValueStateDescriptor::new("count"))?);
+    fn open(&mut self, state: &mut KeyedStateStore<Word>) -> Result<(), StateError> {
+        self.counts = Some(state.open(&ValueStateDescriptor::new("count"))?);
         Ok(())
     }
 
@@ -50,24 +49,30 @@ impl KeyedProcessFunction for Count {
         out: &mut dyn Collector<WordCount>,
     ) -> Result<(), UserError> {
         let counts = self.counts.ok_or("the function was not opened")?;
-        let count = counts.get_or_insert_with(context.state(), || 0);
-        *count += 1;
+        let count = counts.with_mut(
+            context.state(),
+            || 0,
+            |count| {
+                *count += 1;
+                *count
+            },
+        )?;
         if self.emit == Emit::Updates {
-            out.collect(WordCount { word, count: *count });
+            out.collect(WordCount { word, count });
         }
         Ok(())
     }
 
     fn finish(
         &mut self,
-        state: &mut HeapKeyedStateBackend<Word>,
+        state: &mut KeyedStateStore<Word>,
         out: &mut dyn Collector<WordCount>,
     ) -> Result<(), UserError> {
         if self.emit == Emit::Final
             && let Some(counts) = self.counts
         {
-            for (word, count) in counts.entries(state) {
-                out.collect(WordCount { word: word.clone(), count: *count });
+            for (word, count) in counts.entries(state)? {
+                out.collect(WordCount { word: word.into_owned(), count: *count });
             }
         }
         Ok(())

@@ -34,7 +34,7 @@
 //! **What it leaves out.** Unaligned barriers, stopping with a checkpoint, rescaling, damage to what is stored, shared
 //! files, and real time: the clock jumps from one deadline of the coordinator to the next.
 //!
-//! **Its reductions** ([`scope::Reductions`]) leave every verdict as it is; `tests/reductions.rs` compares. They are
+//! **Its reductions** ([`scope::Reductions`]) leave every verdict as it is; `model/tests/models/reductions.rs` compares. They are
 //! not bounds.
 //!
 //! | scope | counters | records | periodic checkpoints | crashes | store faults | late messages | unique states |
@@ -44,7 +44,7 @@
 //! | two counters | 2 | 1 | 0 | 2 | 0 | to coordinator and store | 2,282,203 |
 //! | large | 2 | 1 | 1 | 2 | 0 | to coordinator and store | 83,208,475 |
 //!
-//! `model/tests/end_to_end.rs` pins these, and smaller ones for failures of tasks, expiries and longer queues.
+//! `model/tests/models/end_to_end.rs` pins these, and smaller ones for failures of tasks, expiries and longer queues.
 
 mod control;
 pub mod dataflow;

@@ -2,7 +2,7 @@
 //!
 //! The graph of states has no cycle, because every budget is finite. So it is enough to offer one single step
 //! where that step commutes with every other one that is possible now or later, no property can see it, and
-//! a crash or a failure undoes it together with what it did. `tests/reductions.rs` compares with and without.
+//! a crash or a failure undoes it together with what it did. `model/tests/models/reductions.rs` compares with and without.
 
 use super::dataflow::channel_of;
 use super::message::{Element, Msg};

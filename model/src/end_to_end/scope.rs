@@ -38,7 +38,7 @@ pub struct Scope {
     pub reductions: Reductions,
 }
 
-/// Reductions, unlike bounds, leave every verdict as it is (`tests/reductions.rs`).
+/// Reductions, unlike bounds, leave every verdict as it is (`model/tests/models/reductions.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Reductions {
     /// What cannot be observed to be late arrives within the step that sent it: answers and

@@ -3,7 +3,7 @@ use crate::runtime::{
     Collector, Record, SourceCollector, SourceFunction, SourceStatus, SubtaskContext, Unrecoverable,
     UserError,
 };
-use crate::state::{ListState, ListStateDescriptor, OperatorStateBackend};
+use crate::state::{ListStateDescriptor, OperatorListState, OperatorStateBackend};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -35,7 +35,7 @@ struct Open {
 pub struct FileSource<T, P> {
     assigned: Vec<FileSplit>,
     parse: P,
-    state: Option<ListState<Position>>,
+    state: Option<OperatorListState<Position>>,
     waiting: VecDeque<Position>,
     open: Option<Open>,
     line: Vec<u8>,

@@ -1,19 +1,10 @@
 //! The whole protocol, within bounds: every property holds, and the number of states is what it was.
-//!
-//! A count that changes says that the machines or the model behave differently. Look at why before it is
-//! written down anew.
 
-use snapline_model::check::{ModelName, ScopeName, check};
+use super::assert_scope;
+use snapline_model::check::{ModelName, ScopeName};
 use snapline_model::end_to_end::scope::{Scope, Stale};
 use snapline_model::end_to_end::system::System;
 use stateright::{Checker, Expectation, Model};
-
-fn assert_scope(scope: ScopeName, unique_states: usize) {
-    let report = check(ModelName::EndToEnd, scope, &mut |_| {});
-    let broken: Vec<_> = report.properties.iter().filter(|property| !property.holds).collect();
-    assert!(broken.is_empty(), "{broken:#?}");
-    assert_eq!(report.unique_states, unique_states);
-}
 
 /// Other bounds than those with a name. What cannot happen within them is not asked for.
 fn assert_focus(scope: Scope, unique_states: usize) {
@@ -30,12 +21,12 @@ fn assert_focus(scope: Scope, unique_states: usize) {
 
 #[test]
 fn end_to_end_small_holds() {
-    assert_scope(ScopeName::Small, 489_231);
+    assert_scope(ModelName::EndToEnd, ScopeName::Small, 489_231);
 }
 
 #[test]
 fn end_to_end_medium_holds() {
-    assert_scope(ScopeName::Medium, 14_043_610);
+    assert_scope(ModelName::EndToEnd, ScopeName::Medium, 14_043_610);
 }
 
 #[test]

@@ -1,0 +1,130 @@
+use super::layout::Layout;
+use super::table::{AnyTable, Schema, Table};
+use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
+use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
+use crate::state::{StateError, StateKind};
+use std::any::Any;
+use std::sync::Arc;
+
+/// A description with which keyed state is opened: one of the five descriptors.
+pub trait StateDescriptor: Clone + sealed::Sealed {
+    /// The handle of the state in a namespace; `()` stands for no namespace.
+    type State<N: Namespace>;
+    #[doc(hidden)]
+    type Layout: Layout;
+    #[doc(hidden)]
+    const KIND: StateKind;
+
+    #[doc(hidden)]
+    fn state_name(&self) -> &str;
+    #[doc(hidden)]
+    fn layout(&self) -> Self::Layout;
+    #[doc(hidden)]
+    fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> Self::State<N>;
+}
+
+/// A handle of keyed state: what may be asked of any of them by [`KeyedStateStore`].
+pub trait StateHandle: sealed::Sealed {
+    /// What its states are told apart by beside the key.
+    type Namespace: Namespace;
+    #[doc(hidden)]
+    type Layout: Layout;
+
+    #[doc(hidden)]
+    fn id(&self) -> sealed::Id;
+    /// The namespace it is about.
+    fn namespace(&self) -> &Self::Namespace;
+}
+
+pub(super) mod sealed {
+    /// What cannot be implemented outside.
+    pub trait Sealed {}
+
+    /// What cannot be made outside.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Id(pub(in crate::state::keyed) super::StateId);
+}
+
+/// A state that was opened for all its namespaces.
+#[derive(Clone, Debug)]
+pub struct Namespaced<D> {
+    descriptor: D,
+    id: sealed::Id,
+}
+
+impl<D: StateDescriptor> Namespaced<D> {
+    /// The state in one namespace. It must be of the type with which the state was opened, else every access is
+    /// [`StateError::ForeignHandle`].
+    #[must_use]
+    pub fn of<N: Namespace>(&self, namespace: N) -> D::State<N> {
+        self.descriptor.bind(self.id, namespace)
+    }
+
+    pub(super) fn id(&self) -> StateId {
+        self.id.0
+    }
+}
+
+impl<K: StateKey> KeyedStateStore<K> {
+    /// Opens a state; the same descriptor gives the same state. A restored state is decoded now, and migrated when its
+    /// serializer asks for it.
+    ///
+    /// # Errors
+    /// The name is in use with another descriptor, was restored with an incompatible one, or an entry cannot be
+    /// decoded. The store has not changed then.
+    pub fn open<D: StateDescriptor>(&mut self, descriptor: &D) -> Result<D::State<()>, StateError> {
+        let id = self.open_table::<(), D>(descriptor)?;
+        Ok(descriptor.bind(id, ()))
+    }
+
+    /// Opens a state that each key has once for every namespace.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_namespaced<N: Namespace, D: StateDescriptor>(
+        &mut self,
+        descriptor: &D,
+    ) -> Result<Namespaced<D>, StateError> {
+        let id = self.open_table::<N, D>(descriptor)?;
+        Ok(Namespaced { descriptor: descriptor.clone(), id })
+    }
+
+    fn open_table<N: Namespace, D: StateDescriptor>(
+        &mut self,
+        descriptor: &D,
+    ) -> Result<sealed::Id, StateError> {
+        let name = descriptor.state_name();
+        let schema = Schema::<K, N, D::Layout> {
+            kind: D::KIND,
+            key: Arc::clone(&self.key_serializer),
+            namespace: ResolvedSerializer::new(Arc::new(SerdeSerializer::new())),
+            layout: descriptor.layout(),
+        };
+        let requested = schema.header(name);
+        let mismatch = |existing: String| StateError::TypeMismatch {
+            state: name.to_owned(),
+            existing,
+            requested: requested.to_string(),
+        };
+        if let Some(index) = self.states.iter().position(|open| open.name == name) {
+            let table: &dyn AnyTable<K> = &*self.states[index].table;
+            let any: &dyn Any = table;
+            return match table.header() == requested && any.is::<Table<K, N, D::Layout>>() {
+                true => Ok(sealed::Id(StateId { store: self.id, index })),
+                false => Err(mismatch(table.header().to_string())),
+            };
+        }
+        let table = match self.unclaimed.get(name) {
+            None => Table::new(name, self.range, schema),
+            Some(raw) if raw.header.kind != D::KIND => return Err(mismatch(raw.header.to_string())),
+            Some(raw) => {
+                let mut table = Table::new(name, self.range, schema.after(&raw.header)?);
+                table.fill_from(raw, self.max_parallelism)?;
+                table
+            }
+        };
+        self.unclaimed.remove(name);
+        self.states.push(OpenState { name: name.to_owned(), table: Box::new(table) });
+        Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
+    }
+}

@@ -1,0 +1,81 @@
+use super::table::TableSnapshot;
+use super::{KeyedStateStore, StateKey};
+use crate::keygroup::{KeyGroupRange, MaxParallelism};
+use crate::state::serializer::SerializerSnapshot;
+use crate::state::{
+    KeyedHeader, KeyedSnapshot, KeyedStateWriter, OperatorSnapshot, RawKeyedState, StateError, TaskSnapshot,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
+
+/// The keyed state of a subtask at one moment. It never changes; dropping it ends the copying that it causes.
+pub struct KeyedStateSnapshot {
+    max_parallelism: MaxParallelism,
+    range: KeyGroupRange,
+    key: SerializerSnapshot,
+    /// The states that were open.
+    tables: Vec<Box<dyn TableSnapshot>>,
+    /// The states that were not.
+    unclaimed: BTreeMap<String, RawKeyedState>,
+}
+
+impl<K: StateKey> KeyedStateStore<K> {
+    /// Captures all states, opened or not. Nothing is copied: the content is shared until it is changed, a few thousand
+    /// entries at a time. [`KeyedStateSnapshot::write_to`] may run on another thread.
+    #[must_use]
+    pub fn snapshot(&mut self) -> KeyedStateSnapshot {
+        KeyedStateSnapshot {
+            max_parallelism: self.max_parallelism,
+            range: self.range,
+            key: self.key_serializer.snapshot(),
+            tables: self.states.iter_mut().map(|open| open.table.share()).collect(),
+            unclaimed: self.unclaimed.clone(),
+        }
+    }
+}
+
+impl KeyedStateSnapshot {
+    /// Writes the snapshot as a state file without operator state; [`TaskSnapshot`] puts both into one.
+    ///
+    /// # Errors
+    /// A key or value refuses to be serialized, or `target` failed; what was written is useless then.
+    pub fn write_to(self, target: &mut dyn Write) -> Result<(), StateError> {
+        TaskSnapshot::new(Some(Box::new(self)), OperatorSnapshot::default()).write_to(target)
+    }
+}
+
+impl KeyedSnapshot for KeyedStateSnapshot {
+    fn header(&self) -> KeyedHeader {
+        let open = self.tables.iter().map(|table| table.header());
+        let unclaimed = self.unclaimed.values().map(|raw| raw.header.clone());
+        KeyedHeader {
+            max_parallelism: self.max_parallelism,
+            range: self.range,
+            key: self.key.clone(),
+            states: open.chain(unclaimed).collect(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        let no_raw = self.unclaimed.values().all(|raw| raw.groups.is_empty());
+        no_raw && self.tables.iter().all(|table| table.is_empty())
+    }
+
+    fn write_state(&self, state: usize, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
+        if let Some(table) = self.tables.get(state) {
+            return table.write(target);
+        }
+        let raw = self.unclaimed.values().nth(state - self.tables.len());
+        for (&group, raw) in raw.into_iter().flat_map(|raw| &raw.groups) {
+            target.raw_group(group, raw)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KeyedStateSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedStateSnapshot").field("range", &self.range).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,229 @@
+use super::layout::{Layout, append_serialized};
+use super::{CurrentKey, Namespace, StateKey};
+use crate::backend::heap::{SegmentedMap, SharedMap, hash_of};
+use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
+use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
+use crate::state::{
+    KeyedStateHeader, KeyedStateWriter, RawGroup, RawKeyedState, StateError, StateKind, StatePart,
+};
+use std::any::Any;
+use std::sync::Arc;
+
+/// What the content of a state belongs to.
+#[derive(Clone, Debug)]
+pub(super) struct Scope<K, N> {
+    pub(super) key: K,
+    pub(super) namespace: N,
+}
+
+impl<K: StateKey, N: Namespace> Scope<K, N> {
+    fn is(&self, key: &K, namespace: &N) -> bool {
+        self.key == *key && self.namespace == *namespace
+    }
+
+    fn hash(&self) -> u64 {
+        scope_hash(hash_of(&self.key), &self.namespace)
+    }
+}
+
+/// The hash of a scope whose key has this hash.
+fn scope_hash<N: Namespace>(key_hash: u64, namespace: &N) -> u64 {
+    match size_of::<N>() {
+        0 => key_hash,
+        _ => hash_of(&(key_hash, namespace)),
+    }
+}
+
+/// How the scopes and the content of a state become bytes.
+pub(super) struct Schema<K, N, L> {
+    pub(super) kind: StateKind,
+    pub(super) key: Arc<dyn StateSerializer<K>>,
+    pub(super) namespace: ResolvedSerializer<N>,
+    pub(super) layout: L,
+}
+
+impl<K, N, L: Layout> Schema<K, N, L> {
+    pub(super) fn header(&self, name: &str) -> KeyedStateHeader {
+        let (user_key, value) = self.layout.serializers();
+        let namespace = self.namespace.serializer().snapshot();
+        KeyedStateHeader { name: name.to_owned(), kind: self.kind, namespace, user_key, value }
+    }
+
+    /// The schema that reads what was written under `header`.
+    pub(super) fn after(self, header: &KeyedStateHeader) -> Result<Self, StateError> {
+        let namespace = self.namespace.serializer();
+        let namespace = resolve(&header.name, StatePart::Namespaces, namespace, &header.namespace)?;
+        Ok(Schema { namespace, layout: self.layout.after(header)?, ..self })
+    }
+}
+
+/// One state: a map per key group of the range.
+pub(super) struct Table<K, N, L: Layout> {
+    name: String,
+    range: KeyGroupRange,
+    schema: Arc<Schema<K, N, L>>,
+    groups: Vec<SegmentedMap<Scope<K, N>, L::Stored>>,
+}
+
+impl<K: StateKey, N: Namespace, L: Layout> Table<K, N, L> {
+    pub(super) fn new(name: &str, range: KeyGroupRange, schema: Schema<K, N, L>) -> Self {
+        let groups = range.groups().map(|_| SegmentedMap::default()).collect();
+        Table { name: name.to_owned(), range, schema: Arc::new(schema), groups }
+    }
+
+    pub(super) fn get(&self, current: &CurrentKey<K>, namespace: &N) -> Option<&L::Stored> {
+        let hash = scope_hash(current.hash, namespace);
+        self.groups[current.group].get(hash, |scope| scope.is(&current.key, namespace))
+    }
+
+    /// The content, to be changed.
+    pub(super) fn get_mut(&mut self, current: &CurrentKey<K>, namespace: &N) -> Option<&mut L::Stored> {
+        let hash = scope_hash(current.hash, namespace);
+        self.groups[current.group].get_mut(hash, |scope| scope.is(&current.key, namespace))
+    }
+
+    /// The content, to be changed; `make()` if there is none.
+    pub(super) fn get_or_insert_with(
+        &mut self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        make: impl FnOnce() -> L::Stored,
+    ) -> &mut L::Stored {
+        let hash = scope_hash(current.hash, namespace);
+        let scope = || Scope { key: current.key.clone(), namespace: namespace.clone() };
+        self.groups[current.group].get_or_insert_with(
+            hash,
+            |scope| scope.is(&current.key, namespace),
+            Scope::hash,
+            || (scope(), make()),
+        )
+    }
+
+    /// Puts what `change` makes of the content in its place.
+    pub(super) fn modify(
+        &mut self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        change: impl FnOnce(Option<L::Stored>) -> Option<L::Stored>,
+    ) {
+        let hash = scope_hash(current.hash, namespace);
+        self.groups[current.group].modify(
+            hash,
+            |scope| scope.is(&current.key, namespace),
+            Scope::hash,
+            || Scope { key: current.key.clone(), namespace: namespace.clone() },
+            change,
+        );
+    }
+
+    pub(super) fn remove(&mut self, current: &CurrentKey<K>, namespace: &N) -> Option<L::Stored> {
+        let hash = scope_hash(current.hash, namespace);
+        self.groups[current.group].remove(hash, |scope| scope.is(&current.key, namespace))
+    }
+
+    /// All scopes with their content, by key group.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Scope<K, N>, &L::Stored)> {
+        self.groups.iter().flat_map(SegmentedMap::iter)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.groups.iter().map(SegmentedMap::len).sum()
+    }
+
+    /// Decodes a restored state into this empty table. All its groups lie in the range.
+    pub(super) fn fill_from(&mut self, raw: &RawKeyedState, max: MaxParallelism) -> Result<(), StateError> {
+        for (&group, entries) in &raw.groups {
+            self.fill_group(group, entries, max).map_err(|what| StateError::Undecodable {
+                state: self.name.clone(),
+                key_group: Some(group),
+                what,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn fill_group(&mut self, group: KeyGroup, raw: &RawGroup, max: MaxParallelism) -> Result<(), String> {
+        let position = self.range.position(group).ok_or("the key group belongs to another subtask")?;
+        let map = &mut self.groups[position];
+        let Schema { key, namespace, layout, kind } = &*self.schema;
+        for entry in raw.iter(*kind) {
+            let key = key.deserialize(entry.key)?;
+            let found = key_group_of(key.key_hash(), max);
+            if found != group {
+                return Err(format!("a key of group {found} stands there: has its `KeyHash` changed?"));
+            }
+            let scope = Scope { key, namespace: namespace.read_restored(entry.namespace)? };
+            let hash = scope.hash();
+            let is = |other: &Scope<K, N>| other.is(&scope.key, &scope.namespace);
+            let stored = map.get_mut(hash, is);
+            if let Some(begun) = layout.read(stored, entry.user_key, entry.value)? {
+                map.get_or_insert_with(hash, |_| false, Scope::hash, || (scope, begun));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A table of which only the key type is known.
+pub(super) trait AnyTable<K>: Any + Send {
+    /// What a snapshot says about it.
+    fn header(&self) -> KeyedStateHeader;
+
+    /// Shares the content as it is now.
+    fn share(&mut self) -> Box<dyn TableSnapshot>;
+}
+
+/// The content of a table at one moment.
+pub(super) trait TableSnapshot: Send {
+    fn header(&self) -> KeyedStateHeader;
+    fn is_empty(&self) -> bool;
+    fn write(&self, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError>;
+}
+
+impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for Table<K, N, L> {
+    fn header(&self) -> KeyedStateHeader {
+        self.schema.header(&self.name)
+    }
+
+    fn share(&mut self) -> Box<dyn TableSnapshot> {
+        Box::new(SharedTable {
+            name: self.name.clone(),
+            range: self.range,
+            schema: Arc::clone(&self.schema),
+            groups: self.groups.iter_mut().map(SegmentedMap::share).collect(),
+        })
+    }
+}
+
+struct SharedTable<K, N, L: Layout> {
+    name: String,
+    range: KeyGroupRange,
+    schema: Arc<Schema<K, N, L>>,
+    groups: Vec<SharedMap<Scope<K, N>, L::Stored>>,
+}
+
+impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L> {
+    fn header(&self) -> KeyedStateHeader {
+        self.schema.header(&self.name)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.groups.iter().all(SharedMap::is_empty)
+    }
+
+    fn write(&self, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
+        let Schema { key, namespace, layout, .. } = &*self.schema;
+        let mut records = Vec::new();
+        for (group, map) in self.range.groups().zip(&self.groups).filter(|(_, map)| !map.is_empty()) {
+            target.begin_group(group)?;
+            for (scope, stored) in map.iter() {
+                records.clear();
+                append_serialized(&mut records, key, &scope.key)?;
+                append_serialized(&mut records, namespace.serializer(), &scope.namespace)?;
+                layout.write(&records, stored, target)?;
+            }
+            target.end_group()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+use super::layout::Single;
+use super::open::sealed;
+use super::table::Table;
+use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
+use crate::state::serializer::ResolvedSerializer;
+use crate::state::{StateError, StateKind, StateObject, ValueStateDescriptor};
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// State of one value per key (Flink: `ValueState`). Every access is about the store's current key.
+///
+/// # Errors
+/// Of all methods: there is no current key, or the state was opened by another store.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueState<V, N = ()> {
+    id: sealed::Id,
+    namespace: N,
+    marker: PhantomData<fn() -> V>,
+}
+
+impl<V: StateObject, N: Namespace> ValueState<V, N> {
+    /// The value, if there is one.
+    pub fn get<'a, K: StateKey>(
+        &self,
+        store: &'a KeyedStateStore<K>,
+    ) -> Result<Option<Cow<'a, V>>, StateError> {
+        let table = store.table::<Table<K, N, Single<V>>>(self.id.0)?;
+        Ok(table.get(store.current()?, &self.namespace).map(Cow::Borrowed))
+    }
+
+    /// Puts `value` in the place of whatever there was.
+    pub fn update<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: V) -> Result<(), StateError> {
+        let (current, table) = store.current_and_table::<Table<K, N, Single<V>>>(self.id.0)?;
+        match table.get_mut(current, &self.namespace) {
+            Some(stored) => *stored = value,
+            None => {
+                table.get_or_insert_with(current, &self.namespace, || value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what `change` makes of the value in its place; `None` clears it.
+    pub fn modify<K: StateKey>(
+        &self,
+        store: &mut KeyedStateStore<K>,
+        change: impl FnOnce(Option<V>) -> Option<V>,
+    ) -> Result<(), StateError> {
+        let (current, table) = store.current_and_table::<Table<K, N, Single<V>>>(self.id.0)?;
+        table.modify(current, &self.namespace, change);
+        Ok(())
+    }
+
+    /// Changes the value in its place; if there is none, `insert()` becomes the value first. The fastest way to read,
+    /// modify and write.
+    pub fn with_mut<K: StateKey, R>(
+        &self,
+        store: &mut KeyedStateStore<K>,
+        insert: impl FnOnce() -> V,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> Result<R, StateError> {
+        let (current, table) = store.current_and_table::<Table<K, N, Single<V>>>(self.id.0)?;
+        Ok(change(table.get_or_insert_with(current, &self.namespace, insert)))
+    }
+
+    /// Removes the value.
+    pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
+        let (current, table) = store.current_and_table::<Table<K, N, Single<V>>>(self.id.0)?;
+        table.remove(current, &self.namespace);
+        Ok(())
+    }
+
+    /// All keys that have a value in this namespace, with it: by key group, within a group in no particular order.
+    /// Needs no current key.
+    pub fn entries<'a, K: StateKey>(
+        &self,
+        store: &'a KeyedStateStore<K>,
+    ) -> Result<impl Iterator<Item = (Cow<'a, K>, Cow<'a, V>)>, StateError> {
+        let table = store.table::<Table<K, N, Single<V>>>(self.id.0)?;
+        let here = table.iter().filter(|(scope, _)| scope.namespace == self.namespace);
+        Ok(here.map(|(scope, value)| (Cow::Borrowed(&scope.key), Cow::Borrowed(value))))
+    }
+}
+
+impl<V: StateObject> sealed::Sealed for ValueStateDescriptor<V> {}
+
+impl<V: StateObject> StateDescriptor for ValueStateDescriptor<V> {
+    type State<N: Namespace> = ValueState<V, N>;
+    type Layout = Single<V>;
+    const KIND: StateKind = StateKind::Value;
+
+    fn state_name(&self) -> &str {
+        self.name()
+    }
+
+    fn layout(&self) -> Single<V> {
+        Single { value: ResolvedSerializer::new(Arc::clone(self.serializer())) }
+    }
+
+    fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> ValueState<V, N> {
+        ValueState { id, namespace, marker: PhantomData }
+    }
+}
+
+impl<V, N> sealed::Sealed for ValueState<V, N> {}
+
+impl<V: StateObject, N: Namespace> StateHandle for ValueState<V, N> {
+    type Namespace = N;
+    type Layout = Single<V>;
+
+    fn id(&self) -> sealed::Id {
+        self.id
+    }
+
+    fn namespace(&self) -> &N {
+        &self.namespace
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading a subtask's state file.
+
+use super::image::RawList;
+use super::older;
+use super::snapshot::OperatorStateHeader;
+use super::{
+    ChannelState, KeyedHeader, KeyedImage, OperatorImage, RawGroup, RawKeyedState, SnapshotImage, StateError,
+    StateKind,
+};
+use crate::codec::{BlockReader, CodecError, FileKind};
+use crate::keygroup::{KeyGroup, KeyGroupRange};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+/// From this version on a state file ends with the records that were on their way.
+const WITH_CHANNELS: u16 = 2;
+
+/// From this version on it names serializers and not only types, and keyed state has namespaces and stands in batches.
+const WITH_SERIALIZERS: u16 = 3;
+
+impl SnapshotImage {
+    /// Reads a whole state file and keeps the key groups that lie in `keep`; without it, all of them.
+    ///
+    /// # Errors
+    /// The file is damaged, or `reader` failed.
+    pub fn read_from(reader: impl Read, keep: Option<KeyGroupRange>) -> Result<Self, StateError> {
+        let mut blocks = BlockReader::new(reader, FileKind::State)?;
+        let header = match blocks.version() {
+            WITH_SERIALIZERS.. => blocks.read_value()?,
+            _ => older::SnapshotHeader::into_present(blocks.read_value()?),
+        };
+        let keyed = header.keyed.map(|header| read_keyed(&mut blocks, header, keep)).transpose()?;
+        let operator = read_operator(&mut blocks, header.operator)?;
+        let channels = match blocks.version() {
+            WITH_CHANNELS.. => ChannelState::read_from(&mut blocks)?,
+            _ => ChannelState::default(),
+        };
+        blocks.finish()?;
+        Ok(SnapshotImage { keyed, operator, channels })
+    }
+}
+
+fn read_keyed<R: Read>(
+    blocks: &mut BlockReader<R>,
+    header: KeyedHeader,
+    keep: Option<KeyGroupRange>,
+) -> Result<KeyedImage, CodecError> {
+    if !header.max_parallelism.all_groups().contains(header.range.end()) {
+        return Err(blocks.corrupt("the key groups exceed the maximum parallelism"));
+    }
+    let mut states = BTreeMap::new();
+    for state in &header.states {
+        let groups = read_groups(blocks, state.kind, header.range, keep)?;
+        let raw = RawKeyedState { header: state.clone(), groups };
+        if states.insert(state.name.clone(), raw).is_some() {
+            return Err(blocks.corrupt(format!("state `{}` stands there twice", state.name)));
+        }
+    }
+    Ok(KeyedImage { header, states })
+}
+
+fn read_groups<R: Read>(
+    blocks: &mut BlockReader<R>,
+    kind: StateKind,
+    range: KeyGroupRange,
+    keep: Option<KeyGroupRange>,
+) -> Result<BTreeMap<KeyGroup, RawGroup>, CodecError> {
+    let mut groups: BTreeMap<KeyGroup, RawGroup> = BTreeMap::new();
+    let mut previous = None;
+    loop {
+        let Some(number) = blocks.read_varint()?.checked_sub(1) else {
+            return Ok(groups);
+        };
+        let group = u16::try_from(number).map(KeyGroup).ok().filter(|group| range.contains(*group));
+        let group = group.ok_or_else(|| blocks.corrupt(format!("key group {number} is not in {range}")))?;
+        if previous.is_some_and(|previous| previous >= group) {
+            return Err(blocks.corrupt("the key groups are not in order"));
+        }
+        previous = Some(group);
+        let is_kept = keep.is_none_or(|keep| keep.contains(group));
+        let raw = read_group(blocks, kind, is_kept)?;
+        if is_kept {
+            groups.insert(group, raw);
+        }
+    }
+}
+
+fn read_group<R: Read>(
+    blocks: &mut BlockReader<R>,
+    kind: StateKind,
+    is_kept: bool,
+) -> Result<RawGroup, CodecError> {
+    let mut raw = RawGroup::default();
+    let mut bytes = Vec::new();
+    loop {
+        let batch = blocks.read_varint()?;
+        for _ in 0..batch {
+            if !is_kept {
+                bytes.clear();
+            }
+            match (blocks.version(), kind) {
+                (..WITH_SERIALIZERS, _) => older::read_entry(blocks, &mut bytes)?,
+                (_, StateKind::Map) => read_records(blocks, 4, &mut bytes)?,
+                _ => read_records(blocks, 3, &mut bytes)?,
+            }
+        }
+        raw.entries += batch;
+        if batch == 0 || blocks.version() < WITH_SERIALIZERS {
+            bytes.shrink_to_fit();
+            raw.bytes = Arc::new(bytes);
+            return Ok(raw);
+        }
+    }
+}
+
+fn read_records<R: Read>(
+    blocks: &mut BlockReader<R>,
+    records: u32,
+    target: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    (0..records).try_for_each(|_| blocks.append_framed_record_to(target))
+}
+
+fn read_operator<R: Read>(
+    blocks: &mut BlockReader<R>,
+    headers: Vec<OperatorStateHeader>,
+) -> Result<OperatorImage, CodecError> {
+    let mut lists = BTreeMap::new();
+    for OperatorStateHeader { name, item_type, items: count } in headers {
+        let mut items = Vec::new();
+        for _ in 0..count {
+            let mut item = Vec::new();
+            blocks.append_record_to(&mut item)?;
+            items.push(item);
+        }
+        if lists.insert(name.clone(), RawList { item_type, items: Arc::new(items) }).is_some() {
+            return Err(blocks.corrupt(format!("operator state `{name}` stands there twice")));
+        }
+    }
+    Ok(OperatorImage { lists })
+}

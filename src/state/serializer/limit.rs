@@ -1,0 +1,27 @@
+use super::StateSerializer;
+use crate::codec::CodecError;
+
+/// The most bytes that one key or value of state may have, 2^31 - 1 as in Flink, on every backend. What could not be
+/// taken to another backend is refused when it is written, not found out later.
+pub const MAX_RECORD_BYTES: usize = i32::MAX as usize;
+
+/// Appends the bytes of `value` to `target`, at most `limit` of them, which is [`MAX_RECORD_BYTES`] but for tests.
+///
+/// # Errors
+/// The value cannot be written, or [`CodecError::Refused`] if it has more bytes than that. What `target` holds is of
+/// no use then.
+pub fn serialize_within<T>(
+    limit: usize,
+    serializer: &dyn StateSerializer<T>,
+    value: &T,
+    target: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let before = target.len();
+    serializer.serialize(value, target)?;
+    let bytes = target.len().saturating_sub(before);
+    if bytes <= limit {
+        return Ok(());
+    }
+    let id = serializer.snapshot().id;
+    Err(CodecError::Refused(format!("a {id} of {bytes} bytes is more than the {limit} that one may have")))
+}
