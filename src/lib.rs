@@ -25,6 +25,7 @@ pub mod store;
 pub mod subtask;
 #[cfg(test)]
 mod table_tests;
+pub mod watermark;
 pub mod window;
 
 /// The README's example is compiled and run.

@@ -1,8 +1,8 @@
 //! Who may import whom, and what the pure modules must not touch.
 //!
 //! ```text
-//! base  <-  keygroup codec align shared ttl window  <-  subtask publish rescale commit  <-  coordinator
-//!       <-  state store  <-  backend  <-  operator  <-  runtime  <-  testkit
+//! base  <-  keygroup codec align shared ttl watermark window  <-  subtask publish rescale commit
+//!       <-  coordinator  <-  state store  <-  backend  <-  operator  <-  runtime  <-  testkit
 //! ```
 //!
 //! A module imports only from the left of itself. The model imports the pure machines only.
@@ -16,7 +16,7 @@ use std::path::Path;
 /// Each layer imports only those above it in this list.
 const LAYERS: &[&[&str]] = &[
     &["base"],
-    &["keygroup", "codec", "align", "shared", "ttl", "window"],
+    &["keygroup", "codec", "align", "shared", "ttl", "watermark", "window"],
     &["subtask", "publish", "rescale", "commit"],
     &["coordinator"],
     &["state", "store"],
@@ -34,6 +34,7 @@ const PURE: &[&str] = &[
     "align",
     "shared",
     "ttl",
+    "watermark",
     "window",
     "subtask",
     "publish",

@@ -2,9 +2,11 @@
 #![cfg(feature = "runtime")]
 #![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
 
-use snapline::base::{Attempt, SubtaskId};
+use snapline::base::{Attempt, EventTime, SubtaskId};
 use snapline::runtime::file::{FileSource, LineAt, splits_of};
-use snapline::runtime::{Collector, SourceFunction, SourceStatus, SubtaskContext, Unrecoverable, UserError};
+use snapline::runtime::{
+    Collector, SourceCollector, SourceFunction, SourceStatus, SubtaskContext, Unrecoverable, UserError,
+};
 use snapline::state::OperatorStateBackend;
 use std::fs::{self, File};
 
@@ -14,6 +16,10 @@ impl Collector<()> for Lines {
     fn collect(&mut self, (): ()) {
         self.0 += 1;
     }
+}
+
+impl SourceCollector<()> for Lines {
+    fn emit_watermark(&mut self, _: EventTime) {}
 }
 
 /// Opens a file of `lines` lines of 8 bytes, lets `change` happen, and reads to the end.

@@ -14,7 +14,7 @@ pub use domain::TimeDomain;
 pub use identity::{Attempt, Channel, CheckpointId, Incarnation, JobId, ParseJobIdError, SubtaskId};
 pub use options::{Alignment, CheckpointOptions, CheckpointingMode};
 pub use shared::{ContentId, Ownership, RestoredFiles, SharedFile, SharedObject, SharedState, Sharing};
-pub use time::Millis;
+pub use time::{EventTime, Millis};
 
 /// A driver broke the protocol of a machine; the machine has not changed.
 ///

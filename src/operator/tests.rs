@@ -73,7 +73,7 @@ impl<D: WindowContents<u32>> Subtask<D> {
 
     fn file(&mut self) -> Vec<u8> {
         let mut file = Vec::new();
-        self.store.snapshot().write_to(&mut file).expect("writes");
+        self.store.snapshot().expect("in memory").write_to(&mut file).expect("writes");
         file
     }
 

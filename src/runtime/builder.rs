@@ -1,12 +1,14 @@
 //! Puts operators together into a job.
 
-use super::channel::{ChannelReceiver, Edge, Partitioner};
+use super::broadcast::{KeyedBroadcastProcessFunction, Side, TwoInputs};
+use super::channel::{ChannelReceiver, Converted, Edge, Input, Partitioner};
 use super::error::{JobError, TaskError};
 use super::function::{KeyedProcessFunction, SourceFunction, SubtaskContext, TransactionalSink};
 use super::gate::Gate;
 use super::output::Outputs;
+use super::process::{self, KeyOf, KeyedFunction, OneInput};
 use super::task::Environment;
-use super::{process, sink, source};
+use super::{sink, source};
 use crate::base::{JobId, SubtaskId};
 use crate::codec::OperatorMetadata;
 use crate::coordinator::{Edge as JobEdge, EdgePattern};
@@ -50,15 +52,38 @@ pub struct Stream<T> {
     edge: Arc<OnceLock<Edge<T>>>,
 }
 
-type KeyOf<T, K> = Arc<dyn Fn(&T) -> &K + Send + Sync>;
-
 /// The records that an operator emits, partitioned by a key that is a part of them.
 pub struct KeyedStream<T, K> {
     stream: Stream<T>,
     key: KeyOf<T, K>,
 }
 
+/// The records that an operator emits, all of which go to every subtask behind it.
+pub struct BroadcastStream<T> {
+    stream: Stream<T>,
+}
+
+/// A keyed stream, together with one that goes to every subtask.
+pub struct BroadcastConnectedStream<T, K, B> {
+    keyed: KeyedStream<T, K>,
+    broadcast: BroadcastStream<B>,
+}
+
+impl<T, K> KeyedStream<T, K> {
+    /// Puts this stream together with one that goes to every subtask.
+    #[must_use]
+    pub fn connect<B>(self, broadcast: BroadcastStream<B>) -> BroadcastConnectedStream<T, K, B> {
+        BroadcastConnectedStream { keyed: self, broadcast }
+    }
+}
+
 impl<T> Stream<T> {
+    /// Lets all records go to every subtask of the operator behind it, each as a copy: for streams of few records.
+    #[must_use]
+    pub fn broadcast(self) -> BroadcastStream<T> {
+        BroadcastStream { stream: self }
+    }
+
     /// Partitions the stream: all records of one key go to one subtask.
     pub fn key_by<K>(self, key: impl Fn(&T) -> &K + Send + Sync + 'static) -> KeyedStream<T, K> {
         KeyedStream { stream: self, key: Arc::new(key) }
@@ -122,35 +147,95 @@ impl JobBuilder {
         F: KeyedProcessFunction<Key = K> + 'static,
         K: KeyHash + 'static,
     {
-        let KeyedStream { stream: Stream { operator, parallelism: upstream, edge: input }, key } = input;
-        let (stream, outputs) = self.output(parallelism);
-        let max = max_parallelism.map_or_else(|| MaxParallelism::default_for(parallelism), Ok);
-        let assignment = match max.and_then(|max| KeyGroupRangeAssignment::new(max, parallelism)) {
-            Ok(assignment) => assignment,
-            Err(error) => {
-                self.problems.push(format!("operator `{uid}`: {error}"));
-                return stream;
-            }
+        let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
+            return self.output(parallelism).0;
         };
+        let (input, key) = self.connect_keyed(input, assignment);
+        let gate = move |context| Gate::new(inputs(&input, context).collect());
+        let function = move |context| OneInput { function: function(context), key: Arc::clone(&key) };
+        self.add_keyed(uid, assignment, gate, function)
+    }
+
+    /// Adds a keyed function that also gets every record of a second stream. `max_parallelism` is that of
+    /// [`process`](Self::process).
+    pub fn process_broadcast<F, K>(
+        &mut self,
+        input: BroadcastConnectedStream<F::In, K, F::Broadcast>,
+        uid: &str,
+        parallelism: u16,
+        max_parallelism: Option<MaxParallelism>,
+        function: impl Fn(SubtaskContext) -> F + Send + Sync + 'static,
+    ) -> Stream<F::Out>
+    where
+        F: KeyedBroadcastProcessFunction<Key = K> + 'static,
+        K: KeyHash + 'static,
+    {
+        let BroadcastConnectedStream { keyed, broadcast: BroadcastStream { stream } } = input;
+        let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
+            return self.output(parallelism).0;
+        };
+        let (keyed, key) = self.connect_keyed(keyed, assignment);
+        let Stream { operator, parallelism: upstream, edge: broadcast } = stream;
+        let copy = F::Broadcast::clone;
+        let _ = broadcast.set(Edge::new(upstream, parallelism, Partitioner::Broadcast { copy }));
+        self.connect(operator, EdgePattern::AllToAll);
+        let gate = move |context| {
+            let keyed = converted(&keyed, context, Side::Keyed);
+            Gate::new(keyed.chain(converted(&broadcast, context, Side::Broadcast)).collect())
+        };
+        let function = move |context| TwoInputs { function: function(context), key: Arc::clone(&key) };
+        self.add_keyed(uid, assignment, gate, function)
+    }
+
+    /// The key groups of each subtask; a problem is noted if there is none.
+    fn assignment(
+        &mut self,
+        uid: &str,
+        parallelism: u16,
+        max_parallelism: Option<MaxParallelism>,
+    ) -> Option<KeyGroupRangeAssignment> {
+        let max = max_parallelism.map_or_else(|| MaxParallelism::default_for(parallelism), Ok);
+        let assignment = max.and_then(|max| KeyGroupRangeAssignment::new(max, parallelism));
+        assignment.map_err(|error| self.problems.push(format!("operator `{uid}`: {error}"))).ok()
+    }
+
+    /// Connects a keyed stream with the operator that is added next.
+    fn connect_keyed<T: 'static, K: KeyHash + 'static>(
+        &mut self,
+        KeyedStream { stream: Stream { operator, parallelism, edge }, key }: KeyedStream<T, K>,
+        assignment: KeyGroupRangeAssignment,
+    ) -> (Arc<OnceLock<Edge<T>>>, KeyOf<T, K>) {
         let key_hash = {
             let key = Arc::clone(&key);
-            Arc::new(move |record: &F::In| key(record).key_hash())
+            Arc::new(move |record: &T| key(record).key_hash())
         };
-        let _ = input.set(Edge::new(upstream, parallelism, Partitioner::KeyGroups { key_hash, assignment }));
+        let partitioner = Partitioner::KeyGroups { key_hash, assignment };
+        let _ = edge.set(Edge::new(parallelism, assignment.parallelism(), partitioner));
         self.connect(operator, EdgePattern::AllToAll);
-        let function = Arc::new(function);
+        (edge, key)
+    }
+
+    fn add_keyed<F: KeyedFunction + 'static>(
+        &mut self,
+        uid: &str,
+        assignment: KeyGroupRangeAssignment,
+        gate: impl Fn(SubtaskContext) -> Gate<F::In> + Send + Sync + 'static,
+        function: impl Fn(SubtaskContext) -> F + Send + Sync + 'static,
+    ) -> Stream<F::Out> {
+        let (stream, outputs) = self.output(assignment.parallelism());
+        let parts = Arc::new((gate, function));
         let output = Arc::clone(&stream.edge);
         let body = move |context: SubtaskContext| -> TaskBody {
-            let (function, key) = (Arc::clone(&function), Arc::clone(&key));
-            let (input, output) = (Arc::clone(&input), Arc::clone(&output));
+            let (parts, output) = (Arc::clone(&parts), Arc::clone(&output));
             Box::new(move |environment| {
-                let gate = Gate::new(receivers(&input, context));
+                let (gate, function) = &*parts;
                 let emitted = Arc::clone(&environment.meters.records_between);
                 let outputs = open(&output, &environment, emitted);
-                process::run(environment, function(context), &*key, assignment, gate, outputs)
+                process::run(environment, function(context), assignment, gate(context), outputs)
             })
         };
-        self.add(uid, parallelism, Some(assignment.max_parallelism()), false, outputs, Box::new(body));
+        let max_parallelism = Some(assignment.max_parallelism());
+        self.add(uid, assignment.parallelism(), max_parallelism, false, outputs, Box::new(body));
         stream
     }
 
@@ -168,7 +253,7 @@ impl JobBuilder {
         let body = move |context: SubtaskContext| -> TaskBody {
             let (function, input) = (Arc::clone(&function), Arc::clone(&input));
             Box::new(move |environment| {
-                let gate = Gate::new(receivers(&input, context));
+                let gate = Gate::new(inputs(&input, context).collect());
                 sink::run(environment, function(context), gate)
             })
         };
@@ -263,8 +348,28 @@ impl Job {
     }
 }
 
-fn receivers<T>(edge: &OnceLock<Edge<T>>, context: SubtaskContext) -> Vec<ChannelReceiver<T>> {
-    edge.get().map(|edge| edge.receivers(context.subtask.index)).unwrap_or_default()
+fn receivers<T>(
+    edge: &OnceLock<Edge<T>>,
+    context: SubtaskContext,
+) -> impl Iterator<Item = ChannelReceiver<T>> + use<T> {
+    edge.get().map(|edge| edge.receivers(context.subtask.index)).unwrap_or_default().into_iter()
+}
+
+fn inputs<T: 'static>(
+    edge: &OnceLock<Edge<T>>,
+    context: SubtaskContext,
+) -> impl Iterator<Item = Box<dyn Input<T>>> + use<T> {
+    receivers(edge, context).map(|receiver| Box::new(receiver) as Box<dyn Input<T>>)
+}
+
+/// The same, for an operator whose gate takes another type.
+fn converted<A: 'static, T: 'static>(
+    edge: &OnceLock<Edge<A>>,
+    context: SubtaskContext,
+    convert: fn(A) -> T,
+) -> impl Iterator<Item = Box<dyn Input<T>>> + use<A, T> {
+    receivers(edge, context)
+        .map(move |receiver| Box::new(Converted { receiver, convert }) as Box<dyn Input<T>>)
 }
 
 fn open<T>(

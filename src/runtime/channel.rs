@@ -1,19 +1,34 @@
 //! The channels between subtasks.
 
-use crate::base::{CheckpointId, CheckpointOptions};
+use super::error::TaskError;
+use crate::base::{CheckpointId, CheckpointOptions, EventTime};
 use crate::keygroup::{KeyGroupRangeAssignment, key_group_of};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded, unbounded};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What flows through a channel, in order.
 #[derive(Debug)]
 pub(super) enum Element<T> {
     Records(Vec<T>),
+    Watermark(EventTime),
     Barrier(CheckpointId, CheckpointOptions),
     Cancellation(CheckpointId),
     EndOfData,
     /// Nothing follows. A channel that closes without it belongs to a task that failed.
     ChannelEnd,
+}
+
+impl<T> Element<T> {
+    fn map<U>(self, convert: fn(T) -> U) -> Element<U> {
+        match self {
+            Element::Records(records) => Element::Records(records.into_iter().map(convert).collect()),
+            Element::Watermark(watermark) => Element::Watermark(watermark),
+            Element::Barrier(checkpoint, options) => Element::Barrier(checkpoint, options),
+            Element::Cancellation(checkpoint) => Element::Cancellation(checkpoint),
+            Element::EndOfData => Element::EndOfData,
+            Element::ChannelEnd => Element::ChannelEnd,
+        }
+    }
 }
 
 /// The end of a channel at which elements are sent. Each batch of records needs room at the other end; everything
@@ -29,6 +44,62 @@ pub(super) struct ChannelReceiver<T> {
     pub(super) elements: Receiver<Element<T>>,
     /// Takes one message for each batch that the receiver has done with.
     pub(super) room: Sender<()>,
+}
+
+/// A channel as its gate sees it.
+pub(super) trait Input<T> {
+    /// The next element, if one has arrived.
+    fn try_receive(&self) -> Result<Option<Element<T>>, TaskError>;
+
+    /// Gives the sender room for one more batch.
+    fn give_room(&self);
+
+    /// Makes a wait end when something arrives.
+    fn register<'a>(&'a self, select: &mut Select<'a>);
+}
+
+impl<T> Input<T> for ChannelReceiver<T> {
+    fn try_receive(&self) -> Result<Option<Element<T>>, TaskError> {
+        try_receive(&self.elements)
+    }
+
+    fn give_room(&self) {
+        // A sender that is gone needs no room.
+        let _ = self.room.try_send(());
+    }
+
+    fn register<'a>(&'a self, select: &mut Select<'a>) {
+        select.recv(&self.elements);
+    }
+}
+
+/// A channel whose records become another type at the gate.
+pub(super) struct Converted<A, T> {
+    pub(super) receiver: ChannelReceiver<A>,
+    pub(super) convert: fn(A) -> T,
+}
+
+impl<A, T> Input<T> for Converted<A, T> {
+    fn try_receive(&self) -> Result<Option<Element<T>>, TaskError> {
+        Ok(self.receiver.try_receive()?.map(|element| element.map(self.convert)))
+    }
+
+    fn give_room(&self) {
+        self.receiver.give_room();
+    }
+
+    fn register<'a>(&'a self, select: &mut Select<'a>) {
+        self.receiver.register(select);
+    }
+}
+
+/// A channel that has closed belongs to someone who is gone: so is this attempt.
+pub(super) fn try_receive<M>(receiver: &Receiver<M>) -> Result<Option<M>, TaskError> {
+    match receiver.try_recv() {
+        Ok(message) => Ok(Some(message)),
+        Err(TryRecvError::Empty) => Ok(None),
+        Err(TryRecvError::Disconnected) => Err(TaskError::Cancelled),
+    }
 }
 
 /// A channel whose receiver has room for `batches` batches, and for one at least.
@@ -49,6 +120,16 @@ pub(super) enum Partitioner<T> {
     Forward,
     /// The owner of the record's key group.
     KeyGroups { key_hash: Arc<dyn Fn(&T) -> i32 + Send + Sync>, assignment: KeyGroupRangeAssignment },
+    /// All of them, each with a copy.
+    Broadcast { copy: fn(&T) -> T },
+}
+
+/// Where a record goes.
+pub(super) enum Target<T> {
+    /// Into the sender's channel at this place.
+    One(usize),
+    /// Into all channels of the sender, as copies.
+    All(fn(&T) -> T),
 }
 
 impl<T> Clone for Partitioner<T> {
@@ -58,26 +139,27 @@ impl<T> Clone for Partitioner<T> {
             Partitioner::KeyGroups { key_hash, assignment } => {
                 Partitioner::KeyGroups { key_hash: Arc::clone(key_hash), assignment: *assignment }
             }
+            Partitioner::Broadcast { copy } => Partitioner::Broadcast { copy: *copy },
         }
     }
 }
 
 impl<T> Partitioner<T> {
-    /// The place of the record's channel among the sender's channels.
-    pub(super) fn select(&self, record: &T) -> usize {
+    pub(super) fn select(&self, record: &T) -> Target<T> {
         match self {
-            Partitioner::Forward => 0,
+            Partitioner::Forward => Target::One(0),
             Partitioner::KeyGroups { key_hash, assignment } => {
                 let group = key_group_of(key_hash(record), assignment.max_parallelism());
-                usize::from(assignment.owner_of(group))
+                Target::One(usize::from(assignment.owner_of(group)))
             }
+            Partitioner::Broadcast { copy } => Target::All(*copy),
         }
     }
 
     fn connects(&self, from: usize, to: usize) -> bool {
         match self {
             Partitioner::Forward => from == to,
-            Partitioner::KeyGroups { .. } => true,
+            Partitioner::KeyGroups { .. } | Partitioner::Broadcast { .. } => true,
         }
     }
 }

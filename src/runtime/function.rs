@@ -1,8 +1,11 @@
 //! What a job's author writes: sources, keyed functions and sinks.
 
-use crate::base::{Attempt, CheckpointId, SubtaskId};
+use super::processing_time::ProcessingTime;
+use super::watermarks::WithWatermarks;
+use crate::base::{Attempt, CheckpointId, EventTime, Millis, SubtaskId};
 use crate::commit::TransactionId;
 use crate::state::{KeyedStateStore, OperatorStateBackend, StateError, StateKey, StateValue};
+use crate::watermark::WatermarkStrategy;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
 
@@ -32,6 +35,16 @@ pub trait Collector<T> {
     fn collect(&mut self, record: T);
 }
 
+/// Takes in what a source emits: records, and how far event time has come among them.
+pub trait SourceCollector<T>: Collector<T> {
+    /// Says that no record with this event time or an earlier one follows; one that does is late. A watermark that is
+    /// not higher than the last one changes nothing.
+    ///
+    /// It ends the batches of records that are being filled, so that one after each poll is often enough. At the end of
+    /// the data event time comes to its end by itself.
+    fn emit_watermark(&mut self, watermark: EventTime);
+}
+
 /// What a source has to say after it was polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceStatus {
@@ -52,11 +65,12 @@ pub trait SourceFunction: Send {
     /// Anything that makes reading impossible; the attempt fails.
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
 
-    /// Emits a small number of records and returns soon: checkpoints begin between two polls.
+    /// Emits a small number of records and returns soon: checkpoints begin between two polls. The watermark is restored
+    /// with the position; what is emitted below it changes nothing.
     ///
     /// # Errors
     /// Anything that makes reading impossible; the attempt fails.
-    fn poll(&mut self, out: &mut dyn Collector<Self::Out>) -> Result<SourceStatus, UserError>;
+    fn poll(&mut self, out: &mut dyn SourceCollector<Self::Out>) -> Result<SourceStatus, UserError>;
 
     /// Whether it has fallen behind so far that it is better served with fewer checkpoints
     /// ([`JobOptions::interval_during_backlog`](super::JobOptions::interval_during_backlog)). Asked after each poll.
@@ -69,12 +83,29 @@ pub trait SourceFunction: Send {
     /// # Errors
     /// The checkpoint is declined, the source goes on.
     fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
+
+    /// The same source, whose watermarks follow from the event times of its records.
+    fn with_watermarks<T>(self, strategy: WatermarkStrategy, event_time: T) -> WithWatermarks<Self, T>
+    where
+        Self: Sized,
+        T: Fn(&Self::Out) -> EventTime + Send,
+    {
+        WithWatermarks::new(self, strategy, event_time)
+    }
+}
+
+/// How far time has come in a subtask.
+#[derive(Debug)]
+pub(super) struct Times {
+    pub(super) watermark: EventTime,
+    pub(super) processing: ProcessingTime,
 }
 
 /// The state of the current record's key.
 #[derive(Debug)]
 pub struct KeyedContext<'a, K> {
     pub(super) state: &'a mut KeyedStateStore<K>,
+    pub(super) times: &'a Times,
 }
 
 impl<K: StateKey> KeyedContext<'_, K> {
@@ -88,6 +119,18 @@ impl<K: StateKey> KeyedContext<'_, K> {
     pub fn state(&mut self) -> &mut KeyedStateStore<K> {
         self.state
     }
+
+    /// How far event time has come: a record with this time or an earlier one is late.
+    #[must_use]
+    pub fn current_watermark(&self) -> EventTime {
+        self.times.watermark
+    }
+
+    /// The processing time, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn current_processing_time(&self) -> Millis {
+        self.times.processing.now()
+    }
 }
 
 /// Processes the records of one key after the other, with state of that key.
@@ -99,7 +142,16 @@ pub trait KeyedProcessFunction: Send {
     /// What it emits.
     type Out: Record;
 
-    /// Opens its state, restored or empty.
+    /// Opens what it keeps independently of any key, restored or empty, before [`open`](Self::open).
+    ///
+    /// # Errors
+    /// Anything; the attempt fails.
+    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// Opens its keyed state, restored or empty.
     ///
     /// # Errors
     /// The state does not fit what was restored; the attempt fails.
@@ -128,6 +180,15 @@ pub trait KeyedProcessFunction: Send {
         let _ = (state, out);
         Ok(())
     }
+
+    /// Writes what it holds independently of any key into its state: a snapshot is about to be taken.
+    ///
+    /// # Errors
+    /// The checkpoint is declined, the function goes on.
+    fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        let _ = state;
+        Ok(())
+    }
 }
 
 /// Makes a pre-committed transaction durable, on a thread of its own.
@@ -137,6 +198,25 @@ pub type Durability = Box<dyn FnOnce() -> Result<(), UserError> + Send>;
 pub trait TransactionalSink: Send {
     /// What it takes in.
     type In: Record;
+
+    /// Opens what it keeps beside its transactions, restored or empty. It comes first of all.
+    ///
+    /// # Errors
+    /// Anything; the attempt fails.
+    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// Writes what it holds beside its transactions into its state: a snapshot is about to be taken, and after this the
+    /// open transaction is closed.
+    ///
+    /// # Errors
+    /// The checkpoint is declined, the sink goes on.
+    fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        let _ = state;
+        Ok(())
+    }
 
     /// Every transaction of this subtask that exists outside and is not committed, of whatever attempt.
     ///

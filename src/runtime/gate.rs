@@ -1,10 +1,10 @@
-use super::channel::{ChannelReceiver, Element};
+use super::channel::{Element, Input};
 use super::error::TaskError;
 use super::function::Record;
-use super::task::Control;
-use crate::base::{Channel, CheckpointId};
+use crate::base::{Channel, CheckpointId, EventTime};
 use crate::state::{ChannelSide, ChannelState, StateError};
-use crossbeam_channel::{Receiver, Select, TryRecvError};
+use crate::watermark::GateWatermarks;
+use crossbeam_channel::Select;
 use std::collections::VecDeque;
 
 /// The input channels of a subtask.
@@ -13,12 +13,14 @@ use std::collections::VecDeque;
 /// what it overtakes stands in the queue.
 pub(super) struct Gate<T> {
     inputs: Vec<InputChannel<T>>,
+    /// As far as it was read.
+    pub(super) watermarks: GateWatermarks,
     /// Where the search for input begins, so that no channel starves.
     next: usize,
 }
 
 struct InputChannel<T> {
-    receiver: ChannelReceiver<T>,
+    channel: Box<dyn Input<T>>,
     queue: VecDeque<Element<T>>,
     /// How many batches at the head of the queue were restored: their sender gets no room for them.
     restored: usize,
@@ -27,10 +29,11 @@ struct InputChannel<T> {
 }
 
 impl<T> Gate<T> {
-    pub(super) fn new(receivers: Vec<ChannelReceiver<T>>) -> Self {
+    pub(super) fn new(channels: Vec<Box<dyn Input<T>>>) -> Self {
+        let watermarks = GateWatermarks::new(channels.len() as u16, EventTime::MIN);
         let open =
-            |receiver| InputChannel { receiver, queue: VecDeque::new(), restored: 0, is_complete: false };
-        Gate { inputs: receivers.into_iter().map(open).collect(), next: 0 }
+            |channel| InputChannel { channel, queue: VecDeque::new(), restored: 0, is_complete: false };
+        Gate { inputs: channels.into_iter().map(open).collect(), watermarks, next: 0 }
     }
 
     pub(super) fn channels(&self) -> u16 {
@@ -43,9 +46,16 @@ impl<T> Gate<T> {
         if input.is_complete {
             return Ok(None);
         }
-        let Some(element) = try_receive(&input.receiver.elements)? else { return Ok(None) };
+        let Some(element) = input.channel.try_receive()? else { return Ok(None) };
         input.is_complete = matches!(element, Element::ChannelEnd);
-        input.queue.push_back(element);
+        if let (Element::Watermark(later), Some(Element::Watermark(last))) =
+            (&element, input.queue.back_mut())
+        {
+            // Nothing stands between the two, so nobody needs the earlier one, and the queue stays bounded.
+            *last = (*last).max(*later);
+        } else {
+            input.queue.push_back(element);
+        }
         Ok(input.queue.back())
     }
 
@@ -63,8 +73,7 @@ impl<T> Gate<T> {
                 if input.restored > 0 {
                     input.restored -= 1;
                 } else {
-                    // A sender that is gone needs no room.
-                    let _ = input.receiver.room.try_send(());
+                    input.channel.give_room();
                 }
             }
             self.next = index + 1;
@@ -76,14 +85,20 @@ impl<T> Gate<T> {
     /// Makes a wait end when something arrives.
     pub(super) fn register<'a>(&'a self, select: &mut Select<'a>) {
         for input in self.inputs.iter().filter(|input| !input.is_complete) {
-            select.recv(&input.receiver.elements);
+            input.channel.register(select);
         }
     }
 }
 
 impl<T: Record> Gate<T> {
-    /// Queues what was on its way when the snapshot was taken, ahead of everything.
-    pub(super) fn restore(&mut self, captured: &ChannelState) -> Result<(), StateError> {
+    /// Queues what was on its way when the snapshot was taken, ahead of everything, and begins at the event time of
+    /// that moment.
+    pub(super) fn restore(
+        &mut self,
+        captured: &ChannelState,
+        watermark: EventTime,
+    ) -> Result<(), StateError> {
+        self.watermarks = GateWatermarks::new(self.channels(), watermark);
         for (channel, records) in captured.channels(ChannelSide::Input) {
             let missing = || StateError::Incompatible(format!("there is no input channel {channel}"));
             let input = self.inputs.get_mut(usize::from(channel.0)).ok_or_else(missing)?;
@@ -109,19 +124,5 @@ impl<T: Record> Gate<T> {
             }
         }
         Ok(())
-    }
-}
-
-/// What the coordinator says, if it has said anything.
-pub(super) fn poll_control(control: &Receiver<Control>) -> Result<Option<Control>, TaskError> {
-    try_receive(control)
-}
-
-/// A channel that has closed belongs to someone who is gone: so is this attempt.
-fn try_receive<M>(receiver: &Receiver<M>) -> Result<Option<M>, TaskError> {
-    match receiver.try_recv() {
-        Ok(message) => Ok(Some(message)),
-        Err(TryRecvError::Empty) => Ok(None),
-        Err(TryRecvError::Disconnected) => Err(TaskError::Cancelled),
     }
 }

@@ -8,6 +8,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod broadcast;
 mod builder;
 mod channel;
 mod clock;
@@ -21,17 +22,24 @@ mod master;
 mod options;
 mod output;
 mod process;
+mod processing_time;
 mod progress;
+mod receive;
 mod sink;
 mod source;
 mod task;
+mod watermark_state;
+mod watermarks;
 
-pub use builder::{Job, JobBuilder, KeyedStream, Stream};
+pub use broadcast::{BroadcastContext, KeyedBroadcastProcessFunction, ReadOnlyContext};
+pub use builder::{BroadcastConnectedStream, BroadcastStream, Job, JobBuilder, KeyedStream, Stream};
 pub use control::{CheckpointType, JobControl, JobHandle, RequestHandle};
 pub use error::{JobError, RequestError, TaskError, Unrecoverable};
 pub use function::{
-    Collector, Durability, KeyedContext, KeyedProcessFunction, Record, SourceFunction, SourceStatus,
-    SubtaskContext, TransactionalSink, UserError,
+    Collector, Durability, KeyedContext, KeyedProcessFunction, Record, SourceCollector, SourceFunction,
+    SourceStatus, SubtaskContext, TransactionalSink, UserError,
 };
 pub use options::JobOptions;
+pub use processing_time::{ManualClock, ProcessingTime};
 pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};
+pub use watermarks::WithWatermarks;

@@ -1,3 +1,4 @@
+use super::processing_time::ProcessingTime;
 use crate::base::{CheckpointingMode, Incarnation, Millis};
 use crate::coordinator::{RestartStrategy, Retention};
 use crate::publish::OnCorruption;
@@ -42,6 +43,8 @@ pub struct JobOptions {
     pub channel_capacity: usize,
     /// How many records a batch holds before it is sent. Default: 1,024.
     pub batch_records: usize,
+    /// Where the processing time of timers comes from. Default: the system's clock.
+    pub processing_time: ProcessingTime,
     /// Tells this process from every other that runs the same job. Default: drawn from the clock and process id.
     pub incarnation: Incarnation,
 }
@@ -65,6 +68,7 @@ impl Default for JobOptions {
             restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
             channel_capacity: 8,
             batch_records: 1_024,
+            processing_time: ProcessingTime::default(),
             incarnation: draw_incarnation(),
         }
     }

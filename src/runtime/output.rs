@@ -1,7 +1,7 @@
-use super::channel::{ChannelSender, Element, Partitioner};
+use super::channel::{ChannelSender, Element, Partitioner, Target};
 use super::error::TaskError;
-use super::function::{Collector, Record};
-use crate::base::{Alignment, Channel, CheckpointId, CheckpointOptions};
+use super::function::{Collector, Record, SourceCollector};
+use crate::base::{Alignment, Channel, CheckpointId, CheckpointOptions, EventTime};
 use crate::state::{ChannelSide, ChannelState, StateError};
 use crossbeam_channel::{Select, TryRecvError};
 use std::collections::VecDeque;
@@ -17,6 +17,8 @@ pub(super) struct Outputs<T> {
     partitioner: Partitioner<T>,
     batch_records: usize,
     emitted: Arc<AtomicU64>,
+    /// The last watermark that was emitted.
+    watermark: EventTime,
     /// Set once a receiver is gone before the end of the data: the attempt is being cancelled.
     closed: bool,
     /// After the end of the data a receiver may be gone because it has finished.
@@ -31,6 +33,13 @@ struct OutputChannel<T> {
 }
 
 impl<T> OutputChannel<T> {
+    fn push(&mut self, record: T, batch_records: usize) {
+        self.batch.push(record);
+        if self.batch.len() >= batch_records {
+            self.flush(batch_records);
+        }
+    }
+
     fn flush(&mut self, batch_records: usize) -> bool {
         if self.batch.is_empty() {
             return false;
@@ -53,11 +62,17 @@ impl<T> Outputs<T> {
             OutputChannel { sender, batch, queue }
         };
         let channels = senders.into_iter().map(open).collect();
-        Outputs { channels, partitioner, batch_records, emitted, closed: false, has_ended: false }
+        let (watermark, closed, has_ended) = (EventTime::MIN, false, false);
+        Outputs { channels, partitioner, batch_records, emitted, watermark, closed, has_ended }
     }
 
     pub(super) fn channels(&self) -> u16 {
         self.channels.len() as u16
+    }
+
+    /// The last watermark that was emitted.
+    pub(super) fn watermark(&self) -> EventTime {
+        self.watermark
     }
 
     /// Queues every batch that holds anything, and says whether one did.
@@ -89,10 +104,13 @@ impl<T> Outputs<T> {
     /// A receiver that is gone keeps nothing from the others: when a job ends, some finish before others, and a
     /// channel that closes without its end would look like a failure.
     pub(super) fn send(&mut self, sent: &mut Vec<(Channel, CheckpointId)>) -> Result<(), TaskError> {
+        let is_broadcast = matches!(self.partitioner, Partitioner::Broadcast { .. });
         for (index, OutputChannel { sender, queue, .. }) in self.channels.iter_mut().enumerate() {
             while let Some(element) = queue.front() {
                 if let Element::Records(records) = element {
                     match sender.room.try_recv() {
+                        // Of the copies of a record one counts.
+                        Ok(()) if index > 0 && is_broadcast => {}
                         Ok(()) => {
                             self.emitted.fetch_add(records.len() as u64, Ordering::Relaxed);
                         }
@@ -128,13 +146,22 @@ impl<T> Outputs<T> {
 }
 
 impl<T: Record> Outputs<T> {
-    /// Queues what was on its way when the snapshot was taken, ahead of everything.
-    pub(super) fn restore(&mut self, captured: &ChannelState) -> Result<(), StateError> {
+    /// Queues what was on its way when the snapshot was taken, ahead of everything, and then the last watermark of that
+    /// moment.
+    pub(super) fn restore(
+        &mut self,
+        captured: &ChannelState,
+        watermark: EventTime,
+    ) -> Result<(), StateError> {
         for (channel, records) in captured.channels(ChannelSide::Output) {
             let output = self.channels.get_mut(usize::from(channel.0));
             let missing = || StateError::Incompatible(format!("there is no output channel {channel}"));
             output.ok_or_else(missing)?.queue.push_back(Element::Records(records.decode()?));
         }
+        //= spec/watermark.md#watermark-7-a-restored-subtask-repeats-its-watermark
+        //# A restored subtask MUST emit the last watermark that it had emitted before its snapshot, behind the
+        //# records that were on their way.
+        self.emit_watermark(watermark);
         Ok(())
     }
 
@@ -165,10 +192,30 @@ impl<T: Record> Outputs<T> {
 
 impl<T> Collector<T> for Outputs<T> {
     fn collect(&mut self, record: T) {
-        let channel = &mut self.channels[self.partitioner.select(&record)];
-        channel.batch.push(record);
-        if channel.batch.len() >= self.batch_records {
-            channel.flush(self.batch_records);
+        match self.partitioner.select(&record) {
+            Target::One(channel) => self.channels[channel].push(record, self.batch_records),
+            Target::All(copy) => {
+                for channel in &mut self.channels {
+                    channel.push(copy(&record), self.batch_records);
+                }
+            }
+        }
+    }
+}
+
+impl<T> SourceCollector<T> for Outputs<T> {
+    fn emit_watermark(&mut self, watermark: EventTime) {
+        if watermark <= self.watermark {
+            return;
+        }
+        self.watermark = watermark;
+        self.flush();
+        for OutputChannel { queue, .. } in &mut self.channels {
+            match queue.back_mut() {
+                // Nothing stands between the two, so nobody needs the earlier one.
+                Some(Element::Watermark(last)) => *last = watermark,
+                _ => queue.push_back(Element::Watermark(watermark)),
+            }
         }
     }
 }
@@ -235,15 +282,52 @@ mod tests {
     }
 
     #[test]
+    fn output_watermarks_stay_in_line_behind_records_and_never_go_back() {
+        let (mut outputs, receivers) = outputs(1, 1);
+        outputs.collect(1);
+        outputs.emit_watermark(EventTime(5));
+        outputs.collect(2);
+        for time in [6, 8, 7] {
+            outputs.emit_watermark(EventTime(time));
+        }
+        outputs.send(&mut Vec::new()).unwrap();
+        assert_eq!(texts(&receivers[0]), ["[1]", "Watermark(EventTime(5))"]);
+        receivers[0].room.send(()).unwrap();
+        outputs.send(&mut Vec::new()).unwrap();
+        assert_eq!(texts(&receivers[0]), ["[2]", "Watermark(EventTime(8))"]);
+        assert_eq!(outputs.watermark(), EventTime(8));
+    }
+
+    #[test]
+    fn output_broadcast_records_go_to_everyone_and_count_once() {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| channel(8)).unzip();
+        let emitted = Arc::new(AtomicU64::new(0));
+        let partitioner = Partitioner::Broadcast { copy: u8::clone };
+        let mut outputs = Outputs::new(senders, partitioner, 2, Arc::clone(&emitted));
+        (1..=3).for_each(|record| outputs.collect(record));
+        outputs.flush();
+        outputs.send(&mut Vec::new()).unwrap();
+        for receiver in receivers {
+            assert_eq!(texts(&receiver), ["[1, 2]", "[3]"]);
+        }
+        assert_eq!(emitted.load(Ordering::Relaxed), 3);
+    }
+
+    //= spec/watermark.md#watermark-7-a-restored-subtask-repeats-its-watermark
+    //= type=test
+    //# A restored subtask MUST emit the last watermark that it had emitted before its snapshot, behind the
+    //# records that were on their way.
+    #[test]
     fn output_restored_records_are_sent_before_anything_new() {
         let (mut outputs, receivers) = outputs(2, 8);
         let mut captured = ChannelState::default();
         captured.append(ChannelSide::Output, Channel(0), &[1_u8, 2]).unwrap();
-        outputs.restore(&captured).unwrap();
+        outputs.restore(&captured, EventTime(7)).unwrap();
         outputs.collect(3);
         outputs.send(&mut Vec::new()).unwrap();
-        assert_eq!(texts(&receivers[0]), ["[1, 2]", "[3]"]);
+        assert_eq!(texts(&receivers[0]), ["[1, 2]", "Watermark(EventTime(7))", "[3]"]);
+        assert_eq!(texts(&receivers[1]), ["Watermark(EventTime(7))"]);
         captured.append(ChannelSide::Output, Channel(2), &[1_u8]).unwrap();
-        assert!(outputs.restore(&captured).is_err());
+        assert!(outputs.restore(&captured, EventTime::MIN).is_err());
     }
 }

@@ -1,116 +1,113 @@
-use super::channel::Element;
+//! Keyed operators, of one input or of two.
+
 use super::error::TaskError;
-use super::function::{KeyedContext, KeyedProcessFunction, Record, UserError};
-use super::gate::{Gate, poll_control};
+use super::function::{
+    Collector, KeyedContext, KeyedProcessFunction, Record, SourceCollector, Times, UserError,
+};
+use super::gate::Gate;
 use super::output::Outputs;
+use super::receive::{Receiver, TimerDriver, run_gate};
 use super::source::emit;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
-use crate::base::{Alignment, Channel, CheckpointId, CheckpointOptions};
+use super::watermark_state::WatermarkState;
+use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime};
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::{
-    ChannelSide, ChannelState, KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend,
-    StateError, TaskSnapshot,
+    ChannelState, KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError,
+    StateKey, StateValue, TaskSnapshot,
 };
-use crate::subtask::Input;
 use crossbeam_channel::Select;
+use std::sync::Arc;
 
-/// An operator that reads an input gate.
-pub(super) trait Receiver: Operator {
+/// What a keyed function works with, beside its record and its output.
+pub(super) struct Backends<K> {
+    pub(super) keyed: KeyedStateStore<K>,
+    pub(super) operator: OperatorStateBackend,
+    pub(super) times: Times,
+}
+
+/// The user's function as the runtime sees it, whether it has one input or two.
+pub(super) trait KeyedFunction {
+    type Key: StateKey + StateValue;
     type In: Record;
+    type Out: Record;
 
-    fn gate(&mut self) -> &mut Gate<Self::In>;
+    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
 
-    fn records(&mut self, records: Vec<Self::In>) -> Result<(), TaskError>;
+    fn open(&mut self, state: &mut KeyedStateStore<Self::Key>) -> Result<(), StateError>;
 
-    /// Whether output waits for room, so that no more input should be processed.
-    fn is_full(&self) -> bool;
+    fn process(
+        &mut self,
+        record: Self::In,
+        backends: &mut Backends<Self::Key>,
+        out: &mut dyn Collector<Self::Out>,
+    ) -> Result<(), TaskError>;
 
-    /// Queues what is buffered, and says whether there was anything: it should not wait while nothing is processed.
-    fn flush(&mut self) -> bool;
+    fn finish(
+        &mut self,
+        backends: &mut Backends<Self::Key>,
+        out: &mut dyn Collector<Self::Out>,
+    ) -> Result<(), UserError>;
+
+    fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
 }
 
-/// Reads the gate until the subtask finishes or the attempt ends.
-pub(super) fn run_gate<R: Receiver>(
-    mut checkpointing: Checkpointing,
-    receiver: &mut R,
-) -> Result<(), TaskError> {
-    while !checkpointing.machine().is_finished() {
-        if let Some(message) = poll_control(&checkpointing.environment().control)? {
-            checkpointing.control(message, receiver)?;
-            continue;
-        }
-        put_all(&mut checkpointing, receiver)?;
-        // After this nothing may change until the task waits: what it looks at is what it waits for.
-        checkpointing.advance(receiver)?;
-        let machine = checkpointing.machine();
-        let next = match receiver.is_full() {
-            true => None,
-            false => receiver.gate().take(|channel| machine.is_blocked(channel)),
-        };
-        match next {
-            Some((_, Element::Records(records))) => receiver.records(records)?,
-            Some((channel, element)) => read(channel, element, &mut checkpointing, receiver)?,
-            None if receiver.flush() => {}
-            None => checkpointing.wait(receiver),
-        }
+pub(super) type KeyOf<T, K> = Arc<dyn Fn(&T) -> &K + Send + Sync>;
+
+/// A function of one input.
+pub(super) struct OneInput<F: KeyedProcessFunction> {
+    pub(super) function: F,
+    pub(super) key: KeyOf<F::In, F::Key>,
+}
+
+impl<F: KeyedProcessFunction> KeyedFunction for OneInput<F> {
+    type Key = F::Key;
+    type In = F::In;
+    type Out = F::Out;
+
+    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        self.function.initialize_state(state)
     }
-    Ok(())
-}
 
-/// Puts what has arrived into the queues, announces the barriers in it, and captures what belongs to a checkpoint.
-fn put_all<R: Receiver>(checkpointing: &mut Checkpointing, receiver: &mut R) -> Result<(), TaskError> {
-    for channel in (0..receiver.gate().channels()).map(Channel) {
-        while let Some(element) = receiver.gate().put_next(channel)? {
-            match element {
-                Element::Records(records) => {
-                    if let Some(checkpoint) = checkpointing.machine().capturing(channel) {
-                        checkpointing.capture(checkpoint, |captured| {
-                            captured.append(ChannelSide::Input, channel, records)
-                        });
-                    }
-                }
-                Element::Barrier(checkpoint, options) if options.alignment() != Alignment::Aligned => {
-                    let (checkpoint, options) = (*checkpoint, *options);
-                    checkpointing.on(Input::BarrierAnnounced { channel, checkpoint, options }, receiver)?;
-                }
-                _ => {}
-            }
-        }
+    fn open(&mut self, state: &mut KeyedStateStore<F::Key>) -> Result<(), StateError> {
+        self.function.open(state)
     }
-    Ok(())
+
+    fn process(
+        &mut self,
+        record: F::In,
+        Backends { keyed, times, .. }: &mut Backends<F::Key>,
+        out: &mut dyn Collector<F::Out>,
+    ) -> Result<(), TaskError> {
+        keyed.set_current_key_from((self.key)(&record))?;
+        let mut context = KeyedContext { state: keyed, times };
+        self.function.process(record, &mut context, out).map_err(TaskError::User)
+    }
+
+    fn finish(
+        &mut self,
+        backends: &mut Backends<F::Key>,
+        out: &mut dyn Collector<F::Out>,
+    ) -> Result<(), UserError> {
+        self.function.finish(&mut backends.keyed, out)
+    }
+
+    fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        self.function.snapshot_state(state)
+    }
 }
 
-/// Takes in what was read beside records.
-fn read<R: Receiver>(
-    channel: Channel,
-    element: Element<R::In>,
-    checkpointing: &mut Checkpointing,
-    receiver: &mut R,
-) -> Result<(), TaskError> {
-    let input = match element {
-        Element::Barrier(checkpoint, options) => Input::BarrierArrived { channel, checkpoint, options },
-        Element::Cancellation(checkpoint) => Input::CancellationArrived { channel, checkpoint },
-        Element::EndOfData => Input::EndOfDataArrived { channel },
-        Element::ChannelEnd => Input::ChannelEnded { channel },
-        Element::Records(records) => return receiver.records(records),
-    };
-    checkpointing.on(input, receiver)
-}
-
-type KeyOf<F> = dyn Fn(&<F as KeyedProcessFunction>::In) -> &<F as KeyedProcessFunction>::Key + Send + Sync;
-
-struct Process<'a, F: KeyedProcessFunction> {
+struct Process<F: KeyedFunction> {
     function: F,
-    key: &'a KeyOf<F>,
-    state: KeyedStateStore<F::Key>,
-    operator: OperatorStateBackend,
+    backends: Backends<F::Key>,
     /// Holds whether the subtask has finished its input.
     finished: OperatorListState<bool>,
+    watermark: WatermarkState,
     gate: Gate<F::In>,
     outputs: Outputs<F::Out>,
 }
 
-impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
+impl<F: KeyedFunction> Operator for Process<F> {
     fn emit(&mut self, marker: Marker) {
         emit(&mut self.outputs, marker);
     }
@@ -148,18 +145,27 @@ impl<F: KeyedProcessFunction> Operator for Process<'_, F> {
     }
 
     fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
+        let Backends { keyed, operator, .. } = &mut self.backends;
+        self.function.snapshot_state(operator).map_err(TaskError::User)?;
         let finished = if input_finished { vec![true] } else { Vec::new() };
-        self.finished.replace(&mut self.operator, finished);
-        let keyed = Box::new(self.state.snapshot()?);
-        Ok((TaskSnapshot::new(Some(keyed), self.operator.snapshot()), None))
+        self.finished.replace(operator, finished);
+        self.watermark.update(operator, self.outputs.watermark());
+        Ok((TaskSnapshot::new(Some(Box::new(keyed.snapshot()?)), operator.snapshot()), None))
     }
 
     fn finish_input(&mut self) -> Result<(), TaskError> {
-        self.function.finish(&mut self.state, &mut self.outputs).map_err(TaskError::User)
+        self.function.finish(&mut self.backends, &mut self.outputs).map_err(TaskError::User)
     }
 }
 
-impl<F: KeyedProcessFunction> Receiver for Process<'_, F> {
+impl<F: KeyedFunction> TimerDriver for Process<F> {
+    fn advance_watermark(&mut self, watermark: EventTime) -> Result<bool, TaskError> {
+        self.backends.times.watermark = watermark;
+        Ok(true)
+    }
+}
+
+impl<F: KeyedFunction> Receiver for Process<F> {
     type In = F::In;
 
     fn gate(&mut self) -> &mut Gate<F::In> {
@@ -167,14 +173,8 @@ impl<F: KeyedProcessFunction> Receiver for Process<'_, F> {
     }
 
     fn records(&mut self, records: Vec<F::In>) -> Result<(), TaskError> {
-        for record in records {
-            self.state.set_current_key_from((self.key)(&record))?;
-            let mut context = KeyedContext { state: &mut self.state };
-            self.function
-                .process(record, &mut context, &mut self.outputs)
-                .map_err(|error: UserError| TaskError::User(error))?;
-        }
-        Ok(())
+        let mut records = records.into_iter();
+        records.try_for_each(|record| self.function.process(record, &mut self.backends, &mut self.outputs))
     }
 
     fn is_full(&self) -> bool {
@@ -184,13 +184,16 @@ impl<F: KeyedProcessFunction> Receiver for Process<'_, F> {
     fn flush(&mut self) -> bool {
         self.outputs.flush()
     }
+
+    fn forward_watermark(&mut self, watermark: EventTime) {
+        self.outputs.emit_watermark(watermark);
+    }
 }
 
 /// Runs a keyed subtask until it finishes or the attempt ends.
-pub(super) fn run<F: KeyedProcessFunction>(
+pub(super) fn run<F: KeyedFunction>(
     environment: Environment,
     mut function: F,
-    key: &KeyOf<F>,
     assignment: KeyGroupRangeAssignment,
     mut gate: Gate<F::In>,
     mut outputs: Outputs<F::Out>,
@@ -199,18 +202,21 @@ pub(super) fn run<F: KeyedProcessFunction>(
         .range_of(environment.context.subtask.index)
         .map_err(|error| TaskError::User(error.into()))?;
     let image = environment.restore()?;
-    gate.restore(&image.channels).map_err(|error| environment.open_error(error))?;
-    outputs.restore(&image.channels).map_err(|error| environment.open_error(error))?;
-    let keyed = image.keyed.into_iter().collect();
-    let mut state = KeyedStateStore::restore(assignment.max_parallelism(), range, keyed)
-        .map_err(|error| environment.open_error(error))?;
+    let misfit = |error| environment.open_error(error);
     let mut operator = OperatorStateBackend::restore(image.operator);
-    let finished = operator
-        .list_state(&ListStateDescriptor::new("finished"))
-        .map_err(|error| environment.open_error(error))?;
-    function.open(&mut state).map_err(|error| environment.open_error(error))?;
+    let finished = ListStateDescriptor::new("_runtime/finished");
+    let finished = operator.list_state(&finished).map_err(misfit)?;
+    let (watermark, restored) = WatermarkState::open(&mut operator).map_err(misfit)?;
+    gate.restore(&image.channels, restored).map_err(misfit)?;
+    outputs.restore(&image.channels, restored).map_err(misfit)?;
+    let keyed = image.keyed.into_iter().collect();
+    let mut keyed = KeyedStateStore::restore(assignment.max_parallelism(), range, keyed).map_err(misfit)?;
+    function.initialize_state(&mut operator).map_err(TaskError::User)?;
+    function.open(&mut keyed).map_err(misfit)?;
     environment.report(Report::Running);
     let input_finished = finished.get(&operator).contains(&true);
+    let times = Times { watermark: restored, processing: environment.processing_time.clone() };
+    let backends = Backends { keyed, operator, times };
     let checkpointing = Checkpointing::new(environment, gate.channels(), outputs.channels(), input_finished);
-    run_gate(checkpointing, &mut Process { function, key, state, operator, finished, gate, outputs })
+    run_gate(checkpointing, &mut Process { function, backends, finished, watermark, gate, outputs })
 }

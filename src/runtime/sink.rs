@@ -1,9 +1,9 @@
 use super::error::TaskError;
 use super::function::{Durability, TransactionalSink, UserError};
 use super::gate::Gate;
-use super::process::{self, run_gate};
+use super::receive::{Receiver, TimerDriver, run_gate};
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
-use crate::base::{Channel, CheckpointId, CheckpointOptions, Millis};
+use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis};
 use crate::commit::{Committer, Config, Input, Output, TransactionId};
 use crate::state::{
     ChannelState, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, TaskSnapshot,
@@ -120,6 +120,7 @@ impl<S: TransactionalSink> Operator for Sink<S> {
     }
 
     fn snapshot(&mut self, checkpoint: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
+        self.function.snapshot_state(&mut self.state).map_err(TaskError::User)?;
         let durability = match self.commit(Input::SnapshotBegan { checkpoint }) {
             Ok(durability) => durability,
             Err(error) => {
@@ -150,7 +151,10 @@ impl<S: TransactionalSink> Operator for Sink<S> {
     }
 }
 
-impl<S: TransactionalSink> process::Receiver for Sink<S> {
+/// A sink has no timers.
+impl<S: TransactionalSink> TimerDriver for Sink<S> {}
+
+impl<S: TransactionalSink> Receiver for Sink<S> {
     type In = S::In;
 
     fn gate(&mut self) -> &mut Gate<S::In> {
@@ -175,6 +179,8 @@ impl<S: TransactionalSink> process::Receiver for Sink<S> {
     fn flush(&mut self) -> bool {
         false
     }
+
+    fn forward_watermark(&mut self, _: EventTime) {}
 }
 
 /// Runs a sink subtask until it finishes or the attempt ends.
@@ -185,12 +191,13 @@ pub(super) fn run<S: TransactionalSink>(
 ) -> Result<(), TaskError> {
     let context = environment.context;
     let image = environment.restore()?;
-    gate.restore(&image.channels).map_err(|error| environment.open_error(error))?;
+    gate.restore(&image.channels, EventTime::MIN).map_err(|error| environment.open_error(error))?;
     let mut state = OperatorStateBackend::restore(image.operator);
     let transactions = state
-        .list_state(&ListStateDescriptor::<TransactionId>::new("transactions"))
+        .list_state(&ListStateDescriptor::<TransactionId>::new("_runtime/transactions"))
         .map_err(|error| environment.open_error(error))?;
     let restored = transactions.get(&state).iter().copied().collect();
+    function.initialize_state(&mut state).map_err(TaskError::User)?;
     let found = function.unfinished().map_err(TaskError::User)?;
     let config = Config {
         subtask: context.subtask,

@@ -1,9 +1,9 @@
-use super::channel::Element;
+use super::channel::{Element, try_receive};
 use super::error::TaskError;
 use super::function::{SourceFunction, SourceStatus};
-use super::gate::poll_control;
 use super::output::Outputs;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
+use super::watermark_state::WatermarkState;
 use crate::base::{Channel, CheckpointId, CheckpointOptions};
 use crate::state::{ChannelState, OperatorStateBackend, StateError, TaskSnapshot};
 use crate::subtask::Input;
@@ -16,6 +16,7 @@ const BUFFER_TIMEOUT: Duration = Duration::from_millis(100);
 struct Source<S: SourceFunction> {
     function: S,
     state: OperatorStateBackend,
+    watermark: WatermarkState,
     outputs: Outputs<S::Out>,
 }
 
@@ -48,6 +49,7 @@ impl<S: SourceFunction> Operator for Source<S> {
 
     fn snapshot(&mut self, _: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
         self.function.snapshot_state(&mut self.state).map_err(TaskError::User)?;
+        self.watermark.update(&mut self.state, self.outputs.watermark());
         Ok((TaskSnapshot::new(None, self.state.snapshot()), None))
     }
 }
@@ -69,22 +71,24 @@ pub(super) fn run<S: SourceFunction>(
     mut outputs: Outputs<S::Out>,
 ) -> Result<(), TaskError> {
     let image = environment.restore()?;
-    outputs.restore(&image.channels).map_err(|error| environment.open_error(error))?;
     let mut state = OperatorStateBackend::restore(image.operator);
+    let (watermark, restored) =
+        WatermarkState::open(&mut state).map_err(|error| environment.open_error(error))?;
+    outputs.restore(&image.channels, restored).map_err(|error| environment.open_error(error))?;
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     environment.report(Report::Running);
     let mut checkpointing = Checkpointing::new(environment, 0, outputs.channels(), false);
-    let mut source = Source { function, state, outputs };
+    let mut source = Source { function, state, watermark, outputs };
     let (mut last_flush, mut had_backlog) = (Instant::now(), false);
     while !checkpointing.machine().is_finished() {
         checkpointing.advance(&mut source)?;
-        if let Some(message) = poll_control(&checkpointing.environment().control)? {
+        if let Some(message) = try_receive(&checkpointing.environment().control)? {
             checkpointing.control(message, &mut source)?;
             continue;
         }
         let machine = checkpointing.machine();
         if machine.is_holding() || machine.has_reached_end_of_data() || source.outputs.is_full() {
-            checkpointing.wait(&source);
+            checkpointing.wait(&source, None);
             continue;
         }
         if source.function.poll(&mut source.outputs).map_err(TaskError::User)? == SourceStatus::EndOfInput {

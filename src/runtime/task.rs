@@ -4,10 +4,11 @@ use super::clock::Clock;
 use super::error::TaskError;
 use super::function::{Durability, SubtaskContext};
 use super::io::IoQueue;
+use super::processing_time::ProcessingTime;
 use super::progress::Meters;
 use crate::base::{
     Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason,
-    StateFile, StateHandle, SubtaskId,
+    Millis, StateFile, StateHandle, SubtaskId,
 };
 use crate::state::{ChannelState, SnapshotImage, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
@@ -65,6 +66,7 @@ pub(super) struct Environment {
     pub(super) io: IoQueue,
     pub(super) storage: Arc<dyn CheckpointStorage>,
     pub(super) clock: Clock,
+    pub(super) processing_time: ProcessingTime,
     pub(super) meters: Meters,
     pub(super) mode: CheckpointingMode,
     pub(super) batch_records: usize,
@@ -177,6 +179,8 @@ pub(super) type Snapshot = (TaskSnapshot, Option<Durability>);
 pub(super) struct Checkpointing {
     machine: Subtask,
     environment: Environment,
+    /// Delivers a message whenever processing time was advanced by hand.
+    advances: Receiver<()>,
     snapshots: BTreeMap<CheckpointId, (CheckpointKind, Snapshot)>,
     /// The records on their way that belong to a checkpoint; an error lets its upload fail.
     captured: BTreeMap<CheckpointId, Result<ChannelState, StateError>>,
@@ -197,7 +201,8 @@ impl Checkpointing {
         });
         let (snapshots, captured, cancelled) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let end_of_data_sent = false;
-        Checkpointing { machine, environment, snapshots, captured, cancelled, end_of_data_sent }
+        let advances = environment.processing_time.advances();
+        Checkpointing { machine, environment, advances, snapshots, captured, cancelled, end_of_data_sent }
     }
 
     pub(super) fn machine(&self) -> &Subtask {
@@ -243,13 +248,16 @@ impl Checkpointing {
         Ok(())
     }
 
-    /// Waits until there is something to do.
-    pub(super) fn wait(&self, operator: &dyn Operator) {
-        let Environment { control, clock, .. } = &self.environment;
+    /// Waits until there is something to do, at `timer` in processing time at the latest.
+    pub(super) fn wait(&self, operator: &dyn Operator, timer: Option<Millis>) {
+        let Environment { control, clock, processing_time, .. } = &self.environment;
         let mut select = Select::new();
         select.recv(control);
+        select.recv(&self.advances);
         operator.register(&mut select);
-        match self.machine.deadline().and_then(|deadline| clock.instant(deadline)) {
+        let deadline = self.machine.deadline().and_then(|deadline| clock.instant(deadline));
+        let timer = timer.and_then(|timer| processing_time.instant(timer));
+        match deadline.into_iter().chain(timer).min() {
             // When it is over, the machine is told.
             Some(deadline) => {
                 let _ = select.ready_deadline(deadline);
@@ -258,6 +266,7 @@ impl Checkpointing {
                 select.ready();
             }
         }
+        while self.advances.try_recv().is_ok() {}
     }
 
     /// Takes records into a checkpoint.

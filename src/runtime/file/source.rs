@@ -1,6 +1,7 @@
 use super::split::{FileSplit, cannot_read, file_length};
 use crate::runtime::{
-    Collector, Record, SourceFunction, SourceStatus, SubtaskContext, Unrecoverable, UserError,
+    Collector, Record, SourceCollector, SourceFunction, SourceStatus, SubtaskContext, Unrecoverable,
+    UserError,
 };
 use crate::state::{ListStateDescriptor, OperatorListState, OperatorStateBackend};
 use serde::{Deserialize, Serialize};
@@ -138,7 +139,7 @@ where
         Ok(())
     }
 
-    fn poll(&mut self, out: &mut dyn Collector<T>) -> Result<SourceStatus, UserError> {
+    fn poll(&mut self, out: &mut dyn SourceCollector<T>) -> Result<SourceStatus, UserError> {
         let Some(current) = &mut self.open else {
             return match self.waiting.pop_front() {
                 Some(position) => {

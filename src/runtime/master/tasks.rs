@@ -133,6 +133,7 @@ impl Master {
             io: io.clone(),
             storage: Arc::clone(&self.storage),
             clock: self.clock,
+            processing_time: self.options.processing_time.clone(),
             meters: self.meters.clone(),
             mode: self.options.mode,
             batch_records: self.options.batch_records,

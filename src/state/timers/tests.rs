@@ -45,7 +45,7 @@ fn sorted(mut timers: Vec<(u32, char, i64)>) -> Vec<(u32, char, i64)> {
 
 fn file_of(store: &mut Store) -> Vec<u8> {
     let mut file = Vec::new();
-    store.snapshot().write_to(&mut file).expect("writes");
+    store.snapshot().expect("in memory").write_to(&mut file).expect("writes");
     file
 }
 

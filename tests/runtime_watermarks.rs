@@ -1,0 +1,44 @@
+//! Event time in running jobs. That no record is late, and that watermarks never go back, is looked at in every test of
+//! the runtime.
+#![cfg(feature = "runtime")]
+
+mod runtime_common;
+
+use runtime_common::{Fault, Place, Plan, World, memory, options, run};
+use snapline::base::{EventTime, Millis};
+use snapline::runtime::JobOptions;
+
+#[test]
+fn watermarks_advance_event_time_in_every_subtask() {
+    for parallelism in 1..=3 {
+        let world = World::new();
+        run(&world, parallelism, options(0), &memory()).unwrap();
+        world.assert_exact(parallelism);
+        let state = world.state.lock().unwrap();
+        for index in 0..parallelism {
+            let seen = state.watermarks.iter().filter(|(_, subtask, _)| *subtask == index);
+            assert!(seen.count() > 10, "{:?}", state.watermarks);
+        }
+    }
+}
+
+//= spec/watermark.md#watermark-4-event-time-goes-on-where-the-snapshot-was-taken
+//= type=test
+//# The event time of a gate MUST begin at that of the snapshot from which its subtask was restored.
+#[test]
+fn watermark_of_a_restored_job_begins_where_it_was() {
+    for unaligned in [false, true] {
+        let world = World::with(Plan { place: Place::Process, fault: Fault::Error, after: 3, times: 1 });
+        let options = JobOptions { unaligned, aligned_checkpoint_timeout: Millis(0), ..options(1) };
+        run(&world, 1, options, &memory()).unwrap();
+        world.assert_exact(1);
+        let state = world.state.lock().unwrap();
+        let (first, _, _) = state.watermarks[0];
+        let restored = state.watermarks.iter().find(|(attempt, ..)| *attempt > first);
+        assert!(
+            restored.is_some_and(|(.., watermark)| *watermark > EventTime::MIN),
+            "{:?}",
+            state.watermarks
+        );
+    }
+}
