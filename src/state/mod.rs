@@ -17,6 +17,7 @@ mod operator;
 mod read;
 pub mod serializer;
 mod snapshot;
+mod timers;
 
 pub use channels::{CapturedRecords, ChannelSide, ChannelState};
 pub use descriptor::{
@@ -34,3 +35,4 @@ pub use operator::{
     OperatorStateType, ReadOnlyBroadcastState,
 };
 pub use snapshot::{KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, StateKind, TaskSnapshot};
+pub use timers::{Timer, TimerService};
