@@ -9,6 +9,14 @@ use snapline::state::serializer::SerializerSnapshot;
 use snapline::state::*;
 use std::io::{Read, Write};
 
+#[path = "../examples/versioned_state.rs"]
+mod versioned_state;
+
+#[test]
+fn state_of_an_earlier_release_is_migrated_in_the_example() {
+    versioned_state::main().expect("runs");
+}
+
 fn from_hex(hex: &str) -> Vec<u8> {
     let hex = hex.trim();
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
