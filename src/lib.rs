@@ -12,7 +12,10 @@ pub mod codec;
 pub mod commit;
 pub mod coordinator;
 pub mod keygroup;
+#[cfg(feature = "runtime")]
+pub mod operator;
 pub mod publish;
+pub mod rescale;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod shared;
@@ -24,6 +27,7 @@ pub mod subtask;
 #[cfg(test)]
 mod table_tests;
 pub mod watermark;
+pub mod window;
 
 /// The README's example is compiled and run.
 #[cfg(doctest)]

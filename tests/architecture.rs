@@ -1,8 +1,8 @@
 //! Who may import whom, and what the pure modules must not touch.
 //!
 //! ```text
-//! base  <-  keygroup codec align shared ttl watermark  <-  subtask publish rescale commit
-//!       <-  coordinator  <-  state store  <-  backend  <-  runtime  <-  testkit
+//! base  <-  keygroup codec align shared ttl watermark window  <-  subtask publish rescale commit
+//!       <-  coordinator  <-  backend  <-  state store  <-  operator  <-  runtime  <-  testkit
 //! ```
 //!
 //! A module imports only from the left of itself. The model imports the pure machines only.
@@ -16,11 +16,12 @@ use std::path::Path;
 /// Each layer imports only those above it in this list.
 const LAYERS: &[&[&str]] = &[
     &["base"],
-    &["keygroup", "codec", "align", "shared", "ttl", "watermark"],
+    &["keygroup", "codec", "align", "shared", "ttl", "watermark", "window"],
     &["subtask", "publish", "rescale", "commit"],
     &["coordinator"],
-    &["state", "store"],
     &["backend"],
+    &["state", "store"],
+    &["operator"],
     &["runtime"],
     &["testkit"],
 ];
@@ -34,6 +35,7 @@ const PURE: &[&str] = &[
     "shared",
     "ttl",
     "watermark",
+    "window",
     "subtask",
     "publish",
     "rescale",

@@ -71,7 +71,7 @@ impl Operator {
     }
 
     fn snapshot(&mut self) -> Vec<KeyedStateSnapshot> {
-        self.backends.iter_mut().map(KeyedStateStore::snapshot).collect()
+        self.backends.iter_mut().map(|backend| backend.snapshot().expect("in memory")).collect()
     }
 
     fn content(&mut self) -> Model {
@@ -138,13 +138,13 @@ fn apply(operator: &mut Operator, model: &mut Model, step: &Step) {
         }
         Step::Clear(key, second) => {
             let (backend, state) = operator.on(key, second);
-            state.clear(backend);
+            state.clear(backend).expect("a key");
             model.remove(&(key, second));
         }
         Step::ClearAll => {
             for (key, second) in std::mem::take(model).into_keys() {
                 let (backend, state) = operator.on(key, second);
-                state.clear(backend);
+                state.clear(backend).expect("a key");
             }
         }
         Step::Snapshot | Step::Write | Step::Restore(_) => {}
@@ -221,7 +221,7 @@ fn heap_backend_agrees_with_a_map_over_ten_million_operations() {
             _ => assert_eq!(state.get(&backend).expect("a key").as_deref(), model.get(&key)),
         }
         if operation % 400_000 == 0 {
-            open.push((backend.snapshot(), model.clone()));
+            open.push((backend.snapshot().expect("in memory"), model.clone()));
         }
         if open.len() > 3 {
             let (snapshot, expected) = open.remove(0);

@@ -3,12 +3,14 @@
 //! Everything here is a small value. Nothing here reads a clock, a file or a random number.
 
 mod checkpoint;
+mod domain;
 mod identity;
 mod options;
 mod shared;
 mod time;
 
 pub use checkpoint::{CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle};
+pub use domain::TimeDomain;
 pub use identity::{Attempt, Channel, CheckpointId, Incarnation, JobId, ParseJobIdError, SubtaskId};
 pub use options::{Alignment, CheckpointOptions, CheckpointingMode};
 pub use shared::{ContentId, Ownership, RestoredFiles, SharedFile, SharedObject, SharedState, Sharing};

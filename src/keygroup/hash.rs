@@ -3,8 +3,11 @@ use super::{KeyGroup, MaxParallelism};
 /// The key group of a key whose Java hash code is `hash`.
 #[must_use]
 pub fn key_group_of(hash: i32, max_parallelism: MaxParallelism) -> KeyGroup {
-    // The remainder is below the maximum parallelism, hence below 32768.
-    KeyGroup((murmur(hash) % u32::from(max_parallelism.get())) as u16)
+    let (hash, groups) = (murmur(hash), u32::from(max_parallelism.get()));
+    // A division costs as much as all the rest, and the default is a power of two.
+    let remainder = if groups.is_power_of_two() { hash & (groups - 1) } else { hash % groups };
+    // It is below the maximum parallelism, hence below 32768.
+    KeyGroup(remainder as u16)
 }
 
 /// Flink's `MathUtils.murmurHash`: MurmurHash3 of one 32-bit word, made non-negative.

@@ -4,7 +4,8 @@ use super::error::TaskError;
 use super::function::{Collector, KeyedContext, Record, Times, UserError};
 use super::process::{Backends, KeyOf, KeyedFunction};
 use crate::base::{EventTime, Millis};
-use crate::state::{KeyedStateStore, OperatorStateBackend, StateError, StateKey, StateValue};
+use crate::state::{KeyedStateStore, StateKey, StateValue};
+use crate::state::{OperatorStateBackend, StateError};
 use serde::{Deserialize, Serialize};
 
 /// Processes a keyed stream by rules, settings or the like that come as a second stream, which goes to every instance.

@@ -51,6 +51,14 @@ pub enum StateError {
     /// open it there.
     #[error("a state is used with a store that has not opened it so")]
     ForeignHandle,
+    /// The backend that keeps the state failed. The attempt fails, and its state is restored.
+    #[error("the backend of state `{state}` failed: {source}")]
+    Backend {
+        /// The name of the state, or of the backend if that could not be made.
+        state: String,
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The snapshot belongs to a job that differs too much. The author of the job must act.
     #[error("the snapshot does not fit the job: {0}")]
     Incompatible(String),

@@ -6,6 +6,7 @@
 //! [`SnapshotImage`]. What a restored image holds stays bytes until its descriptor is opened; state that is
 //! never opened goes into the next snapshot as it came.
 
+pub mod backend;
 mod channels;
 mod descriptor;
 mod error;
@@ -16,6 +17,7 @@ mod operator;
 mod read;
 pub mod serializer;
 mod snapshot;
+mod timers;
 
 pub use channels::{CapturedRecords, ChannelSide, ChannelState};
 pub use descriptor::{
@@ -23,10 +25,14 @@ pub use descriptor::{
     ReducingStateDescriptor, StateObject, StateValue, ValueStateDescriptor,
 };
 pub use error::{StateError, StatePart};
-pub use image::{KeyedImage, OperatorImage, RawEntry, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
+pub use image::{KeyedImage, RawEntry, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
 pub use keyed::{
-    AggregatingState, KeyedStateSnapshot, KeyedStateStore, ListState, MapKey, MapState, Namespace,
-    Namespaced, ReducingState, StateDescriptor, StateHandle, StateKey, ValueState,
+    AggregatingState, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, ListState, MapKey,
+    MapState, Namespace, Namespaced, ReducingState, StateDescriptor, StateHandle, StateKey, ValueState,
 };
-pub use operator::{OperatorListState, OperatorSnapshot, OperatorStateBackend};
+pub use operator::{
+    BroadcastKey, BroadcastState, OperatorImage, OperatorListState, OperatorSnapshot, OperatorStateBackend,
+    OperatorStateType, ReadOnlyBroadcastState,
+};
 pub use snapshot::{KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, StateKind, TaskSnapshot};
+pub use timers::{Timer, TimerService};

@@ -1,6 +1,5 @@
-use super::layout::Single;
 use super::open::sealed;
-use super::table::Table;
+use super::single::Single;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::state::serializer::ResolvedSerializer;
 use crate::state::{AggregateFunction, AggregatingStateDescriptor, StateError, StateKind};
@@ -21,23 +20,22 @@ pub struct AggregatingState<A: AggregateFunction, N = ()> {
 impl<A: AggregateFunction, N: Namespace> AggregatingState<A, N> {
     /// The result of all that was added, if anything was.
     pub fn get<K: StateKey>(&self, store: &KeyedStateStore<K>) -> Result<Option<A::Out>, StateError> {
-        let table = store.table::<Table<K, N, Single<A::Accumulator>>>(self.id.0)?;
-        Ok(table.get(store.current()?, &self.namespace).map(|accumulator| self.function.result(accumulator)))
+        let view = store.view::<N, Single<A::Accumulator>>(self.id.0)?;
+        let accumulator = view.get(store.current()?, &self.namespace)?;
+        Ok(accumulator.map(|accumulator| self.function.result(&accumulator)))
     }
 
     /// Takes `value` in.
     pub fn add<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: A::In) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<A::Accumulator>>>(self.id.0)?;
+        let (current, view) = store.view_mut::<N, Single<A::Accumulator>>(self.id.0)?;
         let begin = || self.function.create_accumulator();
-        self.function.add(value, table.get_or_insert_with(current, &self.namespace, begin));
-        Ok(())
+        view.with_mut(current, &self.namespace, begin, |accumulator| self.function.add(value, accumulator))
     }
 
     /// Removes the accumulator.
     pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<A::Accumulator>>>(self.id.0)?;
-        table.remove(current, &self.namespace);
-        Ok(())
+        let (current, view) = store.view_mut::<N, Single<A::Accumulator>>(self.id.0)?;
+        view.clear(current, &self.namespace)
     }
 
     /// Merges the accumulators of the namespaces `sources` of the current key into that of this one and removes them.
@@ -47,15 +45,16 @@ impl<A: AggregateFunction, N: Namespace> AggregatingState<A, N> {
         store: &mut KeyedStateStore<K>,
         sources: impl IntoIterator<Item = N>,
     ) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<A::Accumulator>>>(self.id.0)?;
+        let (current, mut view) = store.view_mut::<N, Single<A::Accumulator>>(self.id.0)?;
         for source in sources.into_iter().filter(|source| *source != self.namespace) {
-            if let Some(moved) = table.remove(current, &source) {
-                match table.get_mut(current, &self.namespace) {
-                    Some(accumulator) => self.function.merge(accumulator, moved),
-                    None => {
-                        table.get_or_insert_with(current, &self.namespace, || moved);
+            if let Some(moved) = view.again().take(current, &source)? {
+                view.again().modify(current, &self.namespace, |old| match old {
+                    Some(mut accumulator) => {
+                        self.function.merge(&mut accumulator, moved);
+                        Some(accumulator)
                     }
-                }
+                    None => Some(moved),
+                })?;
             }
         }
         Ok(())

@@ -1,49 +1,53 @@
 //! What concerns all keys of a state.
 
-use super::table::Table;
-use super::{KeyedStateStore, Namespace, StateHandle, StateKey};
-use crate::state::{StateDescriptor, StateError};
+use super::layout::Layout;
+use super::objects::{ObjectTable, Scope};
+use super::view::View;
+use super::{KeyedStateStore, Namespace, Namespaced, StateDescriptor, StateHandle, StateId, StateKey};
+use crate::state::StateError;
 use std::borrow::Cow;
-
-type TableOf<K, S> = Table<K, <S as StateHandle>::Namespace, <S as StateHandle>::Layout>;
 
 impl<K: StateKey> KeyedStateStore<K> {
     /// The number of keys and namespaces that have something in a state; needs no current key.
     ///
     /// # Errors
-    /// The state was opened by another store.
+    /// The state was opened by another store, or cannot be read.
     pub fn count<S: StateHandle>(&self, state: &S) -> Result<usize, StateError> {
-        Ok(self.table::<TableOf<K, S>>(state.id().0)?.len())
+        match self.view::<S::Namespace, S::Layout>(state.id().0)? {
+            View::Objects(table) => Ok(table.len()),
+            View::Bytes(table, backend) => {
+                table.scopes(backend).try_fold(0, |count, scope| scope.map(|_| count + 1))
+            }
+        }
     }
 
-    /// The keys that have something in the state's namespace: by key group, within a group in no particular order.
-    /// Needs no current key.
+    /// The keys that have something in the state's namespace, each once: by key group, within a group in no particular
+    /// order. Needs no current key.
     ///
     /// # Errors
-    /// The state was opened by another store.
+    /// The state was opened by another store, or cannot be read.
     pub fn keys<S: StateHandle>(&self, state: &S) -> Result<impl Iterator<Item = Cow<'_, K>>, StateError> {
-        let table = self.table::<TableOf<K, S>>(state.id().0)?;
-        let here = table.iter().filter(move |(scope, _)| scope.namespace == *state.namespace());
-        Ok(here.map(|(scope, _)| Cow::Borrowed(&scope.key)))
+        let scopes = self.scopes::<S::Namespace, S::Layout>(state.id().0)?;
+        let here = scopes.filter(move |(_, namespace)| **namespace == *state.namespace());
+        Ok(here.map(|(key, _)| key))
     }
 
     /// Every key and namespace that has something in a state, each once, by key group; needs no current key.
     ///
     /// # Errors
-    /// The state was opened by another store or for another type of namespaces.
+    /// The state was opened by another store or for another type of namespaces, or cannot be read.
     pub fn keys_and_namespaces<N: Namespace, D: StateDescriptor>(
         &self,
-        state: &super::Namespaced<D>,
+        state: &Namespaced<D>,
     ) -> Result<impl Iterator<Item = (Cow<'_, K>, Cow<'_, N>)>, StateError> {
-        let table = self.table::<Table<K, N, D::Layout>>(state.id())?;
-        Ok(table.iter().map(|(scope, _)| (Cow::Borrowed(&scope.key), Cow::Borrowed(&scope.namespace))))
+        self.scopes::<N, D::Layout>(state.id())
     }
 
     /// Calls `each` for every key that has something in the state's namespace, with that key as the current one. It may
     /// change and clear any state. Afterwards the current key is what it was.
     ///
     /// # Errors
-    /// The state was opened by another store, or `each` failed; the keys after that were not visited.
+    /// The state was opened by another store or cannot be read, or `each` failed; the keys after that were not visited.
     pub fn for_each_key<S: StateHandle, E: From<StateError>>(
         &mut self,
         state: &S,
@@ -57,5 +61,20 @@ impl<K: StateKey> KeyedStateStore<K> {
         });
         self.current = before;
         visited
+    }
+
+    /// The scopes: those that are kept as objects, and behind them those that were decoded. One of both is empty.
+    fn scopes<N: Namespace, L: Layout>(
+        &self,
+        id: StateId,
+    ) -> Result<impl Iterator<Item = (Cow<'_, K>, Cow<'_, N>)>, StateError> {
+        let (objects, decoded) = match self.view::<N, L>(id)? {
+            View::Objects(table) => (Some(table), Vec::new()),
+            View::Bytes(table, backend) => (None, table.scopes(backend).collect::<Result<_, _>>()?),
+        };
+        let objects = objects.into_iter().flat_map(ObjectTable::iter);
+        let objects = objects.map(|(scope, _)| (Cow::Borrowed(&scope.key), Cow::Borrowed(&scope.namespace)));
+        let own = |Scope { key, namespace }| (Cow::Owned(key), Cow::Owned(namespace));
+        Ok(objects.chain(decoded.into_iter().map(own)))
     }
 }

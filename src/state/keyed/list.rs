@@ -1,6 +1,5 @@
-use super::layout::Elements;
+use super::elements::Elements;
 use super::open::sealed;
-use super::table::Table;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::backend::heap::CopyOnWriteList;
 use crate::state::serializer::ResolvedSerializer;
@@ -27,15 +26,17 @@ impl<T: StateObject, N: Namespace> ListState<T, N> {
         &self,
         store: &'a KeyedStateStore<K>,
     ) -> Result<impl Iterator<Item = Cow<'a, T>> + use<'a, T, N, K>, StateError> {
-        let table = store.table::<Table<K, N, Elements<T>>>(self.id.0)?;
-        let list = table.get(store.current()?, &self.namespace);
-        Ok(list.into_iter().flat_map(CopyOnWriteList::iter).map(Cow::Borrowed))
+        let view = store.view::<N, Elements<T>>(self.id.0)?;
+        let (objects, decoded) = view.get(store.current()?, &self.namespace)?;
+        let objects = objects.into_iter().flat_map(CopyOnWriteList::iter).map(Cow::Borrowed);
+        Ok(objects.chain(decoded.into_iter().map(Cow::Owned)))
     }
 
     /// The number of elements.
     pub fn len<K: StateKey>(&self, store: &KeyedStateStore<K>) -> Result<usize, StateError> {
-        let table = store.table::<Table<K, N, Elements<T>>>(self.id.0)?;
-        Ok(table.get(store.current()?, &self.namespace).map_or(0, CopyOnWriteList::len))
+        let view = store.view::<N, Elements<T>>(self.id.0)?;
+        let (objects, decoded) = view.get(store.current()?, &self.namespace)?;
+        Ok(objects.map_or(decoded.len(), CopyOnWriteList::len))
     }
 
     /// Whether there is no element.
@@ -45,9 +46,8 @@ impl<T: StateObject, N: Namespace> ListState<T, N> {
 
     /// Adds an element at the end.
     pub fn add<K: StateKey>(&self, store: &mut KeyedStateStore<K>, element: T) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Elements<T>>>(self.id.0)?;
-        table.get_or_insert_with(current, &self.namespace, CopyOnWriteList::default).push(element);
-        Ok(())
+        let (current, view) = store.view_mut::<N, Elements<T>>(self.id.0)?;
+        view.add(current, &self.namespace, element)
     }
 
     /// Adds elements at the end, in their order. Without any, nothing happens.
@@ -56,13 +56,12 @@ impl<T: StateObject, N: Namespace> ListState<T, N> {
         store: &mut KeyedStateStore<K>,
         elements: impl IntoIterator<Item = T>,
     ) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Elements<T>>>(self.id.0)?;
-        let mut elements = elements.into_iter().peekable();
-        if elements.peek().is_some() {
-            let list = table.get_or_insert_with(current, &self.namespace, CopyOnWriteList::default);
-            elements.for_each(|element| list.push(element));
+        let (current, view) = store.view_mut::<N, Elements<T>>(self.id.0)?;
+        let elements: Vec<T> = elements.into_iter().collect();
+        match elements.is_empty() {
+            true => Ok(()),
+            false => view.add_all(current, &self.namespace, elements),
         }
-        Ok(())
     }
 
     /// Puts `elements` in the place of all there were. Without any, the list is cleared.
@@ -71,17 +70,18 @@ impl<T: StateObject, N: Namespace> ListState<T, N> {
         store: &mut KeyedStateStore<K>,
         elements: impl IntoIterator<Item = T>,
     ) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Elements<T>>>(self.id.0)?;
-        let list: CopyOnWriteList<T> = elements.into_iter().collect();
-        table.modify(current, &self.namespace, |_| (list.len() > 0).then_some(list));
-        Ok(())
+        let (current, view) = store.view_mut::<N, Elements<T>>(self.id.0)?;
+        let elements: Vec<T> = elements.into_iter().collect();
+        match elements.is_empty() {
+            true => view.clear(current, &self.namespace),
+            false => view.update(current, &self.namespace, elements),
+        }
     }
 
     /// Removes all elements.
     pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Elements<T>>>(self.id.0)?;
-        table.remove(current, &self.namespace);
-        Ok(())
+        let (current, view) = store.view_mut::<N, Elements<T>>(self.id.0)?;
+        view.clear(current, &self.namespace)
     }
 
     /// Moves the elements of the namespaces `sources` of the current key behind those of this one. Namespaces without
@@ -91,14 +91,9 @@ impl<T: StateObject, N: Namespace> ListState<T, N> {
         store: &mut KeyedStateStore<K>,
         sources: impl IntoIterator<Item = N>,
     ) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Elements<T>>>(self.id.0)?;
-        for source in sources.into_iter().filter(|source| *source != self.namespace) {
-            if let Some(moved) = table.remove(current, &source) {
-                let list = table.get_or_insert_with(current, &self.namespace, CopyOnWriteList::default);
-                moved.iter().for_each(|element| list.push(element.clone()));
-            }
-        }
-        Ok(())
+        let (current, mut view) = store.view_mut::<N, Elements<T>>(self.id.0)?;
+        let mut sources = sources.into_iter().filter(|source| *source != self.namespace);
+        sources.try_for_each(|source| view.move_all(current, &source, &self.namespace))
     }
 }
 

@@ -1,6 +1,5 @@
-use super::layout::Entries;
+use super::entries::Entries;
 use super::open::sealed;
-use super::table::Table;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::backend::heap::CopyOnWriteMap;
 use crate::state::serializer::ResolvedSerializer;
@@ -28,36 +27,30 @@ pub struct MapState<UK, UV, N = ()> {
 }
 
 impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
-    fn read<'a, K: StateKey>(
-        &self,
-        store: &'a KeyedStateStore<K>,
-    ) -> Result<Option<&'a CopyOnWriteMap<UK, UV>>, StateError> {
-        let table = store.table::<Table<K, N, Entries<UK, UV>>>(self.id.0)?;
-        Ok(table.get(store.current()?, &self.namespace))
-    }
-
     /// The value at `key` of the map, if there is one.
     pub fn get<'a, K: StateKey>(
         &self,
         store: &'a KeyedStateStore<K>,
         key: &UK,
     ) -> Result<Option<Cow<'a, UV>>, StateError> {
-        Ok(self.read(store)?.and_then(|map| map.get(key)).map(Cow::Borrowed))
+        store.view::<N, Entries<UK, UV>>(self.id.0)?.get(store.current()?, &self.namespace, key)
     }
 
     /// Whether the map has an entry at `key`.
     pub fn contains<K: StateKey>(&self, store: &KeyedStateStore<K>, key: &UK) -> Result<bool, StateError> {
-        Ok(self.read(store)?.is_some_and(|map| map.contains(key)))
+        Ok(self.get(store, key)?.is_some())
     }
 
     /// The number of entries.
     pub fn len<K: StateKey>(&self, store: &KeyedStateStore<K>) -> Result<usize, StateError> {
-        Ok(self.read(store)?.map_or(0, CopyOnWriteMap::len))
+        let view = store.view::<N, Entries<UK, UV>>(self.id.0)?;
+        let (objects, decoded) = view.entries(store.current()?, &self.namespace)?;
+        Ok(objects.map_or(decoded.len(), CopyOnWriteMap::len))
     }
 
     /// Whether the map has no entry.
     pub fn is_empty<K: StateKey>(&self, store: &KeyedStateStore<K>) -> Result<bool, StateError> {
-        Ok(self.len(store)? == 0)
+        store.view::<N, Entries<UK, UV>>(self.id.0)?.has_none(store.current()?, &self.namespace)
     }
 
     /// All entries, in no particular order.
@@ -65,8 +58,11 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
         &self,
         store: &'a KeyedStateStore<K>,
     ) -> Result<impl Iterator<Item = (Cow<'a, UK>, Cow<'a, UV>)> + use<'a, UK, UV, N, K>, StateError> {
-        let entries = self.read(store)?.into_iter().flat_map(CopyOnWriteMap::iter);
-        Ok(entries.map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value))))
+        let view = store.view::<N, Entries<UK, UV>>(self.id.0)?;
+        let (objects, decoded) = view.entries(store.current()?, &self.namespace)?;
+        let objects = objects.into_iter().flat_map(CopyOnWriteMap::iter);
+        let objects = objects.map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value)));
+        Ok(objects.chain(decoded.into_iter().map(|(key, value)| (Cow::Owned(key), Cow::Owned(value)))))
     }
 
     /// The keys of all entries, in no particular order.
@@ -85,15 +81,15 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
         Ok(self.entries(store)?.map(|(_, value)| value))
     }
 
-    /// Puts `value` at `key` of the map and gives what was there.
+    /// Puts `value` at `key` of the map, whatever was there.
     pub fn put<K: StateKey>(
         &self,
         store: &mut KeyedStateStore<K>,
         key: UK,
         value: UV,
-    ) -> Result<Option<UV>, StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Entries<UK, UV>>>(self.id.0)?;
-        Ok(table.get_or_insert_with(current, &self.namespace, CopyOnWriteMap::default).insert(key, value))
+    ) -> Result<(), StateError> {
+        let (current, view) = store.view_mut::<N, Entries<UK, UV>>(self.id.0)?;
+        view.put(current, &self.namespace, key, value)
     }
 
     /// Puts all of `entries` into the map.
@@ -102,7 +98,7 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
         store: &mut KeyedStateStore<K>,
         entries: impl IntoIterator<Item = (UK, UV)>,
     ) -> Result<(), StateError> {
-        entries.into_iter().try_for_each(|(key, value)| self.put(store, key, value).map(drop))
+        entries.into_iter().try_for_each(|(key, value)| self.put(store, key, value))
     }
 
     /// Removes the entry at `key` of the map and gives its value.
@@ -111,17 +107,8 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
         store: &mut KeyedStateStore<K>,
         key: &UK,
     ) -> Result<Option<UV>, StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Entries<UK, UV>>>(self.id.0)?;
-        // A map that stays as it is need not be copied for a snapshot.
-        if !table.get(current, &self.namespace).is_some_and(|map| map.contains(key)) {
-            return Ok(None);
-        }
-        let map = table.get_or_insert_with(current, &self.namespace, CopyOnWriteMap::default);
-        let removed = map.remove(key);
-        if map.is_empty() {
-            table.remove(current, &self.namespace);
-        }
-        Ok(removed)
+        let (current, view) = store.view_mut::<N, Entries<UK, UV>>(self.id.0)?;
+        view.remove(current, &self.namespace, key)
     }
 
     /// Keeps the entries for which `keep` is true; it may change their values.
@@ -130,21 +117,14 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
         store: &mut KeyedStateStore<K>,
         keep: impl FnMut(&UK, &mut UV) -> bool,
     ) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Entries<UK, UV>>>(self.id.0)?;
-        if let Some(map) = table.get_mut(current, &self.namespace) {
-            map.retain(keep);
-            if map.is_empty() {
-                table.remove(current, &self.namespace);
-            }
-        }
-        Ok(())
+        let (current, view) = store.view_mut::<N, Entries<UK, UV>>(self.id.0)?;
+        view.retain(current, &self.namespace, keep)
     }
 
     /// Removes all entries.
     pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Entries<UK, UV>>>(self.id.0)?;
-        table.remove(current, &self.namespace);
-        Ok(())
+        let (current, view) = store.view_mut::<N, Entries<UK, UV>>(self.id.0)?;
+        view.clear(current, &self.namespace)
     }
 }
 

@@ -4,17 +4,25 @@
 //! handle ([`ValueState`] and its like) is small and cheap to clone, and is given the store with each access.
 
 mod aggregating;
+mod builder;
+mod bytes;
+mod elements;
+mod entries;
 mod iterate;
 mod layout;
 mod list;
 mod map;
+mod objects;
 mod open;
 mod reducing;
+mod schema;
+mod single;
 mod snapshot;
-mod table;
 mod value;
+mod view;
 
 pub use aggregating::AggregatingState;
+pub use builder::KeyedStateStoreBuilder;
 pub use list::ListState;
 pub use map::{MapKey, MapState};
 pub use open::{Namespaced, StateDescriptor, StateHandle};
@@ -22,17 +30,16 @@ pub use reducing::ReducingState;
 pub use snapshot::KeyedStateSnapshot;
 pub use value::ValueState;
 
-use super::serializer::{SerdeSerializer, StateSerializer, resolve};
-use super::{KeyedImage, RawKeyedState, StateError, StateObject, StatePart, StateValue, merge_keyed};
+use super::backend::KeyedStateBackend;
+use super::serializer::StateSerializer;
+use super::{RawKeyedState, StateError, StateObject, StateValue};
 use crate::backend::heap::hash_of;
-use crate::keygroup::{KeyGroupRange, KeyHash, MaxParallelism, key_group_of};
-use std::any::Any;
+use crate::keygroup::{KeyGroup, KeyGroupRange, KeyHash, MaxParallelism, key_group_of};
+use schema::AnyTable;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use table::AnyTable;
 
 /// What a type needs to be a key.
 pub trait StateKey: StateObject + Eq + Hash + KeyHash {}
@@ -51,6 +58,10 @@ pub struct KeyedStateStore<K> {
     max_parallelism: MaxParallelism,
     range: KeyGroupRange,
     key_serializer: Arc<dyn StateSerializer<K>>,
+    /// Keeps the states as bytes; without it they are objects.
+    backend: Option<Box<dyn KeyedStateBackend>>,
+    /// Whether a snapshot is complete when it has been taken.
+    synchronous_snapshots: bool,
     current: Option<CurrentKey<K>>,
     states: Vec<OpenState<K>>,
     /// What was restored and not opened yet.
@@ -61,6 +72,7 @@ pub struct KeyedStateStore<K> {
 struct CurrentKey<K> {
     key: K,
     hash: u64,
+    key_group: KeyGroup,
     /// The place of its key group in the range.
     group: usize,
 }
@@ -78,55 +90,6 @@ pub(super) struct StateId {
 }
 
 impl<K: StateKey> KeyedStateStore<K> {
-    /// A store without any state, for the key groups of `range`.
-    ///
-    /// # Errors
-    /// [`StateError::NoSuchRange`] when the range exceeds the maximum parallelism.
-    pub fn new(max_parallelism: MaxParallelism, range: KeyGroupRange) -> Result<Self, StateError>
-    where
-        K: StateValue,
-    {
-        KeyedStateStore::restore(max_parallelism, range, Vec::new())
-    }
-
-    /// A store with the state of `range` from the snapshots of one or several subtasks, which need not have had the
-    /// same range.
-    ///
-    /// # Errors
-    /// The range exceeds the maximum parallelism, or the snapshots do not fit the job or each other.
-    pub fn restore(
-        max_parallelism: MaxParallelism,
-        range: KeyGroupRange,
-        images: Vec<KeyedImage>,
-    ) -> Result<Self, StateError>
-    where
-        K: StateValue,
-    {
-        KeyedStateStore::restore_with(Arc::new(SerdeSerializer::new()), max_parallelism, range, images)
-    }
-
-    /// As [`restore`](Self::restore), with a serializer of the keys' own.
-    ///
-    /// # Errors
-    /// As [`restore`](Self::restore). A key serializer that would have to migrate keys is refused: their key groups
-    /// could change.
-    pub fn restore_with(
-        key_serializer: Arc<dyn StateSerializer<K>>,
-        max_parallelism: MaxParallelism,
-        range: KeyGroupRange,
-        images: Vec<KeyedImage>,
-    ) -> Result<Self, StateError> {
-        if !max_parallelism.all_groups().contains(range.end()) {
-            return Err(StateError::NoSuchRange { range, max_parallelism });
-        }
-        let key_serializer = accept_keys(key_serializer, &images)?;
-        let unclaimed = merge_keyed(images, max_parallelism, range)?;
-        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let (current, states) = (None, Vec::new());
-        Ok(KeyedStateStore { id, max_parallelism, range, key_serializer, current, states, unclaimed })
-    }
-
     /// The key groups of this store.
     #[must_use]
     pub fn range(&self) -> KeyGroupRange {
@@ -144,9 +107,9 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// [`StateError::WrongSubtask`] when its key group is not in the range; the current key has not changed.
     pub fn set_current_key(&mut self, key: K) -> Result<(), StateError> {
-        let group = self.position_of(&key)?;
+        let (key_group, group) = self.key_group_of(&key)?;
         let hash = hash_of(&key);
-        self.current = Some(CurrentKey { key, hash, group });
+        self.current = Some(CurrentKey { key, hash, key_group, group });
         Ok(())
     }
 
@@ -156,14 +119,14 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// As [`set_current_key`](Self::set_current_key).
     pub fn set_current_key_from(&mut self, key: &K) -> Result<(), StateError> {
-        let group = self.position_of(key)?;
+        let (key_group, group) = self.key_group_of(key)?;
         let hash = hash_of(key);
         match &mut self.current {
             Some(current) => {
                 current.key.clone_from(key);
-                (current.hash, current.group) = (hash, group);
+                (current.hash, current.key_group, current.group) = (hash, key_group, group);
             }
-            None => self.current = Some(CurrentKey { key: key.clone(), hash, group }),
+            None => self.current = Some(CurrentKey { key: key.clone(), hash, key_group, group }),
         }
         Ok(())
     }
@@ -174,46 +137,13 @@ impl<K: StateKey> KeyedStateStore<K> {
         self.current.as_ref().map(|current| &current.key)
     }
 
-    fn position_of(&self, key: &K) -> Result<usize, StateError> {
+    fn key_group_of(&self, key: &K) -> Result<(KeyGroup, usize), StateError> {
         let group = key_group_of(key.key_hash(), self.max_parallelism);
-        self.range.position(group).ok_or(StateError::WrongSubtask { group, range: self.range })
+        let position = self.range.position(group);
+        position
+            .map(|position| (group, position))
+            .ok_or(StateError::WrongSubtask { group, range: self.range })
     }
-}
-
-impl<K: 'static> KeyedStateStore<K> {
-    /// The table of a state, of the type that its handle knows.
-    fn table<T: Any>(&self, id: StateId) -> Result<&T, StateError> {
-        if id.store != self.id {
-            return Err(StateError::ForeignHandle);
-        }
-        let table: &dyn Any = &*self.states[id.index].table;
-        table.downcast_ref().ok_or(StateError::ForeignHandle)
-    }
-
-    /// The current key, and the table of a state to be changed.
-    fn current_and_table<T: Any>(&mut self, id: StateId) -> Result<(&CurrentKey<K>, &mut T), StateError> {
-        if id.store != self.id {
-            return Err(StateError::ForeignHandle);
-        }
-        let table: &mut dyn Any = &mut *self.states[id.index].table;
-        let table = table.downcast_mut().ok_or(StateError::ForeignHandle)?;
-        Ok((self.current.as_ref().ok_or(StateError::NoCurrentKey)?, table))
-    }
-
-    fn current(&self) -> Result<&CurrentKey<K>, StateError> {
-        self.current.as_ref().ok_or(StateError::NoCurrentKey)
-    }
-}
-
-/// The serializer of keys that goes on from the one with which the snapshots were written.
-fn accept_keys<K>(
-    serializer: Arc<dyn StateSerializer<K>>,
-    images: &[KeyedImage],
-) -> Result<Arc<dyn StateSerializer<K>>, StateError> {
-    images.iter().try_fold(serializer, |serializer, image| {
-        let resolved = resolve("all keyed state", StatePart::Keys, &serializer, &image.header.key)?;
-        Ok(Arc::clone(resolved.serializer()))
-    })
 }
 
 impl<K> fmt::Debug for KeyedStateStore<K> {

@@ -1,5 +1,7 @@
+use super::bytes::BytesTable;
 use super::layout::Layout;
-use super::table::{AnyTable, Schema, Table};
+use super::objects::ObjectTable;
+use super::schema::{AnyTable, Schema};
 use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{StateError, StateKind};
@@ -109,22 +111,37 @@ impl<K: StateKey> KeyedStateStore<K> {
         if let Some(index) = self.states.iter().position(|open| open.name == name) {
             let table: &dyn AnyTable<K> = &*self.states[index].table;
             let any: &dyn Any = table;
-            return match table.header() == requested && any.is::<Table<K, N, D::Layout>>() {
+            return match table.header() == requested && has_type::<K, N, D::Layout>(any) {
                 true => Ok(sealed::Id(StateId { store: self.id, index })),
                 false => Err(mismatch(table.header().to_string())),
             };
         }
-        let table = match self.unclaimed.get(name) {
-            None => Table::new(name, self.range, schema),
+        let schema = match self.unclaimed.get(name) {
             Some(raw) if raw.header.kind != D::KIND => return Err(mismatch(raw.header.to_string())),
-            Some(raw) => {
-                let mut table = Table::new(name, self.range, schema.after(&raw.header)?);
-                table.fill_from(raw, self.max_parallelism)?;
-                table
+            Some(raw) => schema.after(&raw.header)?,
+            None => schema,
+        };
+        let raw = self.unclaimed.get(name);
+        let table: Box<dyn AnyTable<K>> = match &mut self.backend {
+            None => {
+                let mut table = ObjectTable::new(name, self.range, schema);
+                raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism))?;
+                Box::new(table)
+            }
+            Some(backend) => {
+                let created = backend.create_state(name);
+                let failed = |source| StateError::Backend { state: name.to_owned(), source };
+                let table = BytesTable::new(name, self.range, created.map_err(failed)?, schema);
+                raw.map_or(Ok(()), |raw| table.fill_from(raw, &mut **backend))?;
+                Box::new(table)
             }
         };
         self.unclaimed.remove(name);
-        self.states.push(OpenState { name: name.to_owned(), table: Box::new(table) });
+        self.states.push(OpenState { name: name.to_owned(), table });
         Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
     }
+}
+
+fn has_type<K: StateKey, N: Namespace, L: Layout>(table: &dyn Any) -> bool {
+    table.is::<ObjectTable<K, N, L>>() || table.is::<BytesTable<K, N, L>>()
 }

@@ -1,6 +1,5 @@
-use super::layout::Single;
 use super::open::sealed;
-use super::table::Table;
+use super::single::Single;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::state::serializer::ResolvedSerializer;
 use crate::state::{ReduceFunction, ReducingStateDescriptor, StateError, StateKind, StateObject};
@@ -26,22 +25,19 @@ impl<T: StateObject, N: Namespace> ReducingState<T, N> {
         &self,
         store: &'a KeyedStateStore<K>,
     ) -> Result<Option<Cow<'a, T>>, StateError> {
-        let table = store.table::<Table<K, N, Single<T>>>(self.id.0)?;
-        Ok(table.get(store.current()?, &self.namespace).map(Cow::Borrowed))
+        store.view::<N, Single<T>>(self.id.0)?.get(store.current()?, &self.namespace)
     }
 
     /// Reduces what is there and `value` to one.
     pub fn add<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: T) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<T>>>(self.id.0)?;
-        table.modify(current, &self.namespace, |old| Some(self.reduced(old, value)));
-        Ok(())
+        let (current, view) = store.view_mut::<N, Single<T>>(self.id.0)?;
+        view.modify(current, &self.namespace, |old| Some(self.reduced(old, value)))
     }
 
     /// Removes the value.
     pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<T>>>(self.id.0)?;
-        table.remove(current, &self.namespace);
-        Ok(())
+        let (current, view) = store.view_mut::<N, Single<T>>(self.id.0)?;
+        view.clear(current, &self.namespace)
     }
 
     /// Reduces the values of the namespaces `sources` of the current key into that of this one and removes them.
@@ -51,10 +47,10 @@ impl<T: StateObject, N: Namespace> ReducingState<T, N> {
         store: &mut KeyedStateStore<K>,
         sources: impl IntoIterator<Item = N>,
     ) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<T>>>(self.id.0)?;
+        let (current, mut view) = store.view_mut::<N, Single<T>>(self.id.0)?;
         for source in sources.into_iter().filter(|source| *source != self.namespace) {
-            if let Some(moved) = table.remove(current, &source) {
-                table.modify(current, &self.namespace, |old| Some(self.reduced(old, moved)));
+            if let Some(moved) = view.again().take(current, &source)? {
+                view.again().modify(current, &self.namespace, |old| Some(self.reduced(old, moved)))?;
             }
         }
         Ok(())

@@ -1,9 +1,11 @@
-use super::table::TableSnapshot;
+use super::schema::TableSnapshot;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
+use crate::state::backend::BackendSnapshot;
 use crate::state::serializer::SerializerSnapshot;
 use crate::state::{
-    KeyedHeader, KeyedSnapshot, KeyedStateWriter, OperatorSnapshot, RawKeyedState, StateError, TaskSnapshot,
+    KeyedHeader, KeyedSnapshot, KeyedStateWriter, OperatorSnapshot, RawKeyedState, SnapshotImage, StateError,
+    TaskSnapshot,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +18,8 @@ pub struct KeyedStateSnapshot {
     key: SerializerSnapshot,
     /// The states that were open.
     tables: Vec<Box<dyn TableSnapshot>>,
+    /// Holds what they do not hold themselves.
+    backend: Option<Box<dyn BackendSnapshot>>,
     /// The states that were not.
     unclaimed: BTreeMap<String, RawKeyedState>,
 }
@@ -23,19 +27,38 @@ pub struct KeyedStateSnapshot {
 impl<K: StateKey> KeyedStateStore<K> {
     /// Captures all states, opened or not. Nothing is copied: the content is shared until it is changed, a few thousand
     /// entries at a time. [`KeyedStateSnapshot::write_to`] may run on another thread.
-    #[must_use]
-    pub fn snapshot(&mut self) -> KeyedStateSnapshot {
-        KeyedStateSnapshot {
+    ///
+    /// # Errors
+    /// The backend cannot capture its state. With synchronous snapshots also what `write_to` fails with.
+    pub fn snapshot(&mut self) -> Result<KeyedStateSnapshot, StateError> {
+        let failed = |source| StateError::Backend { state: "all keyed state".to_owned(), source };
+        let backend = self.backend.as_mut().map(|backend| backend.snapshot()).transpose().map_err(failed)?;
+        let snapshot = KeyedStateSnapshot {
             max_parallelism: self.max_parallelism,
             range: self.range,
             key: self.key_serializer.snapshot(),
             tables: self.states.iter_mut().map(|open| open.table.share()).collect(),
+            backend,
             unclaimed: self.unclaimed.clone(),
+        };
+        match self.synchronous_snapshots {
+            true => snapshot.into_bytes(),
+            false => Ok(snapshot),
         }
     }
 }
 
 impl KeyedStateSnapshot {
+    /// The same without anything that is shared.
+    fn into_bytes(self) -> Result<KeyedStateSnapshot, StateError> {
+        let (max_parallelism, range, key) = (self.max_parallelism, self.range, self.key.clone());
+        let mut file = Vec::new();
+        self.write_to(&mut file)?;
+        let keyed = SnapshotImage::read_from(&file[..], None)?.keyed;
+        let unclaimed = keyed.map(|keyed| keyed.states).unwrap_or_default();
+        Ok(KeyedStateSnapshot { max_parallelism, range, key, tables: Vec::new(), backend: None, unclaimed })
+    }
+
     /// Writes the snapshot as a state file without operator state; [`TaskSnapshot`] puts both into one.
     ///
     /// # Errors
@@ -59,12 +82,12 @@ impl KeyedSnapshot for KeyedStateSnapshot {
 
     fn is_empty(&self) -> bool {
         let no_raw = self.unclaimed.values().all(|raw| raw.groups.is_empty());
-        no_raw && self.tables.iter().all(|table| table.is_empty())
+        no_raw && self.tables.iter().all(|table| table.is_empty(self.backend.as_deref()))
     }
 
     fn write_state(&self, state: usize, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
         if let Some(table) = self.tables.get(state) {
-            return table.write(target);
+            return table.write(self.backend.as_deref(), target);
         }
         let raw = self.unclaimed.values().nth(state - self.tables.len());
         for (&group, raw) in raw.into_iter().flat_map(|raw| &raw.groups) {

@@ -1,6 +1,6 @@
-use super::layout::Single;
+use super::objects::ObjectTable;
 use super::open::sealed;
-use super::table::Table;
+use super::single::Single;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::state::serializer::ResolvedSerializer;
 use crate::state::{StateError, StateKind, StateObject, ValueStateDescriptor};
@@ -25,20 +25,13 @@ impl<V: StateObject, N: Namespace> ValueState<V, N> {
         &self,
         store: &'a KeyedStateStore<K>,
     ) -> Result<Option<Cow<'a, V>>, StateError> {
-        let table = store.table::<Table<K, N, Single<V>>>(self.id.0)?;
-        Ok(table.get(store.current()?, &self.namespace).map(Cow::Borrowed))
+        store.view::<N, Single<V>>(self.id.0)?.get(store.current()?, &self.namespace)
     }
 
     /// Puts `value` in the place of whatever there was.
     pub fn update<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: V) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<V>>>(self.id.0)?;
-        match table.get_mut(current, &self.namespace) {
-            Some(stored) => *stored = value,
-            None => {
-                table.get_or_insert_with(current, &self.namespace, || value);
-            }
-        }
-        Ok(())
+        let (current, view) = store.view_mut::<N, Single<V>>(self.id.0)?;
+        view.update(current, &self.namespace, value)
     }
 
     /// Puts what `change` makes of the value in its place; `None` clears it.
@@ -47,9 +40,8 @@ impl<V: StateObject, N: Namespace> ValueState<V, N> {
         store: &mut KeyedStateStore<K>,
         change: impl FnOnce(Option<V>) -> Option<V>,
     ) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<V>>>(self.id.0)?;
-        table.modify(current, &self.namespace, change);
-        Ok(())
+        let (current, view) = store.view_mut::<N, Single<V>>(self.id.0)?;
+        view.modify(current, &self.namespace, change)
     }
 
     /// Changes the value in its place; if there is none, `insert()` becomes the value first. The fastest way to read,
@@ -60,15 +52,14 @@ impl<V: StateObject, N: Namespace> ValueState<V, N> {
         insert: impl FnOnce() -> V,
         change: impl FnOnce(&mut V) -> R,
     ) -> Result<R, StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<V>>>(self.id.0)?;
-        Ok(change(table.get_or_insert_with(current, &self.namespace, insert)))
+        let (current, view) = store.view_mut::<N, Single<V>>(self.id.0)?;
+        view.with_mut(current, &self.namespace, insert, change)
     }
 
     /// Removes the value.
     pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
-        let (current, table) = store.current_and_table::<Table<K, N, Single<V>>>(self.id.0)?;
-        table.remove(current, &self.namespace);
-        Ok(())
+        let (current, view) = store.view_mut::<N, Single<V>>(self.id.0)?;
+        view.clear(current, &self.namespace)
     }
 
     /// All keys that have a value in this namespace, with it: by key group, within a group in no particular order.
@@ -77,9 +68,12 @@ impl<V: StateObject, N: Namespace> ValueState<V, N> {
         &self,
         store: &'a KeyedStateStore<K>,
     ) -> Result<impl Iterator<Item = (Cow<'a, K>, Cow<'a, V>)>, StateError> {
-        let table = store.table::<Table<K, N, Single<V>>>(self.id.0)?;
-        let here = table.iter().filter(|(scope, _)| scope.namespace == self.namespace);
-        Ok(here.map(|(scope, value)| (Cow::Borrowed(&scope.key), Cow::Borrowed(value))))
+        let (objects, decoded) = store.view::<N, Single<V>>(self.id.0)?.all()?;
+        let objects = objects.into_iter().flat_map(ObjectTable::iter);
+        let objects = objects.filter(|(scope, _)| scope.namespace == self.namespace);
+        let objects = objects.map(|(scope, value)| (Cow::Borrowed(&scope.key), Cow::Borrowed(value)));
+        let decoded = decoded.into_iter().filter(|(scope, _)| scope.namespace == self.namespace);
+        Ok(objects.chain(decoded.map(|(scope, value)| (Cow::Owned(scope.key), Cow::Owned(value)))))
     }
 }
 

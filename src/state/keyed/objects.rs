@@ -1,12 +1,12 @@
+//! A state whose content is objects in memory.
+
 use super::layout::{Layout, append_serialized};
+use super::schema::{AnyTable, Schema, TableSnapshot};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::{SegmentedMap, SharedMap, hash_of};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
-use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
-use crate::state::{
-    KeyedStateHeader, KeyedStateWriter, RawGroup, RawKeyedState, StateError, StateKind, StatePart,
-};
-use std::any::Any;
+use crate::state::backend::BackendSnapshot;
+use crate::state::{KeyedStateHeader, KeyedStateWriter, RawGroup, RawKeyedState, StateError};
 use std::sync::Arc;
 
 /// What the content of a state belongs to.
@@ -34,41 +34,18 @@ fn scope_hash<N: Namespace>(key_hash: u64, namespace: &N) -> u64 {
     }
 }
 
-/// How the scopes and the content of a state become bytes.
-pub(super) struct Schema<K, N, L> {
-    pub(super) kind: StateKind,
-    pub(super) key: Arc<dyn StateSerializer<K>>,
-    pub(super) namespace: ResolvedSerializer<N>,
-    pub(super) layout: L,
-}
-
-impl<K, N, L: Layout> Schema<K, N, L> {
-    pub(super) fn header(&self, name: &str) -> KeyedStateHeader {
-        let (user_key, value) = self.layout.serializers();
-        let namespace = self.namespace.serializer().snapshot();
-        KeyedStateHeader { name: name.to_owned(), kind: self.kind, namespace, user_key, value }
-    }
-
-    /// The schema that reads what was written under `header`.
-    pub(super) fn after(self, header: &KeyedStateHeader) -> Result<Self, StateError> {
-        let namespace = self.namespace.serializer();
-        let namespace = resolve(&header.name, StatePart::Namespaces, namespace, &header.namespace)?;
-        Ok(Schema { namespace, layout: self.layout.after(header)?, ..self })
-    }
-}
-
-/// One state: a map per key group of the range.
-pub(super) struct Table<K, N, L: Layout> {
+/// One state as objects: a map per key group of the range.
+pub(super) struct ObjectTable<K, N, L: Layout> {
     name: String,
     range: KeyGroupRange,
     schema: Arc<Schema<K, N, L>>,
     groups: Vec<SegmentedMap<Scope<K, N>, L::Stored>>,
 }
 
-impl<K: StateKey, N: Namespace, L: Layout> Table<K, N, L> {
+impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
     pub(super) fn new(name: &str, range: KeyGroupRange, schema: Schema<K, N, L>) -> Self {
         let groups = range.groups().map(|_| SegmentedMap::default()).collect();
-        Table { name: name.to_owned(), range, schema: Arc::new(schema), groups }
+        ObjectTable { name: name.to_owned(), range, schema: Arc::new(schema), groups }
     }
 
     pub(super) fn get(&self, current: &CurrentKey<K>, namespace: &N) -> Option<&L::Stored> {
@@ -164,23 +141,7 @@ impl<K: StateKey, N: Namespace, L: Layout> Table<K, N, L> {
     }
 }
 
-/// A table of which only the key type is known.
-pub(super) trait AnyTable<K>: Any + Send {
-    /// What a snapshot says about it.
-    fn header(&self) -> KeyedStateHeader;
-
-    /// Shares the content as it is now.
-    fn share(&mut self) -> Box<dyn TableSnapshot>;
-}
-
-/// The content of a table at one moment.
-pub(super) trait TableSnapshot: Send {
-    fn header(&self) -> KeyedStateHeader;
-    fn is_empty(&self) -> bool;
-    fn write(&self, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError>;
-}
-
-impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for Table<K, N, L> {
+impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> {
     fn header(&self) -> KeyedStateHeader {
         self.schema.header(&self.name)
     }
@@ -207,11 +168,15 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
         self.schema.header(&self.name)
     }
 
-    fn is_empty(&self) -> bool {
+    fn is_empty(&self, _: Option<&dyn BackendSnapshot>) -> bool {
         self.groups.iter().all(SharedMap::is_empty)
     }
 
-    fn write(&self, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
+    fn write(
+        &self,
+        _: Option<&dyn BackendSnapshot>,
+        target: &mut KeyedStateWriter<'_>,
+    ) -> Result<(), StateError> {
         let Schema { key, namespace, layout, .. } = &*self.schema;
         let mut records = Vec::new();
         for (group, map) in self.range.groups().zip(&self.groups).filter(|(_, map)| !map.is_empty()) {

@@ -1,0 +1,151 @@
+//! Where keyed state is kept, and what the author of another store for it writes.
+//!
+//! [`StateBackend::HashMap`] keeps objects in memory. Any other backend keeps bytes in their order: it implements
+//! [`KeyedStateBackend`], is made by a [`StateBackendFactory`], and is found by name in the [`StateBackends`] of a
+//! program. Keys, namespaces, lists and maps are turned into bytes here, the same way for all:
+//!
+//! ```text
+//! key   := key group (2 bytes, big endian) record(key) record(namespace) [record(key of the map's entry)]
+//! value := the value; for a list the elements as records
+//! record:= length (varint) bytes
+//! ```
+//!
+//! so that the entries of one key group stand together, and within it those of one key and namespace.
+//! `testkit::keyed_state` holds what every backend must do as tests.
+
+mod registry;
+mod sorted;
+
+pub use registry::{StateBackendFactory, StateBackends, UnknownBackend};
+pub use sorted::{SortedMapStateBackend, SortedMapStateBackendFactory};
+
+use crate::keygroup::KeyGroupRange;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a backend could not do what it was told to.
+pub type BackendError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An entry of a state: key and value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// The entries of a scan, in the order of their keys.
+pub type Entries<'a> = Box<dyn Iterator<Item = Result<Entry, BackendError>> + 'a>;
+
+/// Names a state of a backend: its place among those that were created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StateNumber(pub usize);
+
+/// The working state of one subtask as ordered bytes (Flink: `AbstractKeyedStateBackend`).
+///
+/// One thread uses it; its snapshots go to others. All errors fail the attempt, which restores its state elsewhere.
+pub trait KeyedStateBackend: Send {
+    /// Creates an empty state. The first one has number 0, the next 1 and so on.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    fn create_state(&mut self, name: &str) -> Result<StateNumber, BackendError>;
+
+    /// The value at `key`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError>;
+
+    /// Puts `value` at `key`, whatever was there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError>;
+
+    /// Appends `bytes` to the value at `key`, which is empty if there was none.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn append(&mut self, state: StateNumber, key: &[u8], bytes: &[u8]) -> Result<(), BackendError> {
+        let mut value = self.get(state, key)?.unwrap_or_default();
+        value.extend_from_slice(bytes);
+        self.put(state, key, &value)
+    }
+
+    /// Removes the entry at `key`, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError>;
+
+    /// All entries whose keys begin with `prefix`, in the order of their keys.
+    fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a>;
+
+    /// Captures all states as they are now, in a time that does not depend on how much they hold.
+    ///
+    /// # Errors
+    /// They cannot be captured; the checkpoint is declined.
+    fn snapshot(&mut self) -> Result<Box<dyn BackendSnapshot>, BackendError>;
+}
+
+/// The states of a backend at one moment. It never changes; dropping it frees what only it holds.
+pub trait BackendSnapshot: Send {
+    /// As [`KeyedStateBackend::scan`].
+    fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a>;
+}
+
+/// For what a backend is made.
+#[derive(Clone, Debug)]
+pub struct BackendContext {
+    /// The key groups whose state it keeps.
+    pub range: KeyGroupRange,
+    /// Options of the job that begin with `state.backend.`, as they stand in its configuration.
+    pub options: BTreeMap<String, String>,
+}
+
+/// The kind of store that keyed state is kept in.
+#[derive(Clone)]
+pub enum StateBackend {
+    /// Objects in memory (`hashmap`, Flink: `HashMapStateBackend`).
+    HashMap {
+        /// Whether snapshots are written while the state goes on changing. Without it they are taken at once and
+        /// complete, which is for finding errors in serializers.
+        asynchronous_snapshots: bool,
+    },
+    /// Bytes, in a store made by a factory with these options.
+    Custom(Arc<dyn StateBackendFactory>, BTreeMap<String, String>),
+}
+
+impl Default for StateBackend {
+    fn default() -> Self {
+        StateBackend::HashMap { asynchronous_snapshots: true }
+    }
+}
+
+/// Backends are equal that are made by a factory of the same name with the same options.
+impl PartialEq for StateBackend {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                StateBackend::HashMap { asynchronous_snapshots },
+                StateBackend::HashMap { asynchronous_snapshots: others },
+            ) => asynchronous_snapshots == others,
+            (StateBackend::Custom(factory, options), StateBackend::Custom(other, others)) => {
+                factory.name() == other.name() && options == others
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for StateBackend {}
+
+impl fmt::Debug for StateBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StateBackend::HashMap { asynchronous_snapshots } => {
+                f.debug_struct("HashMap").field("asynchronous_snapshots", asynchronous_snapshots).finish()
+            }
+            StateBackend::Custom(factory, options) => {
+                f.debug_tuple("Custom").field(&factory.name()).field(options).finish()
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use super::{BackendContext, BackendError, KeyedStateBackend, StateBackend};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Makes the backends of one kind, one for each keyed subtask (Flink: `StateBackendFactory`).
+pub trait StateBackendFactory: Send + Sync {
+    /// What it is called in a configuration.
+    fn name(&self) -> &str;
+
+    /// Makes a backend without any state.
+    ///
+    /// # Errors
+    /// An option is wrong, or the backend cannot be set up.
+    fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError>;
+}
+
+/// The backends that a program knows, by the names they have in configurations (`state.backend.type`).
+#[derive(Clone, Default)]
+pub struct StateBackends {
+    factories: BTreeMap<String, Arc<dyn StateBackendFactory>>,
+}
+
+/// No backend has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no state backend `{name}`; there are {}", known.join(", "))]
+pub struct UnknownBackend {
+    /// The name that was asked for.
+    pub name: String,
+    /// The names there are.
+    pub known: Vec<String>,
+}
+
+/// The name of the backend that is always there.
+const HASH_MAP: &str = "hashmap";
+
+impl StateBackends {
+    /// Only the one that is built in, `hashmap`.
+    #[must_use]
+    pub fn new() -> Self {
+        StateBackends::default()
+    }
+
+    /// Adds a factory; one with the same name gives way to it, but for `hashmap`, which stays what it is.
+    #[must_use]
+    pub fn with(mut self, factory: impl StateBackendFactory + 'static) -> Self {
+        self.factories.insert(factory.name().to_owned(), Arc::new(factory));
+        self
+    }
+
+    /// The backend with this name, with options whose names begin with `state.backend.`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn get(&self, name: &str, options: BTreeMap<String, String>) -> Result<StateBackend, UnknownBackend> {
+        if name == HASH_MAP {
+            return Ok(StateBackend::default());
+        }
+        match self.factories.get(name) {
+            Some(factory) => Ok(StateBackend::Custom(Arc::clone(factory), options)),
+            None => {
+                let others = self.factories.keys().filter(|other| *other != HASH_MAP).cloned();
+                let known = std::iter::once(HASH_MAP.to_owned()).chain(others).collect();
+                Err(UnknownBackend { name: name.to_owned(), known })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StateBackends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entry(&HASH_MAP).entries(self.factories.keys()).finish()
+    }
+}

@@ -1,0 +1,113 @@
+use super::{KeyedStateStore, StateKey};
+use crate::keygroup::{KeyGroupRange, MaxParallelism};
+use crate::state::backend::{BackendContext, StateBackend};
+use crate::state::serializer::{SerdeSerializer, StateSerializer, resolve};
+use crate::state::{KeyedImage, StateError, StatePart, StateValue, merge_keyed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a [`KeyedStateStore`] is made of.
+pub struct KeyedStateStoreBuilder<K> {
+    max_parallelism: MaxParallelism,
+    range: KeyGroupRange,
+    key_serializer: Arc<dyn StateSerializer<K>>,
+    backend: StateBackend,
+}
+
+impl<K: StateKey> KeyedStateStore<K> {
+    /// A store of objects in memory without any state, for the key groups of `range`.
+    ///
+    /// # Errors
+    /// [`StateError::NoSuchRange`] when the range exceeds the maximum parallelism.
+    pub fn new(max_parallelism: MaxParallelism, range: KeyGroupRange) -> Result<Self, StateError>
+    where
+        K: StateValue,
+    {
+        KeyedStateStoreBuilder::new(max_parallelism, range).restore(Vec::new())
+    }
+
+    /// A store of objects in memory with the state of `range` from the snapshots of one or several subtasks, which need
+    /// not have had the same range.
+    ///
+    /// # Errors
+    /// The range exceeds the maximum parallelism, or the snapshots do not fit the job or each other.
+    pub fn restore(
+        max_parallelism: MaxParallelism,
+        range: KeyGroupRange,
+        images: Vec<KeyedImage>,
+    ) -> Result<Self, StateError>
+    where
+        K: StateValue,
+    {
+        KeyedStateStoreBuilder::new(max_parallelism, range).restore(images)
+    }
+}
+
+impl<K: StateKey> KeyedStateStoreBuilder<K> {
+    /// A store for the key groups of `range`, on the default backend.
+    #[must_use]
+    pub fn new(max_parallelism: MaxParallelism, range: KeyGroupRange) -> Self
+    where
+        K: StateValue,
+    {
+        KeyedStateStoreBuilder::with_key_serializer(max_parallelism, range, SerdeSerializer::new())
+    }
+
+    /// As [`new`](Self::new), with a serializer of the keys' own.
+    #[must_use]
+    pub fn with_key_serializer(
+        max_parallelism: MaxParallelism,
+        range: KeyGroupRange,
+        serializer: impl StateSerializer<K> + 'static,
+    ) -> Self {
+        let backend = StateBackend::default();
+        KeyedStateStoreBuilder { max_parallelism, range, key_serializer: Arc::new(serializer), backend }
+    }
+
+    /// Uses another backend.
+    #[must_use]
+    pub fn with_backend(mut self, backend: &StateBackend) -> Self {
+        self.backend = backend.clone();
+        self
+    }
+
+    /// Makes the store, with the state of its range from the snapshots of one or several subtasks, which need not have
+    /// had the same range.
+    ///
+    /// # Errors
+    /// The range exceeds the maximum parallelism, the backend cannot be made, or the snapshots do not fit the job or each
+    /// other. A key serializer that would have to migrate keys is refused: their key groups could change.
+    pub fn restore(self, images: Vec<KeyedImage>) -> Result<KeyedStateStore<K>, StateError> {
+        let KeyedStateStoreBuilder { max_parallelism, range, key_serializer, backend } = self;
+        if !max_parallelism.all_groups().contains(range.end()) {
+            return Err(StateError::NoSuchRange { range, max_parallelism });
+        }
+        let key_serializer = images.iter().try_fold(key_serializer, |serializer, image| {
+            let resolved = resolve("all keyed state", StatePart::Keys, &serializer, &image.header.key)?;
+            Ok::<_, StateError>(Arc::clone(resolved.serializer()))
+        })?;
+        let unclaimed = merge_keyed(images, max_parallelism, range)?;
+        let (backend, synchronous_snapshots) = match backend {
+            StateBackend::HashMap { asynchronous_snapshots } => (None, !asynchronous_snapshots),
+            StateBackend::Custom(factory, options) => {
+                let made = factory.create(&BackendContext { range, options });
+                let failed = |source| StateError::Backend { state: factory.name().to_owned(), source };
+                (Some(made.map_err(failed)?), false)
+            }
+        };
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let (current, states) = (None, Vec::new());
+        Ok(KeyedStateStore {
+            id,
+            max_parallelism,
+            range,
+            key_serializer,
+            backend,
+            synchronous_snapshots,
+            current,
+            states,
+            unclaimed,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! A state whose content a backend keeps as bytes.
+
+use super::layout::{Layout, append_serialized};
+use super::objects::Scope;
+use super::schema::{AnyTable, Schema, TableSnapshot};
+use super::{CurrentKey, Namespace, StateKey};
+use crate::codec::{append_record, take_record};
+use crate::keygroup::{KeyGroup, KeyGroupRange};
+use crate::state::backend::{BackendError, BackendSnapshot, Entry, KeyedStateBackend, StateNumber};
+use crate::state::{KeyedStateHeader, KeyedStateWriter, RawKeyedState, StateError};
+use std::sync::Arc;
+
+/// The bytes of a key group in front of a key.
+const KEY_GROUP_BYTES: usize = 2;
+
+fn key_group_bytes(group: KeyGroup) -> [u8; KEY_GROUP_BYTES] {
+    group.0.to_be_bytes()
+}
+
+/// What says how a state's bytes are to be understood.
+pub(super) struct BytesTable<K, N, L> {
+    name: String,
+    range: KeyGroupRange,
+    pub(super) state: StateNumber,
+    pub(super) schema: Arc<Schema<K, N, L>>,
+}
+
+impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
+    pub(super) fn new(name: &str, range: KeyGroupRange, state: StateNumber, schema: Schema<K, N, L>) -> Self {
+        BytesTable { name: name.to_owned(), range, state, schema: Arc::new(schema) }
+    }
+
+    /// The bytes of a key and a namespace, with which all keys of their entries begin.
+    pub(super) fn scope(&self, current: &CurrentKey<K>, namespace: &N) -> Result<Vec<u8>, StateError> {
+        let mut bytes = key_group_bytes(current.key_group).to_vec();
+        append_serialized(&mut bytes, &self.schema.key, &current.key)?;
+        append_serialized(&mut bytes, self.schema.namespace.serializer(), namespace)?;
+        Ok(bytes)
+    }
+
+    /// Puts a restored state into the backend, migrated if it must be.
+    pub(super) fn fill_from(
+        &self,
+        raw: &RawKeyedState,
+        backend: &mut dyn KeyedStateBackend,
+    ) -> Result<(), StateError> {
+        for (&group, entries) in &raw.groups {
+            let undecodable =
+                |what| StateError::Undecodable { state: self.name.clone(), key_group: Some(group), what };
+            for entry in entries.iter(self.schema.kind) {
+                let mut key = key_group_bytes(group).to_vec();
+                for part in [entry.key, entry.namespace] {
+                    append_part(&mut key, part);
+                }
+                let layout = &self.schema.layout;
+                let (user_key, value) = layout.migrate(entry.user_key, entry.value).map_err(undecodable)?;
+                if let Some(user_key) = user_key {
+                    append_part(&mut key, &user_key);
+                }
+                backend.put(self.state, &key, &value).map_err(|error| self.failed(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The scope that an entry's key begins with, and the bytes behind it.
+    pub(super) fn read_scope<'a>(&self, key: &'a [u8]) -> Result<(Scope<K, N>, &'a [u8]), StateError> {
+        let group = key.first_chunk().map(|group| KeyGroup(u16::from_be_bytes(*group)));
+        let undecodable = |what| StateError::Undecodable { state: self.name.clone(), key_group: group, what };
+        let mut rest = key.get(KEY_GROUP_BYTES..).unwrap_or_default();
+        let mut record = || take_record(&mut rest).ok_or_else(|| undecodable("a key ends early".to_owned()));
+        let (key, namespace) = (record()?, record()?);
+        let scope = Scope {
+            key: self.schema.key.deserialize(key).map_err(undecodable)?,
+            namespace: self.schema.namespace.serializer().deserialize(namespace).map_err(undecodable)?,
+        };
+        Ok((scope, rest))
+    }
+
+    /// Every key and namespace that has something, in the order of their bytes.
+    pub(super) fn scopes<'a>(
+        &'a self,
+        backend: &'a dyn KeyedStateBackend,
+    ) -> impl Iterator<Item = Result<Scope<K, N>, StateError>> + 'a {
+        let mut previous = Vec::new();
+        backend.scan(self.state, &[]).filter_map(move |entry| {
+            let read = |(key, _): Entry| {
+                let (scope, rest) = self.read_scope(&key)?;
+                let bytes = &key[..key.len() - rest.len()];
+                if previous == bytes {
+                    return Ok(None);
+                }
+                previous = bytes.to_vec();
+                Ok(Some(scope))
+            };
+            entry.map_err(|error| self.failed(error)).and_then(read).transpose()
+        })
+    }
+
+    /// The error for what is not the bytes of a value.
+    pub(super) fn undecodable(&self, current: Option<&CurrentKey<K>>, what: String) -> StateError {
+        let key_group = current.map(|current| current.key_group);
+        StateError::Undecodable { state: self.name.clone(), key_group, what }
+    }
+
+    /// The error for what the backend could not do.
+    pub(super) fn failed(&self, error: BackendError) -> StateError {
+        StateError::Backend { state: self.name.clone(), source: error }
+    }
+}
+
+fn append_part(target: &mut Vec<u8>, part: &[u8]) {
+    let copied: Result<(), std::convert::Infallible> = append_record(target, |bytes| {
+        bytes.extend_from_slice(part);
+        Ok(())
+    });
+    let Ok(()) = copied;
+}
+
+impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for BytesTable<K, N, L> {
+    fn header(&self) -> KeyedStateHeader {
+        self.schema.header(&self.name)
+    }
+
+    fn share(&mut self) -> Box<dyn TableSnapshot> {
+        let (name, range, state) = (self.name.clone(), self.range, self.state);
+        Box::new(BytesTable { name, range, state, schema: Arc::clone(&self.schema) })
+    }
+}
+
+impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for BytesTable<K, N, L> {
+    fn header(&self) -> KeyedStateHeader {
+        self.schema.header(&self.name)
+    }
+
+    fn is_empty(&self, backend: Option<&dyn BackendSnapshot>) -> bool {
+        // What cannot be read is told when it is written.
+        backend.is_none_or(|backend| backend.scan(self.state, &[]).next().is_none())
+    }
+
+    fn write(
+        &self,
+        backend: Option<&dyn BackendSnapshot>,
+        target: &mut KeyedStateWriter<'_>,
+    ) -> Result<(), StateError> {
+        let Some(backend) = backend else { return Ok(()) };
+        for group in self.range.groups() {
+            let prefix = key_group_bytes(group);
+            let mut entries = backend.scan(self.state, &prefix).peekable();
+            if entries.peek().is_none() {
+                continue;
+            }
+            target.begin_group(group)?;
+            for entry in entries {
+                let (key, value) = entry.map_err(|error| self.failed(error))?;
+                target.entry(&key[KEY_GROUP_BYTES..], |bytes| {
+                    append_part(bytes, &value);
+                    Ok(())
+                })?;
+            }
+            target.end_group()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,275 @@
+//! States that hold a map for each key and namespace.
+
+use super::bytes::BytesTable;
+use super::layout::{Layout, Migrated, append_serialized, migrate};
+use super::map::MapKey;
+use super::view::{View, ViewMut};
+use super::{CurrentKey, Namespace, StateKey};
+use crate::backend::heap::CopyOnWriteMap;
+use crate::codec::take_record;
+use crate::state::backend::{Entry, KeyedStateBackend};
+use crate::state::serializer::{
+    MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
+};
+use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
+use std::borrow::Cow;
+use std::hash::Hash;
+
+/// A map: an entry for each of its own.
+pub struct Entries<UK, UV> {
+    pub(super) key: ResolvedSerializer<UK>,
+    pub(super) value: ResolvedSerializer<UV>,
+}
+
+impl<UK, UV> Clone for Entries<UK, UV> {
+    fn clone(&self) -> Self {
+        Entries { key: self.key.clone(), value: self.value.clone() }
+    }
+}
+
+impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
+    type Stored = CopyOnWriteMap<UK, UV>;
+
+    fn serializers(&self) -> (Option<SerializerSnapshot>, SerializerSnapshot) {
+        (Some(self.key.serializer().snapshot()), self.value.serializer().snapshot())
+    }
+
+    fn after(self, header: &KeyedStateHeader) -> Result<Self, StateError> {
+        let written = header.user_key.as_ref().ok_or_else(|| StateError::IncompatibleSerializer {
+            state: header.name.clone(),
+            part: StatePart::UserKeys,
+            what: "none was written".to_owned(),
+        })?;
+        Ok(Entries {
+            key: resolve(&header.name, StatePart::UserKeys, self.key.serializer(), written)?,
+            value: resolve(&header.name, StatePart::Values, self.value.serializer(), &header.value)?,
+        })
+    }
+
+    fn read(
+        &self,
+        stored: Option<&mut Self::Stored>,
+        user_key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<Option<Self::Stored>, String> {
+        let key = self.key.read_restored(user_key.ok_or("an entry has no key of the map")?)?;
+        let value = self.value.read_restored(value)?;
+        let mut begun = CopyOnWriteMap::default();
+        let is_new = stored.is_none();
+        if stored.unwrap_or(&mut begun).insert(key, value).is_some() {
+            return Err("a map has one key twice".to_owned());
+        }
+        Ok(is_new.then_some(begun))
+    }
+
+    fn migrate<'a>(&self, user_key: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String> {
+        let user_key = user_key.ok_or("an entry has no key of the map")?;
+        Ok((Some(migrate(&self.key, user_key)?), migrate(&self.value, value)?))
+    }
+
+    fn write(
+        &self,
+        scope: &[u8],
+        stored: &Self::Stored,
+        target: &mut KeyedStateWriter<'_>,
+    ) -> Result<(), StateError> {
+        stored.iter().try_for_each(|(key, value)| {
+            target.entry(scope, |bytes| {
+                append_serialized(bytes, self.key.serializer(), key)?;
+                append_serialized(bytes, self.value.serializer(), value)
+            })
+        })
+    }
+}
+
+/// The bytes of the map of a key and namespace, in a backend that keeps an entry for each entry of the map.
+impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, Entries<UK, UV>> {
+    fn entry_key(&self, current: &CurrentKey<K>, namespace: &N, key: &UK) -> Result<Vec<u8>, StateError> {
+        let mut bytes = self.scope(current, namespace)?;
+        append_serialized(&mut bytes, self.schema.layout.key.serializer(), key)?;
+        Ok(bytes)
+    }
+
+    fn value(&self, current: &CurrentKey<K>, bytes: &[u8]) -> Result<UV, StateError> {
+        let value = self.schema.layout.value.serializer().deserialize(bytes);
+        value.map_err(|what| self.undecodable(Some(current), what))
+    }
+
+    fn get(
+        &self,
+        backend: &dyn KeyedStateBackend,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        key: &UK,
+    ) -> Result<Option<UV>, StateError> {
+        let bytes = backend.get(self.state, &self.entry_key(current, namespace, key)?);
+        let bytes = bytes.map_err(|error| self.failed(error))?;
+        bytes.map(|bytes| self.value(current, &bytes)).transpose()
+    }
+
+    /// The entries of the map, each with the key at which the backend has it.
+    fn entries(
+        &self,
+        backend: &dyn KeyedStateBackend,
+        current: &CurrentKey<K>,
+        namespace: &N,
+    ) -> Result<Vec<(Vec<u8>, UK, UV)>, StateError> {
+        let scope = self.scope(current, namespace)?;
+        let decode = |(key, value): Entry| {
+            let user_key = take_record(&mut &key[scope.len()..]).ok_or("a key ends early".to_owned());
+            let user_key = user_key.and_then(|bytes| self.schema.layout.key.serializer().deserialize(bytes));
+            let user_key = user_key.map_err(|what| self.undecodable(Some(current), what))?;
+            Ok((key, user_key, self.value(current, &value)?))
+        };
+        let entries = backend.scan(self.state, &scope);
+        entries.map(|entry| entry.map_err(|error| self.failed(error)).and_then(decode)).collect()
+    }
+}
+
+/// The entries of a map: those that are kept as objects, and those that were decoded. One of both is empty.
+pub(super) type MapEntries<'a, UK, UV> = (Option<&'a CopyOnWriteMap<UK, UV>>, Vec<(UK, UV)>);
+
+impl<'a, K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> View<'a, K, N, Entries<UK, UV>> {
+    #[inline]
+    pub(super) fn get(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        key: &UK,
+    ) -> Result<Option<Cow<'a, UV>>, StateError> {
+        match self {
+            View::Objects(table) => {
+                Ok(table.get(current, namespace).and_then(|map| map.get(key)).map(Cow::Borrowed))
+            }
+            View::Bytes(table, backend) => Ok(table.get(backend, current, namespace, key)?.map(Cow::Owned)),
+        }
+    }
+
+    pub(super) fn entries(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+    ) -> Result<MapEntries<'a, UK, UV>, StateError> {
+        match self {
+            View::Objects(table) => Ok((table.get(current, namespace), Vec::new())),
+            View::Bytes(table, backend) => {
+                let entries = table.entries(backend, current, namespace)?;
+                Ok((None, entries.into_iter().map(|(_, key, value)| (key, value)).collect()))
+            }
+        }
+    }
+
+    /// Whether there is no entry.
+    pub(super) fn has_none(self, current: &CurrentKey<K>, namespace: &N) -> Result<bool, StateError> {
+        match self {
+            View::Objects(table) => Ok(table.get(current, namespace).is_none_or(CopyOnWriteMap::is_empty)),
+            View::Bytes(table, backend) => {
+                let scope = table.scope(current, namespace)?;
+                let first = backend.scan(table.state, &scope).next().transpose();
+                Ok(first.map_err(|error| table.failed(error))?.is_none())
+            }
+        }
+    }
+}
+
+impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, Entries<UK, UV>> {
+    #[inline]
+    pub(super) fn put(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        match self {
+            ViewMut::Objects(table) => {
+                table.get_or_insert_with(current, namespace, CopyOnWriteMap::default).insert(key, value);
+                Ok(())
+            }
+            ViewMut::Bytes(table, backend) => {
+                let at = table.entry_key(current, namespace, &key)?;
+                let mut bytes = Vec::new();
+                let serializer = table.schema.layout.value.serializer();
+                serialize_within(MAX_RECORD_BYTES, &**serializer, &value, &mut bytes)?;
+                backend.put(table.state, &at, &bytes).map_err(|error| table.failed(error))
+            }
+        }
+    }
+
+    /// Removes the entry at `key` and gives its value.
+    pub(super) fn remove(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        key: &UK,
+    ) -> Result<Option<UV>, StateError> {
+        match self {
+            ViewMut::Objects(table) => {
+                // A map that stays as it is need not be copied for a snapshot.
+                if !table.get(current, namespace).is_some_and(|map| map.contains(key)) {
+                    return Ok(None);
+                }
+                let Some(map) = table.get_mut(current, namespace) else { return Ok(None) };
+                let removed = map.remove(key);
+                if map.is_empty() {
+                    table.remove(current, namespace);
+                }
+                Ok(removed)
+            }
+            ViewMut::Bytes(table, backend) => {
+                let removed = table.get(&*backend, current, namespace, key)?;
+                if removed.is_some() {
+                    let at = table.entry_key(current, namespace, key)?;
+                    backend.delete(table.state, &at).map_err(|error| table.failed(error))?;
+                }
+                Ok(removed)
+            }
+        }
+    }
+
+    /// Keeps the entries for which `keep` is true; it may change their values.
+    pub(super) fn retain(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        mut keep: impl FnMut(&UK, &mut UV) -> bool,
+    ) -> Result<(), StateError> {
+        match self {
+            ViewMut::Objects(table) => {
+                if let Some(map) = table.get_mut(current, namespace) {
+                    map.retain(keep);
+                    if map.is_empty() {
+                        table.remove(current, namespace);
+                    }
+                }
+                Ok(())
+            }
+            ViewMut::Bytes(table, backend) => {
+                for (at, key, mut value) in table.entries(&*backend, current, namespace)? {
+                    let written = match keep(&key, &mut value) {
+                        false => backend.delete(table.state, &at),
+                        true => {
+                            let mut bytes = Vec::new();
+                            let serializer = table.schema.layout.value.serializer();
+                            serialize_within(MAX_RECORD_BYTES, &**serializer, &value, &mut bytes)?;
+                            backend.put(table.state, &at, &bytes)
+                        }
+                    };
+                    written.map_err(|error| table.failed(error))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes all entries.
+    pub(super) fn clear(self, current: &CurrentKey<K>, namespace: &N) -> Result<(), StateError> {
+        match self {
+            ViewMut::Objects(table) => {
+                table.remove(current, namespace);
+                Ok(())
+            }
+            bytes @ ViewMut::Bytes(..) => bytes.retain(current, namespace, |_, _| false),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! States that hold one value for each key and namespace.
+
+use super::layout::{Layout, Migrated, append_serialized, migrate};
+use super::objects::{ObjectTable, Scope};
+use super::view::{View, ViewMut};
+use super::{CurrentKey, Namespace, StateKey};
+use crate::state::backend::Entry;
+use crate::state::serializer::{
+    MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
+};
+use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
+use std::borrow::Cow;
+
+/// One value.
+#[derive(Clone)]
+pub struct Single<V> {
+    pub(super) value: ResolvedSerializer<V>,
+}
+
+impl<V: StateObject> Layout for Single<V> {
+    type Stored = V;
+
+    fn serializers(&self) -> (Option<SerializerSnapshot>, SerializerSnapshot) {
+        (None, self.value.serializer().snapshot())
+    }
+
+    fn after(self, header: &KeyedStateHeader) -> Result<Self, StateError> {
+        Ok(Single {
+            value: resolve(&header.name, StatePart::Values, self.value.serializer(), &header.value)?,
+        })
+    }
+
+    fn read(&self, stored: Option<&mut V>, _: Option<&[u8]>, value: &[u8]) -> Result<Option<V>, String> {
+        match stored {
+            Some(_) => Err("one key has two values".to_owned()),
+            None => self.value.read_restored(value).map(Some),
+        }
+    }
+
+    fn migrate<'a>(&self, _: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String> {
+        Ok((None, migrate(&self.value, value)?))
+    }
+
+    fn write(&self, scope: &[u8], stored: &V, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
+        target.entry(scope, |bytes| append_serialized(bytes, self.value.serializer(), stored))
+    }
+}
+
+impl<V: StateObject> Single<V> {
+    fn bytes(&self, value: &V) -> Result<Vec<u8>, StateError> {
+        let mut bytes = Vec::new();
+        serialize_within(MAX_RECORD_BYTES, &**self.value.serializer(), value, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl<'a, K: StateKey, N: Namespace, V: StateObject> View<'a, K, N, Single<V>> {
+    /// The value, if there is one.
+    #[inline]
+    pub(super) fn get(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+    ) -> Result<Option<Cow<'a, V>>, StateError> {
+        match self {
+            View::Objects(table) => Ok(table.get(current, namespace).map(Cow::Borrowed)),
+            View::Bytes(table, backend) => {
+                let bytes = backend.get(table.state, &table.scope(current, namespace)?);
+                let value = bytes
+                    .map_err(|error| table.failed(error))?
+                    .map(|bytes| table.schema.layout.value.serializer().deserialize(&bytes).map(Cow::Owned));
+                value.transpose().map_err(|what| table.undecodable(Some(current), what))
+            }
+        }
+    }
+}
+
+/// Scopes with their values: those that are kept as objects, and those that were decoded. One of both is empty.
+pub(super) type AllValues<'a, K, N, V> = (Option<&'a ObjectTable<K, N, Single<V>>>, Vec<(Scope<K, N>, V)>);
+
+impl<'a, K: StateKey, N: Namespace, V: StateObject> View<'a, K, N, Single<V>> {
+    /// All scopes with their values.
+    pub(super) fn all(self) -> Result<AllValues<'a, K, N, V>, StateError> {
+        match self {
+            View::Objects(table) => Ok((Some(table), Vec::new())),
+            View::Bytes(table, backend) => {
+                let decode = |(key, value): Entry| {
+                    let (scope, _) = table.read_scope(&key)?;
+                    let value = table.schema.layout.value.serializer().deserialize(&value);
+                    Ok((scope, value.map_err(|what| table.undecodable(None, what))?))
+                };
+                let entries = backend.scan(table.state, &[]);
+                let decoded =
+                    entries.map(|entry| entry.map_err(|error| table.failed(error)).and_then(decode));
+                Ok((None, decoded.collect::<Result<_, _>>()?))
+            }
+        }
+    }
+}
+
+impl<K: StateKey, N: Namespace, V: StateObject> ViewMut<'_, K, N, Single<V>> {
+    /// Puts `value` in the place of whatever there was.
+    #[inline]
+    pub(super) fn update(self, current: &CurrentKey<K>, namespace: &N, value: V) -> Result<(), StateError> {
+        match self {
+            ViewMut::Objects(table) => {
+                match table.get_mut(current, namespace) {
+                    Some(stored) => *stored = value,
+                    None => {
+                        table.get_or_insert_with(current, namespace, || value);
+                    }
+                }
+                Ok(())
+            }
+            ViewMut::Bytes(table, backend) => {
+                let bytes = table.schema.layout.bytes(&value)?;
+                let put = backend.put(table.state, &table.scope(current, namespace)?, &bytes);
+                put.map_err(|error| table.failed(error))
+            }
+        }
+    }
+
+    /// Puts what `change` makes of the value in its place.
+    #[inline]
+    pub(super) fn modify(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        change: impl FnOnce(Option<V>) -> Option<V>,
+    ) -> Result<(), StateError> {
+        match self {
+            ViewMut::Objects(table) => {
+                table.modify(current, namespace, change);
+                Ok(())
+            }
+            ViewMut::Bytes(table, backend) => {
+                let old = View::Bytes(table, &*backend).get(current, namespace)?.map(Cow::into_owned);
+                let existed = old.is_some();
+                match change(old) {
+                    Some(value) => ViewMut::Bytes(table, backend).update(current, namespace, value),
+                    None if existed => ViewMut::Bytes(table, backend).take(current, namespace).map(drop),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Changes the value, which is `insert()` if there was none.
+    #[inline]
+    pub(super) fn with_mut<R>(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        insert: impl FnOnce() -> V,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> Result<R, StateError> {
+        match self {
+            ViewMut::Objects(table) => Ok(change(table.get_or_insert_with(current, namespace, insert))),
+            ViewMut::Bytes(table, backend) => {
+                let old = View::Bytes(table, &*backend).get(current, namespace)?;
+                let mut value = old.map_or_else(insert, Cow::into_owned);
+                let result = change(&mut value);
+                ViewMut::Bytes(table, backend).update(current, namespace, value)?;
+                Ok(result)
+            }
+        }
+    }
+
+    /// Removes the value and gives it.
+    pub(super) fn take(self, current: &CurrentKey<K>, namespace: &N) -> Result<Option<V>, StateError> {
+        match self {
+            ViewMut::Objects(table) => Ok(table.remove(current, namespace)),
+            ViewMut::Bytes(table, backend) => {
+                let value = View::Bytes(table, &*backend).get(current, namespace)?.map(Cow::into_owned);
+                let deleted = backend.delete(table.state, &table.scope(current, namespace)?);
+                deleted.map_err(|error| table.failed(error))?;
+                Ok(value)
+            }
+        }
+    }
+
+    /// Removes the value.
+    #[inline]
+    pub(super) fn clear(self, current: &CurrentKey<K>, namespace: &N) -> Result<(), StateError> {
+        match self {
+            ViewMut::Objects(table) => {
+                table.remove(current, namespace);
+                Ok(())
+            }
+            ViewMut::Bytes(table, backend) => {
+                let deleted = backend.delete(table.state, &table.scope(current, namespace)?);
+                deleted.map_err(|error| table.failed(error))
+            }
+        }
+    }
+
+    /// The same view once more.
+    pub(super) fn again(&mut self) -> ViewMut<'_, K, N, Single<V>> {
+        match self {
+            ViewMut::Objects(table) => ViewMut::Objects(table),
+            ViewMut::Bytes(table, backend) => ViewMut::Bytes(table, &mut **backend),
+        }
+    }
+}

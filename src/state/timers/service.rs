@@ -1,0 +1,211 @@
+use super::queue::TimerQueue;
+use crate::base::TimeDomain;
+use crate::state::{KeyedStateStore, Namespace, Namespaced, StateError, StateKey, ValueStateDescriptor};
+use std::fmt;
+
+/// Before the names of the two states of a timer service, as in Flink.
+const EVENT_TIMERS: &str = "_timer_state/event_";
+const PROCESSING_TIMERS: &str = "_timer_state/processing_";
+
+/// The timers of one operator (Flink: `InternalTimerService`).
+///
+/// A timer belongs to a key, a namespace, a time in milliseconds since the epoch and a time domain, and is there at most
+/// once. Timers are keyed state, so they are part of every snapshot and go where their keys go. What is beside the state
+/// is only their order.
+pub struct TimerService<K, N> {
+    event: Timers<K, N>,
+    processing: Timers<K, N>,
+    watermark: i64,
+}
+
+/// A timer that has fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timer<K, N> {
+    /// What its time is a time of.
+    pub domain: TimeDomain,
+    /// Its time, in milliseconds since the epoch. It is not later than what made it fire, and perhaps much earlier.
+    pub time: i64,
+    /// Its key.
+    pub key: K,
+    /// Its namespace.
+    pub namespace: N,
+}
+
+/// The timers of one domain.
+struct Timers<K, N> {
+    /// A timer is a namespace, of time and its own one, in which its key has a value.
+    state: Namespaced<ValueStateDescriptor<()>>,
+    queue: TimerQueue<K, N>,
+}
+
+impl<K: StateKey, N: Namespace> TimerService<K, N> {
+    /// Opens the timers called `name`, restored or none.
+    ///
+    /// # Errors
+    /// The name is in use for timers with other namespaces, or what was restored does not fit.
+    pub fn open(store: &mut KeyedStateStore<K>, name: &str) -> Result<Self, StateError> {
+        Ok(TimerService {
+            event: Timers::open(store, format!("{EVENT_TIMERS}{name}"))?,
+            processing: Timers::open(store, format!("{PROCESSING_TIMERS}{name}"))?,
+            watermark: i64::MIN,
+        })
+    }
+
+    /// Makes the current key get a timer, also if its time has come already: it fires with the next advance. `false` if
+    /// it has that timer.
+    ///
+    /// # Errors
+    /// There is no current key, or the timers were opened by another store.
+    pub fn register(
+        &mut self,
+        store: &mut KeyedStateStore<K>,
+        domain: TimeDomain,
+        namespace: &N,
+        time: i64,
+    ) -> Result<bool, StateError> {
+        self.timers(domain).register(store, namespace, time)
+    }
+
+    /// Takes a timer from the current key; `false` if it had none like this.
+    ///
+    /// # Errors
+    /// There is no current key, or the timers were opened by another store.
+    pub fn delete(
+        &mut self,
+        store: &mut KeyedStateStore<K>,
+        domain: TimeDomain,
+        namespace: &N,
+        time: i64,
+    ) -> Result<bool, StateError> {
+        self.timers(domain).delete(store, namespace, time)
+    }
+
+    /// Lets event time come to `watermark` and takes out the next timer that is due by it, whose key is the current one
+    /// then. Must be called until there is none: those that are registered in between may be due as well. Event time
+    /// never goes back.
+    ///
+    /// # Errors
+    /// The timers were opened by another store.
+    pub fn advance_watermark(
+        &mut self,
+        store: &mut KeyedStateStore<K>,
+        watermark: i64,
+    ) -> Result<Option<Timer<K, N>>, StateError> {
+        self.watermark = self.watermark.max(watermark);
+        self.event.pop_due(store, TimeDomain::EventTime, self.watermark)
+    }
+
+    /// As [`advance_watermark`](Self::advance_watermark), for a clock that shows `now`.
+    ///
+    /// # Errors
+    /// The timers were opened by another store.
+    pub fn advance_processing_time(
+        &mut self,
+        store: &mut KeyedStateStore<K>,
+        now: i64,
+    ) -> Result<Option<Timer<K, N>>, StateError> {
+        self.processing.pop_due(store, TimeDomain::ProcessingTime, now)
+    }
+
+    /// How far event time has come; the beginning of time before the first watermark.
+    #[must_use]
+    pub fn current_watermark(&self) -> i64 {
+        self.watermark
+    }
+
+    /// When the next timer of processing time is due: until then nobody needs to wake up.
+    #[must_use]
+    pub fn deadline(&self) -> Option<i64> {
+        self.processing.queue.first_time()
+    }
+
+    /// The number of timers of a domain.
+    #[must_use]
+    pub fn count(&self, domain: TimeDomain) -> usize {
+        match domain {
+            TimeDomain::EventTime => self.event.queue.len(),
+            TimeDomain::ProcessingTime => self.processing.queue.len(),
+        }
+    }
+
+    fn timers(&mut self, domain: TimeDomain) -> &mut Timers<K, N> {
+        match domain {
+            TimeDomain::EventTime => &mut self.event,
+            TimeDomain::ProcessingTime => &mut self.processing,
+        }
+    }
+}
+
+impl<K: StateKey, N: Namespace> Timers<K, N> {
+    fn open(store: &mut KeyedStateStore<K>, name: String) -> Result<Self, StateError> {
+        let state = store.open_namespaced::<(i64, N), _>(&ValueStateDescriptor::new(name))?;
+        let mut queue = TimerQueue::<K, N>::default();
+        //= spec/timers.md#timer-6-timers-are-state
+        //# A restored subtask MUST have exactly the timers that the snapshots hold for its keys.
+        for (key, timer) in store.keys_and_namespaces::<(i64, N), _>(&state)? {
+            let (time, namespace) = &*timer;
+            queue.insert(*time, &key, namespace);
+        }
+        Ok(Timers { state, queue })
+    }
+
+    fn register(
+        &mut self,
+        store: &mut KeyedStateStore<K>,
+        namespace: &N,
+        time: i64,
+    ) -> Result<bool, StateError> {
+        let key = store.current_key().ok_or(StateError::NoCurrentKey)?;
+        //= spec/timers.md#timer-1-a-timer-is-there-once
+        //# A timer that is registered again before it has fired MUST fire once.
+        if !self.queue.insert(time, key, namespace) {
+            return Ok(false);
+        }
+        self.state.of((time, namespace.clone())).update(store, ())?;
+        Ok(true)
+    }
+
+    fn delete(
+        &mut self,
+        store: &mut KeyedStateStore<K>,
+        namespace: &N,
+        time: i64,
+    ) -> Result<bool, StateError> {
+        let key = store.current_key().ok_or(StateError::NoCurrentKey)?;
+        //= spec/timers.md#timer-4-a-deleted-timer-does-not-fire
+        //# A timer that was deleted MUST NOT fire.
+        if !self.queue.remove(time, key, namespace) {
+            return Ok(false);
+        }
+        self.state.of((time, namespace.clone())).clear(store)?;
+        Ok(true)
+    }
+
+    fn pop_due(
+        &mut self,
+        store: &mut KeyedStateStore<K>,
+        domain: TimeDomain,
+        now: i64,
+    ) -> Result<Option<Timer<K, N>>, StateError> {
+        //= spec/timers.md#timer-2-timers-fire-in-the-order-of-time
+        //# Of the timers that are due the one with the earliest time MUST fire first.
+        //= spec/timers.md#timer-3-no-timer-fires-early
+        //# A timer MUST NOT fire before the watermark, or the clock, has come to its time.
+        let Some((time, key, namespace)) = self.queue.pop_due(now) else { return Ok(None) };
+        //= spec/timers.md#timer-5-a-timer-fires-for-its-key
+        //# A timer MUST fire with its own key as the current one and its own namespace.
+        store.set_current_key_from(&key)?;
+        self.state.of((time, namespace.clone())).clear(store)?;
+        Ok(Some(Timer { domain, time, key, namespace }))
+    }
+}
+
+impl<K: StateKey, N: Namespace> fmt::Debug for TimerService<K, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerService")
+            .field("watermark", &self.watermark)
+            .field("event_time", &self.event.queue.len())
+            .field("processing_time", &self.processing.queue.len())
+            .finish()
+    }
+}

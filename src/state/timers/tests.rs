@@ -1,0 +1,300 @@
+use super::*;
+use crate::base::TimeDomain::{self, EventTime, ProcessingTime};
+use crate::keygroup::{KeyGroupRange, KeyGroupRangeAssignment, MaxParallelism};
+use crate::state::{KeyedStateStore, SnapshotImage, StateError, ValueStateDescriptor};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+type Store = KeyedStateStore<u32>;
+type Service = TimerService<u32, char>;
+
+fn max() -> MaxParallelism {
+    MaxParallelism::new(16).expect("valid")
+}
+
+fn opened() -> (Store, Service) {
+    let mut store = Store::new(max(), max().all_groups()).expect("valid");
+    let timers = Service::open(&mut store, "test").expect("opens");
+    (store, timers)
+}
+
+fn on(store: &mut Store, key: u32) -> &mut Store {
+    store.set_current_key(key).expect("its own key");
+    store
+}
+
+/// Everything that is due, as key, namespace and time.
+fn fired(timers: &mut Service, store: &mut Store, domain: TimeDomain, now: i64) -> Vec<(u32, char, i64)> {
+    let mut fired = Vec::new();
+    while let Some(timer) = match domain {
+        EventTime => timers.advance_watermark(store, now),
+        ProcessingTime => timers.advance_processing_time(store, now),
+    }
+    .expect("its own store")
+    {
+        assert_eq!((store.current_key(), timer.domain), (Some(&timer.key), domain));
+        fired.push((timer.key, timer.namespace, timer.time));
+    }
+    fired
+}
+
+fn sorted(mut timers: Vec<(u32, char, i64)>) -> Vec<(u32, char, i64)> {
+    timers.sort();
+    timers
+}
+
+fn file_of(store: &mut Store) -> Vec<u8> {
+    let mut file = Vec::new();
+    store.snapshot().expect("in memory").write_to(&mut file).expect("writes");
+    file
+}
+
+fn restored(files: &[Vec<u8>], range: KeyGroupRange) -> (Store, Service) {
+    let read = |file: &Vec<u8>| SnapshotImage::read_from(&file[..], Some(range)).expect("intact").keyed;
+    let mut store = Store::restore(max(), range, files.iter().filter_map(read).collect()).expect("restores");
+    let timers = Service::open(&mut store, "test").expect("opens");
+    (store, timers)
+}
+
+/// Y06 and Y07: two keys and two namespaces in both domains, none of which takes another's timers.
+//= spec/timers.md#timer-5-a-timer-fires-for-its-key
+//= type=test
+//# A timer MUST fire with its own key as the current one and its own namespace.
+#[test]
+fn timers_of_keys_namespaces_and_domains_do_not_see_each_other() {
+    for (domain, other) in [(EventTime, ProcessingTime), (ProcessingTime, EventTime)] {
+        let (mut store, mut timers) = opened();
+        for (key, namespace) in [(1, 'a'), (1, 'b'), (2, 'a'), (2, 'b')] {
+            assert!(timers.register(on(&mut store, key), domain, &namespace, 10).expect("a key"));
+        }
+        assert!(timers.register(on(&mut store, 1), domain, &'a', 11).expect("a key"));
+        assert_eq!((timers.count(domain), timers.count(other)), (5, 0));
+        assert_eq!(fired(&mut timers, &mut store, domain, 9), []);
+        assert_eq!(fired(&mut timers, &mut store, other, i64::MAX), []);
+        let due = sorted(fired(&mut timers, &mut store, domain, 10));
+        assert_eq!(due, [(1, 'a', 10), (1, 'b', 10), (2, 'a', 10), (2, 'b', 10)]);
+        assert_eq!(fired(&mut timers, &mut store, domain, 100), [(1, 'a', 11)]);
+        assert_eq!(timers.count(domain), 0);
+        assert!(!timers.delete(on(&mut store, 1), domain, &'a', 11).expect("a key"), "it has fired");
+    }
+}
+
+/// Y08 and Y09.
+#[test]
+fn timers_that_were_deleted_do_not_fire_and_others_do() {
+    for domain in [EventTime, ProcessingTime] {
+        let (mut store, mut timers) = opened();
+        for (key, namespace) in [(1, 'a'), (1, 'b'), (2, 'a'), (2, 'b')] {
+            timers.register(on(&mut store, key), domain, &namespace, 10).expect("a key");
+        }
+        assert!(timers.delete(on(&mut store, 1), domain, &'a', 10).expect("a key"));
+        assert!(!timers.delete(on(&mut store, 1), domain, &'a', 10).expect("a key"));
+        assert!(!timers.delete(on(&mut store, 2), domain, &'a', 11).expect("a key"));
+        //= spec/timers.md#timer-4-a-deleted-timer-does-not-fire
+        //= type=test
+        //# A timer that was deleted MUST NOT fire.
+        // One of those that are due deletes another one.
+        let mut last = Vec::new();
+        while let Some(timer) = timers.pop(&mut store, domain, 10) {
+            if timer.key == 2 {
+                let other = if timer.namespace == 'a' { 'b' } else { 'a' };
+                timers.delete(&mut store, domain, &other, 10).expect("a key");
+            }
+            last.push(timer.key);
+        }
+        last.sort();
+        assert_eq!(last, [1, 2]);
+    }
+}
+
+impl Service {
+    fn pop(&mut self, store: &mut Store, domain: TimeDomain, now: i64) -> Option<Timer<u32, char>> {
+        match domain {
+            EventTime => self.advance_watermark(store, now),
+            ProcessingTime => self.advance_processing_time(store, now),
+        }
+        .expect("its own store")
+    }
+}
+
+/// Y03 to Y05: there is one deadline, that of the earliest timer, whatever happens while timers fire.
+#[test]
+fn timers_have_one_deadline_which_is_that_of_the_earliest() {
+    let (mut store, mut timers) = opened();
+    assert_eq!(timers.deadline(), None);
+    for (key, time) in [(1, 30), (2, 20), (2, 40), (1, 20)] {
+        timers.register(on(&mut store, key), ProcessingTime, &'a', time).expect("a key");
+        timers.register(on(&mut store, key), EventTime, &'a', 1).expect("a key");
+    }
+    assert_eq!(timers.deadline(), Some(20));
+    timers.register(on(&mut store, 3), ProcessingTime, &'a', 10).expect("a key");
+    assert_eq!(timers.deadline(), Some(10));
+
+    // What a firing registers is due now, later than the others, or between them.
+    let mut order = Vec::new();
+    while let Some(timer) = timers.advance_processing_time(&mut store, 30).expect("its own store") {
+        order.push((timer.key, timer.time));
+        if timer.key == 3 && timer.time == 10 {
+            for time in [5, 25, 35] {
+                timers.register(&mut store, ProcessingTime, &'a', time).expect("a key");
+            }
+        }
+    }
+    let times: Vec<_> = order.iter().map(|(_, time)| *time).collect();
+    assert_eq!(times, [10, 5, 20, 20, 25, 30]);
+    assert_eq!(timers.deadline(), Some(35));
+    timers.delete(on(&mut store, 3), ProcessingTime, &'a', 35).expect("a key");
+    assert_eq!(timers.deadline(), Some(40));
+}
+
+#[test]
+fn timers_registered_for_the_past_fire_with_the_next_advance() {
+    let (mut store, mut timers) = opened();
+    assert_eq!(fired(&mut timers, &mut store, EventTime, 100), []);
+    assert_eq!(timers.current_watermark(), 100);
+    timers.register(on(&mut store, 1), EventTime, &'a', 3).expect("a key");
+    assert_eq!(fired(&mut timers, &mut store, EventTime, 50), [(1, 'a', 3)], "event time does not go back");
+    assert_eq!(timers.current_watermark(), 100);
+    timers.register(on(&mut store, 1), EventTime, &'a', i64::MAX).expect("a key");
+    timers.register(on(&mut store, 1), EventTime, &'a', i64::MIN).expect("a key");
+    assert_eq!(fired(&mut timers, &mut store, EventTime, 101), [(1, 'a', i64::MIN)]);
+    assert_eq!(fired(&mut timers, &mut store, EventTime, i64::MAX), [(1, 'a', i64::MAX)]);
+}
+
+#[test]
+fn timers_without_a_current_key_are_refused() {
+    let (mut store, mut timers) = opened();
+    let refused = timers.register(&mut store, EventTime, &'a', 1);
+    assert!(matches!(refused, Err(StateError::NoCurrentKey)), "{refused:?}");
+    let refused = timers.delete(&mut store, EventTime, &'a', 1);
+    assert!(matches!(refused, Err(StateError::NoCurrentKey)), "{refused:?}");
+    assert_eq!(timers.count(EventTime), 0);
+}
+
+/// Y12: the names of the states, the types by which they are found again, and the bytes of a timer.
+#[test]
+fn timers_format_is_fixed() {
+    let (mut store, mut timers) = opened();
+    timers.register(on(&mut store, 7), EventTime, &'x', -2).expect("a key");
+    timers.register(on(&mut store, 7), ProcessingTime, &'y', 300).expect("a key");
+    let file = file_of(&mut store);
+    let image = SnapshotImage::read_from(&file[..], None).expect("intact").keyed.expect("keyed state");
+    let found: Vec<_> = image
+        .states
+        .iter()
+        .map(|(name, state)| {
+            let (_, group) = state.groups.first_key_value().expect("one timer");
+            let entry = group.iter(state.header.kind).next().expect("one timer");
+            let bytes = (entry.key.to_vec(), entry.namespace.to_vec(), entry.value.to_vec());
+            (name.as_str(), state.header.namespace.id.as_str(), state.header.value.id.as_str(), bytes)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("_timer_state/event_test", "(i64, char)", "()", (vec![7], vec![3, 1, b'x'], vec![])),
+            ("_timer_state/processing_test", "(i64, char)", "()", (vec![7], vec![0xd8, 4, 1, b'y'], vec![])),
+        ]
+    );
+}
+
+#[test]
+fn timers_of_other_namespaces_under_one_name_are_refused() {
+    let (mut store, _) = opened();
+    let refused = TimerService::<u32, u64>::open(&mut store, "test").expect_err("chars");
+    assert!(matches!(refused, StateError::TypeMismatch { .. }), "{refused}");
+    store.open(&ValueStateDescriptor::<u64>::new("test")).expect("states of users have names of their own");
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Register(u32, bool, bool, i64),
+    Delete(u32, bool, bool, i64),
+    Advance(bool, i64),
+    Restore(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let timer = || (0..30u32, any::<bool>(), any::<bool>(), 0..100i64);
+    prop_oneof![
+        8 => timer().prop_map(|(key, second, event, time)| Step::Register(key, second, event, time)),
+        3 => timer().prop_map(|(key, second, event, time)| Step::Delete(key, second, event, time)),
+        2 => (any::<bool>(), 0..100i64).prop_map(|(event, now)| Step::Advance(event, now)),
+        1 => (1..=5u16).prop_map(Step::Restore),
+    ]
+}
+
+fn domain(event: bool) -> TimeDomain {
+    if event { EventTime } else { ProcessingTime }
+}
+
+fn namespace(second: bool) -> char {
+    if second { 'b' } else { 'a' }
+}
+
+proptest! {
+    /// Y01, Y02, Y10, Y11, Y13: an operator of changing parallelism against a set of all timers.
+    //= spec/timers.md#timer-1-a-timer-is-there-once
+    //= type=test
+    //# A timer that is registered again before it has fired MUST fire once.
+    //= spec/timers.md#timer-2-timers-fire-in-the-order-of-time
+    //= type=test
+    //# Of the timers that are due the one with the earliest time MUST fire first.
+    //= spec/timers.md#timer-3-no-timer-fires-early
+    //= type=test
+    //# A timer MUST NOT fire before the watermark, or the clock, has come to its time.
+    //= spec/timers.md#timer-6-timers-are-state
+    //= type=test
+    //# A restored subtask MUST have exactly the timers that the snapshots hold for its keys.
+    #[test]
+    fn timers_agree_with_a_set_over_restores_and_rescaling(steps in proptest::collection::vec(step(), 1..120)) {
+        let mut subtasks = vec![opened()];
+        let mut model: BTreeSet<(TimeDomain, i64, u32, char)> = BTreeSet::new();
+        let mut event_time = i64::MIN;
+        for step in steps {
+            let parallelism = subtasks.len() as u16;
+            let assignment = KeyGroupRangeAssignment::new(max(), parallelism).expect("valid");
+            match step {
+                Step::Register(key, second, event, time) => {
+                    let (store, timers) = &mut subtasks[usize::from(assignment.owner_of_key(&key))];
+                    let is_new = timers.register(on(store, key), domain(event), &namespace(second), time);
+                    let expected = model.insert((domain(event), time, key, namespace(second)));
+                    prop_assert_eq!(is_new.expect("a key"), expected);
+                }
+                Step::Delete(key, second, event, time) => {
+                    let (store, timers) = &mut subtasks[usize::from(assignment.owner_of_key(&key))];
+                    let deleted = timers.delete(on(store, key), domain(event), &namespace(second), time);
+                    let expected = model.remove(&(domain(event), time, key, namespace(second)));
+                    prop_assert_eq!(deleted.expect("a key"), expected);
+                }
+                Step::Advance(event, now) => {
+                    let now = if event { event_time = event_time.max(now); event_time } else { now };
+                    let mut all = Vec::new();
+                    for (store, timers) in &mut subtasks {
+                        let fired = fired(timers, store, domain(event), now);
+                        prop_assert!(fired.is_sorted_by_key(|(_, _, time)| *time));
+                        prop_assert!(timers.deadline().is_none_or(|deadline| event || deadline > now));
+                        all.extend(fired);
+                    }
+                    let due = |timer: &(TimeDomain, i64, u32, char)| timer.0 == domain(event) && timer.1 <= now;
+                    let expected: Vec<_> =
+                        model.iter().filter(|timer| due(timer)).map(|(_, time, key, n)| (*key, *n, *time)).collect();
+                    model.retain(|timer| !due(timer));
+                    prop_assert_eq!(sorted(all), sorted(expected));
+                }
+                Step::Restore(parallelism) => {
+                    let files: Vec<_> = subtasks.iter_mut().map(|(store, _)| file_of(store)).collect();
+                    let new = KeyGroupRangeAssignment::new(max(), parallelism).expect("valid");
+                    subtasks = (0..parallelism)
+                        .map(|subtask| restored(&files, new.range_of(subtask).expect("exists")))
+                        .collect();
+                }
+            }
+            let count: usize = subtasks
+                .iter()
+                .map(|(_, timers)| timers.count(EventTime) + timers.count(ProcessingTime))
+                .sum();
+            prop_assert_eq!(count, model.len());
+        }
+    }
+}
