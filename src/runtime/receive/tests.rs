@@ -9,6 +9,7 @@ use super::*;
 use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, JobId, SubtaskId,
 };
+use crate::state::backend::StateBackend;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
 use crate::store::JobManagerCheckpointStorage;
 use crossbeam_channel::{Select, Sender, unbounded};
@@ -169,6 +170,7 @@ fn test(channels: usize, processing_time: ProcessingTime) -> Test {
         meters: Meters::default(),
         mode: CheckpointingMode::ExactlyOnce,
         batch_records: 1,
+        state_backend: StateBackend::default(),
         restored: None,
     };
     let checkpointing = Checkpointing::new(environment, channels as u16, 1, false);
