@@ -5,7 +5,7 @@ mod runtime_common;
 
 use runtime_common::broadcast::{job_with_rules, output_with_rules};
 use runtime_common::{Fault, Place, Plan, World, memory, options, wait_until};
-use snapline::base::{Channel, EventTime, Millis, SubtaskId};
+use snapline::base::{Channel, CheckpointingMode, EventTime, Millis, SubtaskId};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobHandle, JobOptions};
 use snapline::state::{ChannelSide, SnapshotImage};
@@ -52,7 +52,8 @@ fn captured(storage: &Arc<dyn CheckpointStorage>) -> Vec<Channel> {
 #[test]
 fn broadcast_jobs_of_any_parallelism_are_exact() {
     for (parallelism, rule_sources) in [(1, 1), (2, 1), (3, 1), (1, 2), (2, 3)] {
-        for options in in_every_mode(0) {
+        let at_least_once = JobOptions { mode: CheckpointingMode::AtLeastOnce, ..options(0) };
+        for options in in_every_mode(0).into_iter().chain([at_least_once]) {
             let world = World::new();
             let handle = job_with_rules(&world, parallelism, rule_sources).start(options, memory()).unwrap();
             assert_eq!(handle.wait().unwrap().end, JobEnd::Finished);

@@ -4,13 +4,12 @@ use super::error::TaskError;
 use super::function::{Collector, KeyedContext, Record, Times, UserError};
 use super::process::{Backends, KeyOf, KeyedFunction};
 use crate::base::{EventTime, Millis};
-use crate::state::{KeyedStateStore, StateKey, StateValue};
-use crate::state::{OperatorStateBackend, StateError};
+use crate::state::{KeyedStateStore, OperatorStateBackend, StateError, StateHandle, StateKey, StateValue};
 use serde::{Deserialize, Serialize};
 
 /// Processes a keyed stream by rules, settings or the like that come as a second stream, which goes to every instance.
 ///
-/// What it keeps of the second stream is operator state. Only [`process_broadcast`](Self::process_broadcast) can write
+/// What it keeps of the second stream is operator state, best a [`BroadcastState`](crate::state::BroadcastState). Only [`process_broadcast`](Self::process_broadcast) can write
 /// it, and must do so in the same way in every instance: then all hold the same. Records of one instance of the second
 /// stream's source arrive everywhere in the same order; those of several arrive in different ones.
 ///
@@ -56,7 +55,7 @@ pub trait KeyedBroadcastProcessFunction: Send {
     fn process_broadcast(
         &mut self,
         record: Self::Broadcast,
-        context: &mut BroadcastContext<'_>,
+        context: &mut BroadcastContext<'_, Self::Key>,
         out: &mut dyn Collector<Self::Out>,
     ) -> Result<(), UserError>;
 
@@ -122,17 +121,31 @@ impl<'a, K: StateKey> ReadOnlyContext<'a, K> {
     }
 }
 
-/// What there is for a record that every instance gets: the broadcast state, and no key.
+/// What there is for a record that every instance gets: the broadcast state, and no key unless one after the other.
 #[derive(Debug)]
-pub struct BroadcastContext<'a> {
+pub struct BroadcastContext<'a, K> {
+    keyed: &'a mut KeyedStateStore<K>,
     broadcast: &'a mut OperatorStateBackend,
     times: &'a Times,
 }
 
-impl BroadcastContext<'_> {
+impl<K: StateKey> BroadcastContext<'_, K> {
     /// The backend to which handles of broadcast state are given.
     pub fn broadcast_state(&mut self) -> &mut OperatorStateBackend {
         self.broadcast
+    }
+
+    /// Calls `each` for every key of this instance that has something in `state`, with that key as the current one
+    /// (Flink: `applyToKeyedState`).
+    ///
+    /// # Errors
+    /// The state was opened by another store, or `each` failed; the keys after that were not visited.
+    pub fn for_each_key<S: StateHandle, E: From<StateError>>(
+        &mut self,
+        state: &S,
+        each: impl FnMut(&mut KeyedStateStore<K>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.keyed.for_each_key(state, each)
     }
 
     /// How far event time has come.
@@ -189,7 +202,7 @@ impl<F: KeyedBroadcastProcessFunction> KeyedFunction for TwoInputs<F> {
                 self.function.process(record, &mut context, out)
             }
             Side::Broadcast(record) => {
-                let mut context = BroadcastContext { broadcast: operator, times };
+                let mut context = BroadcastContext { keyed, broadcast: operator, times };
                 self.function.process_broadcast(record, &mut context, out)
             }
         };

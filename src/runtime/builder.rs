@@ -355,7 +355,7 @@ fn receivers<T>(
     edge.get().map(|edge| edge.receivers(context.subtask.index)).unwrap_or_default().into_iter()
 }
 
-fn inputs<T: 'static>(
+fn inputs<T: Send + 'static>(
     edge: &OnceLock<Edge<T>>,
     context: SubtaskContext,
 ) -> impl Iterator<Item = Box<dyn Input<T>>> + use<T> {
@@ -363,7 +363,7 @@ fn inputs<T: 'static>(
 }
 
 /// The same, for an operator whose gate takes another type.
-fn converted<A: 'static, T: 'static>(
+fn converted<A: Send + 'static, T: 'static>(
     edge: &OnceLock<Edge<A>>,
     context: SubtaskContext,
     convert: fn(A) -> T,

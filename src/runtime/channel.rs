@@ -47,7 +47,7 @@ pub(super) struct ChannelReceiver<T> {
 }
 
 /// A channel as its gate sees it.
-pub(super) trait Input<T> {
+pub(super) trait Input<T>: Send {
     /// The next element, if one has arrived.
     fn try_receive(&self) -> Result<Option<Element<T>>, TaskError>;
 
@@ -58,7 +58,7 @@ pub(super) trait Input<T> {
     fn register<'a>(&'a self, select: &mut Select<'a>);
 }
 
-impl<T> Input<T> for ChannelReceiver<T> {
+impl<T: Send> Input<T> for ChannelReceiver<T> {
     fn try_receive(&self) -> Result<Option<Element<T>>, TaskError> {
         try_receive(&self.elements)
     }
@@ -79,7 +79,7 @@ pub(super) struct Converted<A, T> {
     pub(super) convert: fn(A) -> T,
 }
 
-impl<A, T> Input<T> for Converted<A, T> {
+impl<A: Send, T> Input<T> for Converted<A, T> {
     fn try_receive(&self) -> Result<Option<Element<T>>, TaskError> {
         Ok(self.receiver.try_receive()?.map(|element| element.map(self.convert)))
     }

@@ -162,3 +162,6 @@ fn put_all<R: Receiver>(checkpointing: &mut Checkpointing, receiver: &mut R) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,9 @@ use snapline::runtime::{
     BroadcastContext, Collector, Job, JobBuilder, KeyedBroadcastProcessFunction, ReadOnlyContext,
     SourceCollector, SourceFunction, SourceStatus, SubtaskContext, UserError,
 };
-use snapline::state::{KeyedStateStore, ValueState};
 use snapline::state::{
-    ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueStateDescriptor,
+    BroadcastState, KeyedStateStore, ListStateDescriptor, MapStateDescriptor, OperatorListState,
+    OperatorStateBackend, StateError, ValueState, ValueStateDescriptor,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -72,7 +72,10 @@ impl SourceFunction for Rules {
 /// Counts numbers by key, and keeps all rules.
 struct Judge {
     count: Count,
-    rules: Option<OperatorListState<u64>>,
+    /// Each rule, with the number of rules that had come before it.
+    rules: Option<BroadcastState<u64, u64>>,
+    /// How many rules there were when a key was last looked at.
+    known: Option<ValueState<u64>>,
 }
 
 impl Judge {
@@ -88,12 +91,13 @@ impl KeyedBroadcastProcessFunction for Judge {
     type Out = Counted;
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        self.rules = Some(state.list_state(&ListStateDescriptor::new("rules"))?);
+        self.rules = Some(state.broadcast_state(&MapStateDescriptor::new("rules"))?);
         self.count.processed.restore(state)
     }
 
     fn open(&mut self, state: &mut KeyedStateStore<u64>) -> Result<(), StateError> {
         self.count.counts = Some(state.open(&ValueStateDescriptor::new("count"))?);
+        self.known = Some(state.open(&ValueStateDescriptor::new("known"))?);
         Ok(())
     }
 
@@ -104,12 +108,11 @@ impl KeyedBroadcastProcessFunction for Judge {
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
         self.count.world.at(Place::Process)?;
-        let rules = self.rules.ok_or("not initialized")?.get(context.broadcast_state())?;
-        let mut each_once = rules.to_vec();
-        each_once.sort_unstable();
-        each_once.dedup();
-        if each_once.len() < rules.len() {
-            self.count.world.state.lock().unwrap().violations.push(format!("rules come twice: {rules:?}"));
+        let rules = self.rules.ok_or("not initialized")?.len(context.broadcast_state())? as u64;
+        let known = self.known.ok_or("not opened")?.with_mut(context.state(), || rules, |known| *known)?;
+        if known != rules {
+            let what = format!("key {} knows of {known} rules, not of {rules}", number.key);
+            self.count.world.state.lock().unwrap().violations.push(what);
         }
         self.count.watch.at(number, context.current_watermark());
         self.count.processed.records += 1;
@@ -129,13 +132,20 @@ impl KeyedBroadcastProcessFunction for Judge {
     fn process_broadcast(
         &mut self,
         Rule(rule): Rule,
-        context: &mut BroadcastContext<'_>,
+        context: &mut BroadcastContext<'_, u64>,
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
         self.count.world.at(Place::ProcessBroadcast)?;
         let rules = self.rules.ok_or("not initialized")?;
-        rules.add(context.broadcast_state(), rule)?;
-        out.collect((SEEN + self.index(), rules.get(context.broadcast_state())?.len() as u64));
+        let before = rules.len(context.broadcast_state())? as u64;
+        if rules.put(context.broadcast_state(), rule, before)?.is_some() {
+            self.count.world.state.lock().unwrap().violations.push(format!("rule {rule} comes twice"));
+        }
+        let known = self.known.ok_or("not opened")?;
+        context.for_each_key(&known, |store| {
+            known.with_mut(store, || 0, |known| *known += 1).map_err(UserError::from)
+        })?;
+        out.collect((SEEN + self.index(), before + 1));
         Ok(())
     }
 
@@ -145,7 +155,7 @@ impl KeyedBroadcastProcessFunction for Judge {
         broadcast: &OperatorStateBackend,
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
-        let sum = self.rules.ok_or("not initialized")?.get(broadcast)?.iter().sum();
+        let sum = self.rules.ok_or("not initialized")?.entries(broadcast)?.map(|(rule, _)| *rule).sum();
         out.collect((SUM + self.index(), sum));
         snapline::runtime::KeyedProcessFunction::finish(&mut self.count, state, out)
     }
@@ -178,6 +188,7 @@ pub fn job_with_rules(world: &Arc<World>, parallelism: u16, rule_sources: u16) -
             processed: Counter::default(),
         },
         rules: None,
+        known: None,
     });
     job.sink(judged, "memory", move |context| Memory::new(&sinks, context));
     job.build(JOB).unwrap()
