@@ -86,7 +86,9 @@ impl Operator {
         }
         let entries: usize = (self.backends.iter().zip(&self.opened))
             .map(|(b, opened)| {
-                let count = |s: &ValueState<u64>| s.entries(b).expect("opened").count().max(b.count(s).expect("opened"));
+                let count = |s: &ValueState<u64>| {
+                    s.entries(b).expect("opened").count().max(b.count(s).expect("opened"))
+                };
                 opened.iter().flatten().map(count).sum::<usize>()
             })
             .sum();
