@@ -15,6 +15,7 @@ pub mod keygroup;
 #[cfg(feature = "runtime")]
 pub mod operator;
 pub mod publish;
+pub mod rescale;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod shared;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base  <-  keygroup codec align shared ttl watermark window  <-  subtask publish rescale commit
-//!       <-  coordinator  <-  state store  <-  backend  <-  operator  <-  runtime  <-  testkit
+//!       <-  coordinator  <-  backend  <-  state store  <-  operator  <-  runtime  <-  testkit
 //! ```
 //!
 //! A module imports only from the left of itself. The model imports the pure machines only.
@@ -19,8 +19,8 @@ const LAYERS: &[&[&str]] = &[
     &["keygroup", "codec", "align", "shared", "ttl", "watermark", "window"],
     &["subtask", "publish", "rescale", "commit"],
     &["coordinator"],
-    &["state", "store"],
     &["backend"],
+    &["state", "store"],
     &["operator"],
     &["runtime"],
     &["testkit"],

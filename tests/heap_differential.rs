@@ -138,13 +138,13 @@ fn apply(operator: &mut Operator, model: &mut Model, step: &Step) {
         }
         Step::Clear(key, second) => {
             let (backend, state) = operator.on(key, second);
-            state.clear(backend);
+            state.clear(backend).expect("a key");
             model.remove(&(key, second));
         }
         Step::ClearAll => {
             for (key, second) in std::mem::take(model).into_keys() {
                 let (backend, state) = operator.on(key, second);
-                state.clear(backend);
+                state.clear(backend).expect("a key");
             }
         }
         Step::Snapshot | Step::Write | Step::Restore(_) => {}

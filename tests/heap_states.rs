@@ -208,16 +208,16 @@ fn heap_operator_state_round_trips_beside_keyed_state() {
     let mut operator = OperatorStateBackend::new();
     let offsets = operator.list_state(&ListStateDescriptor::<(u32, u64)>::new("offsets")).expect("opens");
     let names = operator.list_state(&ListStateDescriptor::<String>::new("names")).expect("opens");
-    offsets.replace(&mut operator, vec![(0, 10), (1, 20)]);
-    names.add(&mut operator, "x".to_owned());
+    offsets.update(&mut operator, vec![(0, 10), (1, 20)]).expect("opened");
+    names.add(&mut operator, "x".to_owned()).expect("opened");
     let snapshot =
         TaskSnapshot::new(Some(Box::new(filled().snapshot().expect("in memory"))), operator.snapshot());
     // S08: isolated from what comes after.
-    offsets.add(&mut operator, (2, 30));
-    names.replace(&mut operator, vec![]);
+    offsets.add(&mut operator, (2, 30)).expect("opened");
+    names.clear(&mut operator).expect("opened");
     let mut file = Vec::new();
     snapshot.write_to(&mut file).expect("writes");
-    assert_eq!(offsets.get(&operator).len(), 3);
+    assert_eq!(offsets.get(&operator).expect("opened").len(), 3);
 
     let image = SnapshotImage::read_from(&file[..], None).expect("intact");
     let keyed = vec![image.keyed.expect("keyed state")];
@@ -226,17 +226,17 @@ fn heap_operator_state_round_trips_beside_keyed_state() {
     let mut operator = OperatorStateBackend::restore(image.operator);
     // `names` is not opened, and must go on.
     let offsets = operator.list_state(&ListStateDescriptor::<(u32, u64)>::new("offsets")).expect("opens");
-    assert_eq!(offsets.get(&operator), [(0, 10), (1, 20)]);
+    assert_eq!(offsets.get(&operator).expect("opened"), [(0, 10), (1, 20)]);
     let mut file = Vec::new();
     TaskSnapshot::new(None, operator.snapshot()).write_to(&mut file).expect("writes");
     let image = SnapshotImage::read_from(&file[..], None).expect("intact");
     assert_eq!(image.keyed, None);
     let mut operator = OperatorStateBackend::restore(image.operator);
     let wrong = operator.list_state(&ListStateDescriptor::<u8>::new("names"));
-    assert!(matches!(wrong, Err(StateError::TypeMismatch { .. })));
+    assert!(matches!(wrong, Err(StateError::IncompatibleSerializer { .. })));
     let lie = ListStateDescriptor::<u64>::new("names").with_type_id("alloc::string::String");
     assert!(matches!(operator.list_state(&lie), Err(StateError::Undecodable { .. })));
     let names = operator.list_state(&ListStateDescriptor::<String>::new("names")).expect("opens");
-    assert_eq!(names.get(&operator), ["x"]);
+    assert_eq!(names.get(&operator).expect("opened"), ["x"]);
     assert!(operator.list_state(&ListStateDescriptor::<u8>::new("names")).is_err());
 }

@@ -2,6 +2,7 @@ use super::processing_time::ProcessingTime;
 use crate::base::{CheckpointingMode, Incarnation, Millis};
 use crate::coordinator::{RestartStrategy, Retention};
 use crate::publish::OnCorruption;
+use crate::state::backend::StateBackend;
 
 /// Settings of a run. The names and defaults are Flink's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct JobOptions {
     pub on_corruption: OnCorruption,
     /// `restart-strategy`. Default: 3 attempts, 1 s apart.
     pub restart: RestartStrategy,
+    /// `state.backend.type`: where keyed state is kept. Default: objects in memory.
+    pub state_backend: StateBackend,
     /// How many batches of records a channel holds before its sender waits. Default: 8.
     pub channel_capacity: usize,
     /// How many records a batch holds before it is sent. Default: 1,024.
@@ -66,6 +69,7 @@ impl Default for JobOptions {
             force_savepoints: true,
             on_corruption: OnCorruption::Fail,
             restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
+            state_backend: StateBackend::default(),
             channel_capacity: 8,
             batch_records: 1_024,
             processing_time: ProcessingTime::default(),

@@ -13,8 +13,8 @@ use super::watermark_state::WatermarkState;
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, TimeDomain};
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::{
-    ChannelState, KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError,
-    StateKey, StateValue, TaskSnapshot, TimerService,
+    ChannelState, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, OperatorListState,
+    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, TimerService,
 };
 use crossbeam_channel::Select;
 use std::sync::Arc;
@@ -177,8 +177,8 @@ impl<F: KeyedFunction> Operator for Process<F> {
         let Backends { keyed, operator, .. } = &mut self.backends;
         self.function.snapshot_state(operator).map_err(TaskError::User)?;
         let finished = if input_finished { vec![true] } else { Vec::new() };
-        self.finished.replace(operator, finished);
-        self.watermark.update(operator, self.outputs.watermark());
+        self.finished.update(operator, finished)?;
+        self.watermark.update(operator, self.outputs.watermark())?;
         Ok((TaskSnapshot::new(Some(Box::new(keyed.snapshot()?)), operator.snapshot()), None))
     }
 
@@ -261,10 +261,12 @@ pub(super) fn run<F: KeyedFunction>(
     gate.restore(&image.channels, restored).map_err(misfit)?;
     outputs.restore(&image.channels, restored).map_err(misfit)?;
     let keyed = image.keyed.into_iter().collect();
-    let mut keyed = KeyedStateStore::restore(assignment.max_parallelism(), range, keyed).map_err(misfit)?;
+    let store = KeyedStateStoreBuilder::new(assignment.max_parallelism(), range);
+    let store = store.with_backend(&environment.state_backend);
+    let mut keyed = store.restore(keyed).map_err(misfit)?;
     function.initialize_state(&mut operator).map_err(TaskError::User)?;
     let timers = TimerService::open(&mut keyed, "user-timers", restored.0).map_err(misfit)?;
-    let input_finished = finished.get(&operator).contains(&true);
+    let input_finished = finished.get(&operator).map_err(misfit)?.contains(&true);
     let times = Times { watermark: restored, processing: environment.processing_time.clone() };
     let mut backends = Backends { keyed, operator, times, timers };
     function.open(&mut backends).map_err(misfit)?;

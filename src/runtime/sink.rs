@@ -128,7 +128,7 @@ impl<S: TransactionalSink> Operator for Sink<S> {
                 None
             }
         };
-        self.transactions.replace(&mut self.state, self.committer.snapshot().into_iter().collect());
+        self.transactions.update(&mut self.state, self.committer.snapshot().into_iter().collect())?;
         Ok((TaskSnapshot::new(None, self.state.snapshot()), durability))
     }
 
@@ -196,7 +196,7 @@ pub(super) fn run<S: TransactionalSink>(
     let transactions = state
         .list_state(&ListStateDescriptor::<TransactionId>::new("_runtime/transactions"))
         .map_err(|error| environment.open_error(error))?;
-    let restored = transactions.get(&state).iter().copied().collect();
+    let restored = transactions.get(&state)?.iter().copied().collect();
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     let found = function.unfinished().map_err(TaskError::User)?;
     let config = Config {

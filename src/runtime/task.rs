@@ -10,6 +10,7 @@ use crate::base::{
     Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason,
     Millis, StateFile, StateHandle, SubtaskId,
 };
+use crate::state::backend::StateBackend;
 use crate::state::{ChannelState, SnapshotImage, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
 use crate::subtask::{Config, Durations, Input, Output, Subtask};
@@ -70,6 +71,7 @@ pub(super) struct Environment {
     pub(super) meters: Meters,
     pub(super) mode: CheckpointingMode,
     pub(super) batch_records: usize,
+    pub(super) state_backend: StateBackend,
     pub(super) restored: Option<StateHandle>,
 }
 

@@ -1,4 +1,4 @@
-use super::{ChannelState, KeyedHeader, KeyedStateHeader, StateError, StateKind};
+use super::{ChannelState, KeyedHeader, KeyedStateHeader, OperatorImage, StateError, StateKind};
 use crate::codec::take_record;
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
 use std::collections::BTreeMap;
@@ -72,19 +72,6 @@ pub struct KeyedImage {
     pub header: KeyedHeader,
     /// The states by name.
     pub states: BTreeMap<String, RawKeyedState>,
-}
-
-/// One list of operator state that has not been opened yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RawList {
-    pub(super) item_type: String,
-    pub(super) items: Arc<Vec<Vec<u8>>>,
-}
-
-/// The operator state of a snapshot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OperatorImage {
-    pub(super) lists: BTreeMap<String, RawList>,
 }
 
 /// What was read of a subtask's state file.

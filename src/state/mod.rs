@@ -25,11 +25,14 @@ pub use descriptor::{
     ReducingStateDescriptor, StateObject, StateValue, ValueStateDescriptor,
 };
 pub use error::{StateError, StatePart};
-pub use image::{KeyedImage, OperatorImage, RawEntry, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
+pub use image::{KeyedImage, RawEntry, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
 pub use keyed::{
     AggregatingState, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, ListState, MapKey,
     MapState, Namespace, Namespaced, ReducingState, StateDescriptor, StateHandle, StateKey, ValueState,
 };
-pub use operator::{OperatorListState, OperatorSnapshot, OperatorStateBackend};
+pub use operator::{
+    BroadcastKey, BroadcastState, OperatorImage, OperatorListState, OperatorSnapshot, OperatorStateBackend,
+    OperatorStateType, ReadOnlyBroadcastState,
+};
 pub use snapshot::{KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, StateKind, TaskSnapshot};
 pub use timers::{Timer, TimerService};

@@ -1,8 +1,9 @@
 //! Versions 1 and 2 of a subtask's state file: keyed state was one value per key, without namespaces, and instead of a
 //! serializer stood the id of its type, whose bytes are those of the serde serializer.
 
+use super::operator::older::OperatorStateHeader;
 use super::serializer::{SerdeSerializer, SerializerSnapshot, StateSerializer};
-use super::snapshot::{self, OperatorStateHeader, no_namespace};
+use super::snapshot::{self, no_namespace};
 use super::{KeyedHeader, KeyedStateHeader, StateKind};
 use crate::codec::{BlockReader, CodecError};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
@@ -52,7 +53,8 @@ impl SnapshotHeader {
             key: serde_serializer(key_type),
             states: states.into_iter().map(state).collect(),
         });
-        snapshot::SnapshotHeader { keyed, operator: self.operator }
+        let operator = self.operator.into_iter().map(OperatorStateHeader::into_present).collect();
+        snapshot::SnapshotHeader { keyed, operator }
     }
 }
 

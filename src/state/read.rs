@@ -1,11 +1,9 @@
 //! Reading a subtask's state file.
 
-use super::image::RawList;
 use super::older;
-use super::snapshot::OperatorStateHeader;
+use super::operator::read_operator;
 use super::{
-    ChannelState, KeyedHeader, KeyedImage, OperatorImage, RawGroup, RawKeyedState, SnapshotImage, StateError,
-    StateKind,
+    ChannelState, KeyedHeader, KeyedImage, RawGroup, RawKeyedState, SnapshotImage, StateError, StateKind,
 };
 use crate::codec::{BlockReader, CodecError, FileKind};
 use crate::keygroup::{KeyGroup, KeyGroupRange};
@@ -120,23 +118,4 @@ fn read_records<R: Read>(
     target: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     (0..records).try_for_each(|_| blocks.append_framed_record_to(target))
-}
-
-fn read_operator<R: Read>(
-    blocks: &mut BlockReader<R>,
-    headers: Vec<OperatorStateHeader>,
-) -> Result<OperatorImage, CodecError> {
-    let mut lists = BTreeMap::new();
-    for OperatorStateHeader { name, item_type, items: count } in headers {
-        let mut items = Vec::new();
-        for _ in 0..count {
-            let mut item = Vec::new();
-            blocks.append_record_to(&mut item)?;
-            items.push(item);
-        }
-        if lists.insert(name.clone(), RawList { item_type, items: Arc::new(items) }).is_some() {
-            return Err(blocks.corrupt(format!("operator state `{name}` stands there twice")));
-        }
-    }
-    Ok(OperatorImage { lists })
 }

@@ -1,4 +1,4 @@
-use super::operator::OperatorSnapshot;
+use super::operator::{OperatorSnapshot, OperatorStateHeader};
 use super::serializer::{SerdeSerializer, SerializerSnapshot, StateSerializer};
 use super::{ChannelState, RawGroup, StateError};
 use crate::codec::{BlockWriter, CodecError, FileKind};
@@ -71,14 +71,6 @@ pub struct KeyedHeader {
     pub key: SerializerSnapshot,
     /// The states, in the order in which their content follows.
     pub states: Vec<KeyedStateHeader>,
-}
-
-/// What a snapshot says about one list of operator state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct OperatorStateHeader {
-    pub(super) name: String,
-    pub(super) item_type: String,
-    pub(super) items: u64,
 }
 
 /// The first record of a state file.

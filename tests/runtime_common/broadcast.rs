@@ -9,9 +9,9 @@ use snapline::runtime::{
     BroadcastContext, Collector, Job, JobBuilder, KeyedBroadcastProcessFunction, ReadOnlyContext,
     SourceCollector, SourceFunction, SourceStatus, SubtaskContext, UserError,
 };
+use snapline::state::{KeyedStateStore, ValueState};
 use snapline::state::{
-    KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError,
-    ValueStateDescriptor,
+    ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueStateDescriptor,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,7 +37,7 @@ impl SourceFunction for Rules {
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         let next = state.list_state(&ListStateDescriptor::new("next"))?;
-        self.next = next.get(state).first().copied().unwrap_or(0);
+        self.next = next.get(state)?.first().copied().unwrap_or(0);
         self.state = Some(next);
         Ok(())
     }
@@ -64,7 +64,7 @@ impl SourceFunction for Rules {
     }
 
     fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        self.state.ok_or("not initialized")?.replace(state, vec![self.next]);
+        self.state.ok_or("not initialized")?.update(state, vec![self.next])?;
         Ok(())
     }
 }
@@ -104,7 +104,7 @@ impl KeyedBroadcastProcessFunction for Judge {
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
         self.count.world.at(Place::Process)?;
-        let rules = self.rules.ok_or("not initialized")?.get(context.broadcast_state());
+        let rules = self.rules.ok_or("not initialized")?.get(context.broadcast_state())?;
         let mut each_once = rules.to_vec();
         each_once.sort_unstable();
         each_once.dedup();
@@ -114,9 +114,15 @@ impl KeyedBroadcastProcessFunction for Judge {
         self.count.watch.at(number, context.current_watermark());
         self.count.processed.records += 1;
         let counts = self.count.counts.ok_or("not opened")?;
-        counts.modify(context.state(), |count| Some(count.unwrap_or(0) + 1))?;
-        let count = counts.get(context.state())?.ok_or("not counted")?;
-        out.collect((number.key, *count));
+        let count = counts.with_mut(
+            context.state(),
+            || 0,
+            |count| {
+                *count += 1;
+                *count
+            },
+        )?;
+        out.collect((number.key, count));
         Ok(())
     }
 
@@ -128,8 +134,8 @@ impl KeyedBroadcastProcessFunction for Judge {
     ) -> Result<(), UserError> {
         self.count.world.at(Place::ProcessBroadcast)?;
         let rules = self.rules.ok_or("not initialized")?;
-        rules.add(context.broadcast_state(), rule);
-        out.collect((SEEN + self.index(), rules.get(context.broadcast_state()).len() as u64));
+        rules.add(context.broadcast_state(), rule)?;
+        out.collect((SEEN + self.index(), rules.get(context.broadcast_state())?.len() as u64));
         Ok(())
     }
 
@@ -139,7 +145,7 @@ impl KeyedBroadcastProcessFunction for Judge {
         broadcast: &OperatorStateBackend,
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
-        let sum = self.rules.ok_or("not initialized")?.get(broadcast).iter().sum();
+        let sum = self.rules.ok_or("not initialized")?.get(broadcast)?.iter().sum();
         out.collect((SUM + self.index(), sum));
         snapline::runtime::KeyedProcessFunction::finish(&mut self.count, state, out)
     }

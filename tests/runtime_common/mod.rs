@@ -13,9 +13,9 @@ use snapline::runtime::{
     KeyedProcessFunction, SourceCollector, SourceFunction, SourceStatus, SubtaskContext, TransactionalSink,
     Unrecoverable, UserError,
 };
+use snapline::state::{KeyedStateStore, ValueState};
 use snapline::state::{
-    KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueState,
-    ValueStateDescriptor,
+    ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueStateDescriptor,
 };
 use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -262,7 +262,7 @@ impl SourceFunction for Numbers {
         let SubtaskContext { attempt, subtask, .. } = self.context;
         self.world.state.lock().unwrap().started.push((attempt.0, subtask.index));
         let next = state.list_state(&ListStateDescriptor::new("next"))?;
-        self.next = next.get(state).first().copied().unwrap_or(0);
+        self.next = next.get(state)?.first().copied().unwrap_or(0);
         self.state = Some(next);
         Ok(())
     }
@@ -296,7 +296,7 @@ impl SourceFunction for Numbers {
     fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         self.world.at(Place::SnapshotSource)?;
         if let Some(next) = self.state {
-            next.replace(state, vec![self.next]);
+            next.update(state, vec![self.next])?;
         }
         Ok(())
     }
@@ -319,13 +319,13 @@ struct Counter {
 impl Counter {
     fn restore(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         let records = state.list_state(&ListStateDescriptor::new("records"))?;
-        self.records = records.get(state).iter().sum();
+        self.records = records.get(state)?.iter().sum();
         self.state = Some(records);
         Ok(())
     }
 
     fn store(&self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        self.state.ok_or("not initialized")?.replace(state, vec![self.records]);
+        self.state.ok_or("not initialized")?.update(state, vec![self.records])?;
         Ok(())
     }
 }

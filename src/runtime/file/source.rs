@@ -129,12 +129,12 @@ where
         let positions = state.list_state(&ListStateDescriptor::<Position>::new("positions"))?;
         let began = ListStateDescriptor::<bool>::new("began");
         let began = state.list_state(&began)?;
-        self.waiting = if began.get(state).is_empty() {
+        self.waiting = if began.get(state)?.is_empty() {
             self.assigned.drain(..).map(|split| Position { split, next: None }).collect()
         } else {
-            positions.get(state).iter().cloned().collect()
+            positions.get(state)?.iter().cloned().collect()
         };
-        began.replace(state, vec![true]);
+        began.update(state, vec![true])?;
         self.state = Some(positions);
         Ok(())
     }
@@ -186,7 +186,7 @@ where
         let open = self.open.iter().map(|open| &open.position);
         let positions = open.chain(&self.waiting).cloned().collect();
         if let Some(handle) = self.state {
-            handle.replace(state, positions);
+            handle.update(state, positions)?;
         }
         Ok(())
     }

@@ -137,6 +137,7 @@ impl Master {
             meters: self.meters.clone(),
             mode: self.options.mode,
             batch_records: self.options.batch_records,
+            state_backend: self.options.state_backend.clone(),
             restored: states.and_then(|states| states.get(&context.subtask).copied().flatten()),
         }
     }

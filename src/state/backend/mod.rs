@@ -119,6 +119,24 @@ impl Default for StateBackend {
     }
 }
 
+/// Backends are equal that are made by a factory of the same name with the same options.
+impl PartialEq for StateBackend {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                StateBackend::HashMap { asynchronous_snapshots },
+                StateBackend::HashMap { asynchronous_snapshots: others },
+            ) => asynchronous_snapshots == others,
+            (StateBackend::Custom(factory, options), StateBackend::Custom(other, others)) => {
+                factory.name() == other.name() && options == others
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for StateBackend {}
+
 impl fmt::Debug for StateBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -59,7 +59,7 @@ impl StateBackends {
         match self.factories.get(name) {
             Some(factory) => Ok(StateBackend::Custom(Arc::clone(factory), options)),
             None => {
-                let others = self.factories.keys().cloned().filter(|other| other != HASH_MAP);
+                let others = self.factories.keys().filter(|other| *other != HASH_MAP).cloned();
                 let known = std::iter::once(HASH_MAP.to_owned()).chain(others).collect();
                 Err(UnknownBackend { name: name.to_owned(), known })
             }

@@ -159,7 +159,8 @@ impl<'a, K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> View<'a, K, N, 
         }
     }
 
-    pub(super) fn is_empty(self, current: &CurrentKey<K>, namespace: &N) -> Result<bool, StateError> {
+    /// Whether there is no entry.
+    pub(super) fn has_none(self, current: &CurrentKey<K>, namespace: &N) -> Result<bool, StateError> {
         match self {
             View::Objects(table) => Ok(table.get(current, namespace).is_none_or(CopyOnWriteMap::is_empty)),
             View::Bytes(table, backend) => {

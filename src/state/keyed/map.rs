@@ -50,7 +50,7 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
 
     /// Whether the map has no entry.
     pub fn is_empty<K: StateKey>(&self, store: &KeyedStateStore<K>) -> Result<bool, StateError> {
-        store.view::<N, Entries<UK, UV>>(self.id.0)?.is_empty(store.current()?, &self.namespace)
+        store.view::<N, Entries<UK, UV>>(self.id.0)?.has_none(store.current()?, &self.namespace)
     }
 
     /// All entries, in no particular order.

@@ -12,6 +12,9 @@ pub(super) enum View<'a, K, N, L: Layout> {
     Bytes(&'a BytesTable<K, N, L>, &'a dyn KeyedStateBackend),
 }
 
+/// The current key, and a state to be changed.
+pub(super) type CurrentAndView<'a, K, N, L> = (&'a CurrentKey<K>, ViewMut<'a, K, N, L>);
+
 /// A state to be changed.
 pub(super) enum ViewMut<'a, K, N, L: Layout> {
     Objects(&'a mut ObjectTable<K, N, L>),
@@ -41,7 +44,7 @@ impl<K: StateKey> KeyedStateStore<K> {
     pub(super) fn view_mut<N: Namespace, L: Layout>(
         &mut self,
         id: StateId,
-    ) -> Result<(&CurrentKey<K>, ViewMut<'_, K, N, L>), StateError> {
+    ) -> Result<CurrentAndView<'_, K, N, L>, StateError> {
         if id.store != self.id {
             return Err(StateError::ForeignHandle);
         }
