@@ -3,8 +3,8 @@
 use super::layout::{Layout, Migrated, append_serialized, migrate};
 use super::objects::{ObjectTable, Scope};
 use super::view::{View, ViewMut};
-use crate::state::backend::Entry;
 use super::{CurrentKey, Namespace, StateKey};
+use crate::state::backend::Entry;
 use crate::state::serializer::{
     MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
 };
@@ -90,7 +90,8 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> View<'a, K, N, Single<V>> {
                     Ok((scope, value.map_err(|what| table.undecodable(None, what))?))
                 };
                 let entries = backend.scan(table.state, &[]);
-                let decoded = entries.map(|entry| entry.map_err(|error| table.failed(error)).and_then(decode));
+                let decoded =
+                    entries.map(|entry| entry.map_err(|error| table.failed(error)).and_then(decode));
                 Ok((None, decoded.collect::<Result<_, _>>()?))
             }
         }
