@@ -64,7 +64,7 @@ pub fn redistribute_operator_state(
             OperatorStateMode::Split if old.len() == new.len() => stay(&parts, parallelism),
             OperatorStateMode::Split => split(&parts, parallelism, &mut start),
             OperatorStateMode::Union => union(&parts, parallelism),
-            OperatorStateMode::Broadcast => broadcast(&parts, parallelism),
+            OperatorStateMode::Broadcast => broadcast(&parts, parallelism, old.len() == new.len()),
         };
         for (subtask, share) in new.iter_mut().zip(shares) {
             subtask.insert(name.to_owned(), share);
@@ -141,8 +141,12 @@ fn union(parts: &[ItemRange], parallelism: u16) -> Vec<Vec<ItemRange>> {
 }
 
 //= spec/rescale.md#rescale-5-broadcast-state-is-copied-from-one-subtask
-//# New subtask i MUST get all entries of broadcast state from number i modulo n of the n old subtasks that reported it.
-fn broadcast(parts: &[ItemRange], parallelism: u16) -> Vec<Vec<ItemRange>> {
-    let copy = |new: u16| vec![parts[usize::from(new) % parts.len()].clone()];
+//# New subtask i MUST get all entries of broadcast state from old subtask i if the parallelism is as before and it reported them,
+//# and else from number i modulo n of the n old subtasks that reported them.
+fn broadcast(parts: &[ItemRange], parallelism: u16, is_as_before: bool) -> Vec<Vec<ItemRange>> {
+    let copy = |new: u16| {
+        let own = parts.iter().find(|part| is_as_before && part.subtask == new);
+        vec![own.unwrap_or(&parts[usize::from(new) % parts.len()]).clone()]
+    };
     (0..parallelism).map(copy).collect()
 }

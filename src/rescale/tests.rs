@@ -157,7 +157,8 @@ fn rescale_union_items_all_go_to_every_subtask() {
 fn rescale_broadcast_entries_come_from_one_subtask_in_turns() {
     //= spec/rescale.md#rescale-5-broadcast-state-is-copied-from-one-subtask
     //= type=test
-    //# New subtask i MUST get all entries of broadcast state from number i modulo n of the n old subtasks that reported it.
+    //# New subtask i MUST get all entries of broadcast state from old subtask i if the parallelism is as before and it
+    //# reported them, and else from number i modulo n of the n old subtasks that reported them.
     check(|situation| {
         let reported =
             (0..).zip(&situation.old).filter_map(|(subtask, states)| Some((subtask, states.get("c")?)));
@@ -165,7 +166,9 @@ fn rescale_broadcast_entries_come_from_one_subtask_in_turns() {
         situation.new_items("c").into_iter().enumerate().all(|(new, entries)| match copies.len() {
             0 => entries.is_empty(),
             n => {
-                let (subtask, count) = copies[new % n];
+                let is_as_before = situation.old.len() == usize::from(situation.parallelism);
+                let own = copies.iter().find(|(old, _)| is_as_before && usize::from(*old) == new);
+                let (subtask, count) = *own.unwrap_or(&copies[new % n]);
                 entries == (0..count).map(|entry| (subtask, entry)).collect::<Vec<_>>()
             }
         })

@@ -25,6 +25,7 @@ mod process;
 mod processing_time;
 mod progress;
 mod receive;
+mod restore;
 mod sink;
 mod source;
 mod task;

@@ -11,7 +11,7 @@ use crate::base::{
     Millis, StateFile, StateHandle, SubtaskId,
 };
 use crate::state::backend::StateBackend;
-use crate::state::{ChannelState, SnapshotImage, StateError, TaskSnapshot};
+use crate::state::{ChannelState, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
 use crate::subtask::{Config, Durations, Input, Output, Subtask};
 use crossbeam_channel::{Receiver, Select, Sender};
@@ -72,7 +72,8 @@ pub(super) struct Environment {
     pub(super) mode: CheckpointingMode,
     pub(super) batch_records: usize,
     pub(super) state_backend: StateBackend,
-    pub(super) restored: Option<StateHandle>,
+    /// The state files of all subtasks of the operator, by their index, from which it is restored.
+    pub(super) restored: Vec<Option<StateHandle>>,
 }
 
 impl Environment {
@@ -80,27 +81,6 @@ impl Environment {
         let SubtaskContext { subtask, attempt, .. } = self.context;
         // The receiver is gone only when the job is over.
         let _ = self.reports.send(TaskReport { attempt, subtask, report });
-    }
-
-    /// Reads the state from which this subtask is restored.
-    pub(super) fn restore(&self) -> Result<SnapshotImage, TaskError> {
-        let Some(handle) = self.restored else { return Ok(SnapshotImage::default()) };
-        let reader = self.storage.read_state(&handle)?;
-        SnapshotImage::read_from(reader, None).map_err(|error| self.restore_error(handle.file, error))
-    }
-
-    /// Names the file in an error that was found while its content was taken in.
-    pub(super) fn restore_error(&self, file: StateFile, error: StateError) -> TaskError {
-        let object = self.storage.state_name(file);
-        TaskError::Restore { object, source: error }
-    }
-
-    /// The same for an error found when restored state is opened.
-    pub(super) fn open_error(&self, error: StateError) -> TaskError {
-        match self.restored {
-            Some(handle) => self.restore_error(handle.file, error),
-            None => TaskError::State(error),
-        }
     }
 }
 

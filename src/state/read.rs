@@ -2,8 +2,10 @@
 
 use super::older;
 use super::operator::read_operator;
+use super::snapshot::SnapshotHeader;
 use super::{
-    ChannelState, KeyedHeader, KeyedImage, RawGroup, RawKeyedState, SnapshotImage, StateError, StateKind,
+    ChannelState, KeyedHeader, KeyedImage, OperatorImage, RawGroup, RawKeyedState, SnapshotImage, StateError,
+    StateKind,
 };
 use crate::codec::{BlockReader, CodecError, FileKind};
 use crate::keygroup::{KeyGroup, KeyGroupRange};
@@ -14,7 +16,8 @@ use std::sync::Arc;
 /// From this version on a state file ends with the records that were on their way.
 const WITH_CHANNELS: u16 = 2;
 
-/// From this version on it names serializers and not only types, and keyed state has namespaces and stands in batches.
+/// From this version on it names serializers and not only types, keyed state has namespaces and stands in batches, and
+/// operator state stands before it.
 const WITH_SERIALIZERS: u16 = 3;
 
 impl SnapshotImage {
@@ -23,13 +26,15 @@ impl SnapshotImage {
     /// # Errors
     /// The file is damaged, or `reader` failed.
     pub fn read_from(reader: impl Read, keep: Option<KeyGroupRange>) -> Result<Self, StateError> {
-        let mut blocks = BlockReader::new(reader, FileKind::State)?;
-        let header = match blocks.version() {
-            WITH_SERIALIZERS.. => blocks.read_value()?,
-            _ => older::SnapshotHeader::into_present(blocks.read_value()?),
+        let (mut blocks, header) = read_header(reader)?;
+        let keyed = |blocks: &mut _| header.keyed.map(|header| read_keyed(blocks, header, keep)).transpose();
+        let (keyed, operator) = match blocks.version() {
+            WITH_SERIALIZERS.. => {
+                let operator = read_operator(&mut blocks, header.operator)?;
+                (keyed(&mut blocks)?, operator)
+            }
+            _ => (keyed(&mut blocks)?, read_operator(&mut blocks, header.operator)?),
         };
-        let keyed = header.keyed.map(|header| read_keyed(&mut blocks, header, keep)).transpose()?;
-        let operator = read_operator(&mut blocks, header.operator)?;
         let channels = match blocks.version() {
             WITH_CHANNELS.. => ChannelState::read_from(&mut blocks)?,
             _ => ChannelState::default(),
@@ -37,6 +42,29 @@ impl SnapshotImage {
         blocks.finish()?;
         Ok(SnapshotImage { keyed, operator, channels })
     }
+}
+
+impl OperatorImage {
+    /// Reads the operator state alone, without reading a file to its end.
+    ///
+    /// # Errors
+    /// What was read of the file is damaged, or `reader` failed.
+    pub fn read_from(reader: impl Read) -> Result<Self, StateError> {
+        let (mut blocks, header) = read_header(reader)?;
+        if let (..WITH_SERIALIZERS, Some(keyed)) = (blocks.version(), header.keyed) {
+            read_keyed(&mut blocks, keyed, None)?;
+        }
+        Ok(read_operator(&mut blocks, header.operator)?)
+    }
+}
+
+fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), CodecError> {
+    let mut blocks = BlockReader::new(reader, FileKind::State)?;
+    let header = match blocks.version() {
+        WITH_SERIALIZERS.. => blocks.read_value()?,
+        _ => older::SnapshotHeader::into_present(blocks.read_value()?),
+    };
+    Ok((blocks, header))
 }
 
 fn read_keyed<R: Read>(

@@ -214,13 +214,13 @@ impl TaskSnapshot {
         let header = SnapshotHeader { keyed, operator: self.operator.headers() };
         let mut writer = KeyedStateWriter::new(BlockWriter::new(target, FileKind::State)?);
         writer.blocks.write_value(&header)?;
+        self.operator.write_items(&mut writer.blocks)?;
         if let Some(keyed) = &self.keyed {
             for state in 0..states {
                 keyed.write_state(state, &mut writer)?;
                 writer.blocks.write_varint(0)?;
             }
         }
-        self.operator.write_items(&mut writer.blocks)?;
         self.channels.write_to(&mut writer.blocks)?;
         writer.blocks.finish()?;
         Ok(())

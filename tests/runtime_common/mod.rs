@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub mod broadcast;
+pub mod union;
 pub mod windows;
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,8 @@ use snapline::commit::TransactionId;
 use snapline::coordinator::RestartStrategy;
 use snapline::runtime::{
     Collector, Durability, Job, JobBuilder, JobError, JobHandle, JobOptions, JobSummary, KeyedContext,
-    KeyedProcessFunction, SourceCollector, SourceFunction, SourceStatus, SubtaskContext, TransactionalSink,
-    Unrecoverable, UserError,
+    KeyedProcessFunction, SourceCollector, SourceFunction, SourceStatus, Stream, SubtaskContext,
+    TransactionalSink, Unrecoverable, UserError,
 };
 use snapline::state::{KeyedStateStore, ValueState};
 use snapline::state::{
@@ -533,10 +534,21 @@ fn add_pipeline(
     parallelism: u16,
     numbers_of: impl Fn(SubtaskContext) -> SubtaskContext + Send + Sync + 'static,
 ) {
-    let [sources, counts, sinks] = [0; 3].map(|_| Arc::clone(world));
+    let sources = Arc::clone(world);
     let numbers = job.source(source, parallelism, move |context| Keyed {
         numbers: Numbers { world: Arc::clone(&sources), context: numbers_of(context), next: 0, state: None },
     });
+    add_counts(job, numbers, world, [count, sink], parallelism);
+}
+
+fn add_counts(
+    job: &mut JobBuilder,
+    numbers: Stream<Number>,
+    world: &Arc<World>,
+    [count, sink]: [&str; 2],
+    parallelism: u16,
+) {
+    let [counts, sinks] = [0; 2].map(|_| Arc::clone(world));
     let keyed = numbers.key_by(|number: &Number| &number.key);
     let counted = job.process(keyed, count, parallelism, None, move |context| Count {
         world: Arc::clone(&counts),

@@ -125,6 +125,10 @@ impl Master {
         (control_sender, control): (Sender<Control>, Receiver<Control>),
     ) -> Environment {
         let states = recovered.newest.as_ref().map(|checkpoint| &checkpoint.states);
+        let state_of = |index| {
+            let subtask = SubtaskId::new(context.subtask.operator, index);
+            states.and_then(|states| states.get(&subtask).copied().flatten())
+        };
         Environment {
             context,
             control,
@@ -138,7 +142,7 @@ impl Master {
             mode: self.options.mode,
             batch_records: self.options.batch_records,
             state_backend: self.options.state_backend.clone(),
-            restored: states.and_then(|states| states.get(&context.subtask).copied().flatten()),
+            restored: (0..context.parallelism).map(state_of).collect(),
         }
     }
 

@@ -1,7 +1,7 @@
 use super::held::Held;
 use super::{OperatorStateHeader, OperatorStateType};
 use crate::codec::{BlockReader, BlockWriter, CodecError, take_record};
-use crate::rescale::{ItemRange, OperatorStateInfo, redistribute_operator_state};
+use crate::rescale::{ItemRange, OperatorStateInfo, OperatorStateMode, redistribute_operator_state};
 use crate::state::StateError;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -97,6 +97,12 @@ pub(in crate::state) fn read_operator<R: Read>(
 }
 
 impl OperatorImage {
+    /// Whether a subtask needs nothing of what others have, as long as the parallelism is the same.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.states.values().all(|raw| raw.state_type.mode() == OperatorStateMode::Split)
+    }
+
     /// The operator state that new subtask number `subtask` of `parallelism` gets from all `old` subtasks, as
     /// `spec/rescale.md` says. To be used for every restore: union state is handed out without a rescale too.
     ///
