@@ -216,6 +216,21 @@ fn receive_fires_what_is_due_then_forwards_the_watermark_and_then_ends() {
 }
 
 #[test]
+fn receive_goes_on_at_the_event_time_of_the_snapshot() {
+    let Test { _pool, checkpointing, mut operator, senders, told } = test(1, ProcessingTime::default());
+    operator.gate.restore(&ChannelState::default(), EventTime(5)).unwrap();
+    let watermarks = [3, 5, 6].map(|time| Element::Watermark(EventTime(time)));
+    for watermark in watermarks {
+        // Records between them keep the queue from merging watermarks.
+        send(&senders[0], vec![Element::Records(vec![0]), watermark]);
+    }
+    send(&senders[0], vec![Element::EndOfData]);
+    assert!(run_gate(checkpointing, &mut operator).is_err());
+    let told: Vec<String> = told.try_iter().filter(|told| told.starts_with("watermark")).collect();
+    assert_eq!(told, ["watermark 6 ms since the epoch", "watermark after all event time"]);
+}
+
+#[test]
 fn receive_takes_a_checkpoint_among_timers_that_are_fired() {
     let Test { checkpointing, mut operator, senders, told, _pool } = test(1, ProcessingTime::default());
     operator.event_timers = BTreeSet::from([1, 2, 3]);
