@@ -36,11 +36,13 @@ struct Subtask<D: WindowContents<u32>> {
 
 impl<D: WindowContents<u32>> Subtask<D> {
     fn new(options: WindowOptions, contents: &D) -> Self {
-        Self::over(Store::new(max(), max().all_groups()).expect("valid"), options, contents)
+        let store = Store::new(max(), max().all_groups()).expect("valid");
+        Self::over(store, options, contents, i64::MIN)
     }
 
-    fn over(mut store: Store, options: WindowOptions, contents: &D) -> Self {
-        let windows = WindowOperator::open(&mut store, "windows", options, contents).expect("opens");
+    fn over(mut store: Store, options: WindowOptions, contents: &D, watermark: i64) -> Self {
+        let windows = WindowOperator::open(&mut store, "windows", options, contents, watermark);
+        let windows = windows.expect("opens");
         Subtask { store, windows, emitted: Vec::new() }
     }
 
@@ -56,14 +58,10 @@ impl<D: WindowContents<u32>> Subtask<D> {
 
     fn advance(&mut self, domain: TimeDomain, time: i64) -> Emitted<D::Out> {
         let emitted = &mut self.emitted;
-        let out = |key: &u32, window: TimeWindow, content| {
+        let mut out = |key: &u32, window: TimeWindow, content| {
             emitted.push((*key, window.start, window.end, content));
         };
-        match domain {
-            TimeDomain::EventTime => self.windows.advance_watermark(&mut self.store, time, out),
-            TimeDomain::ProcessingTime => self.windows.advance_processing_time(&mut self.store, time, out),
-        }
-        .expect("its own store");
+        while self.windows.advance(&mut self.store, domain, time, &mut out).expect("its own store") {}
         std::mem::take(&mut self.emitted)
     }
 
@@ -86,10 +84,16 @@ impl<D: WindowContents<u32>> Subtask<D> {
     }
 }
 
-fn restored(files: &[Vec<u8>], range: KeyGroupRange, options: WindowOptions) -> Subtask<Elements> {
+fn restored(
+    files: &[Vec<u8>],
+    range: KeyGroupRange,
+    options: WindowOptions,
+    watermark: i64,
+) -> Subtask<Elements> {
     let read = |file: &Vec<u8>| SnapshotImage::read_from(&file[..], Some(range)).expect("intact").keyed;
     let images = files.iter().filter_map(read).collect();
-    Subtask::over(Store::restore(max(), range, images).expect("restores"), options, &elements())
+    let store = Store::restore(max(), range, images).expect("restores");
+    Subtask::over(store, options, &elements(), watermark)
 }
 
 fn elements() -> Elements {
@@ -244,9 +248,9 @@ fn window_operator_in_processing_time_fires_by_the_clock() {
 fn window_operator_is_opened_again_only_with_what_it_had() {
     let mut store = Store::new(max(), max().all_groups()).expect("valid");
     let options = WindowOptions::new(tumbling(10));
-    WindowOperator::open(&mut store, "windows", options, &elements()).expect("opens");
+    WindowOperator::open(&mut store, "windows", options, &elements(), 0).expect("opens");
     let sums = ReducingStateDescriptor::new("elements", |a: u32, b| a + b);
-    let refused = WindowOperator::open(&mut store, "windows", options, &sums).expect_err("a list");
+    let refused = WindowOperator::open(&mut store, "windows", options, &sums, 0).expect_err("a list");
     assert!(matches!(refused, StateError::TypeMismatch { .. }), "{refused}");
 }
 
@@ -369,9 +373,9 @@ proptest! {
                 Step::Restore(parallelism) => {
                     let files: Vec<_> = subtasks.iter_mut().map(Subtask::file).collect();
                     let new = KeyGroupRangeAssignment::new(max(), parallelism).expect("valid");
-                    let restore = |subtask| restored(&files, new.range_of(subtask).expect("exists"), options);
+                    let range = |subtask| new.range_of(subtask).expect("exists");
+                    let restore = |n| restored(&files, range(n), options, reference.watermark);
                     subtasks = (0..parallelism).map(restore).collect();
-                    subtasks.iter_mut().for_each(|s| found.append(&mut s.watermark(reference.watermark)));
                 }
             }
             prop_assert_eq!(ordered(found), ordered(expected));

@@ -1,5 +1,5 @@
 use super::WindowContents;
-use crate::base::Millis;
+use crate::base::{Millis, TimeDomain};
 use crate::state::{
     KeyedStateStore, MapState, MapStateDescriptor, Namespaced, StateError, StateKey, Timer, TimerService,
     ValueStateDescriptor,
@@ -60,7 +60,8 @@ pub struct WindowOperator<K, D> {
 }
 
 impl<K: StateKey, D: WindowContents<K>> WindowOperator<K, D> {
-    /// Opens the windows called `name`, restored or none. They must be given the same descriptor again.
+    /// Opens the windows called `name`, restored or none. They must be given the same descriptor again. Event time goes on
+    /// at `watermark`: that of the snapshot, or `i64::MIN` where there is none.
     ///
     /// # Errors
     /// The name of the operator, or of the descriptor, is in use otherwise, or what was restored does not fit.
@@ -69,6 +70,7 @@ impl<K: StateKey, D: WindowContents<K>> WindowOperator<K, D> {
         name: &str,
         options: WindowOptions,
         contents: &D,
+        watermark: i64,
     ) -> Result<Self, StateError> {
         let counts = ValueStateDescriptor::new(format!("{name}/counts"));
         Ok(WindowOperator {
@@ -77,7 +79,7 @@ impl<K: StateKey, D: WindowContents<K>> WindowOperator<K, D> {
             contents: store.open_namespaced::<TimeWindow, _>(contents)?,
             sessions: store.open(&MapStateDescriptor::new(format!("{name}/sessions")))?,
             counts: store.open_namespaced::<TimeWindow, _>(&counts)?,
-            timers: TimerService::open(store, name)?,
+            timers: TimerService::open(store, name, watermark)?,
             late: 0,
             assigned: Vec::new(),
         })
@@ -115,36 +117,27 @@ impl<K: StateKey, D: WindowContents<K>> WindowOperator<K, D> {
         Ok(added?.and_then(|element| self.too_late(time, element)))
     }
 
-    /// Lets event time come to `watermark` and emits what fires.
+    /// Lets the watermark, or the clock, come to `time`, and fires the next timer that is due by then; `false` if there is
+    /// none. Must be called until then, and snapshots may be taken in between.
     ///
     /// # Errors
     /// The operator was opened with another store.
-    pub fn advance_watermark(
+    pub fn advance(
         &mut self,
         store: &mut KeyedStateStore<K>,
-        watermark: i64,
+        domain: TimeDomain,
+        time: i64,
         mut out: impl FnMut(&K, TimeWindow, D::Out),
-    ) -> Result<(), StateError> {
-        while let Some(timer) = self.timers.advance_watermark(store, watermark)? {
-            self.on_timer(store, &timer, &mut out)?;
-        }
-        Ok(())
+    ) -> Result<bool, StateError> {
+        let Some(timer) = self.timers.advance(store, domain, time)? else { return Ok(false) };
+        self.on_timer(store, &timer, &mut out)?;
+        Ok(true)
     }
 
-    /// As [`advance_watermark`](Self::advance_watermark), for a clock that shows `now`.
-    ///
-    /// # Errors
-    /// The operator was opened with another store.
-    pub fn advance_processing_time(
-        &mut self,
-        store: &mut KeyedStateStore<K>,
-        now: i64,
-        mut out: impl FnMut(&K, TimeWindow, D::Out),
-    ) -> Result<(), StateError> {
-        while let Some(timer) = self.timers.advance_processing_time(store, now)? {
-            self.on_timer(store, &timer, &mut out)?;
-        }
-        Ok(())
+    /// Which time its windows are windows of.
+    #[must_use]
+    pub fn domain(&self) -> TimeDomain {
+        self.options.assigner.domain()
     }
 
     /// When processing time must be advanced next.
@@ -328,7 +321,7 @@ impl<K: StateKey, D: WindowContents<K>> WindowOperator<K, D> {
     }
 }
 
-impl<K: StateKey, D> fmt::Debug for WindowOperator<K, D> {
+impl<K, D> fmt::Debug for WindowOperator<K, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WindowOperator")
             .field("options", &self.options)

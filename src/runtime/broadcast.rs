@@ -3,8 +3,10 @@
 use super::error::TaskError;
 use super::function::{Collector, KeyedContext, Record, Times, UserError};
 use super::process::{Backends, KeyOf, KeyedFunction};
-use crate::base::{EventTime, Millis};
-use crate::state::{KeyedStateStore, OperatorStateBackend, StateError, StateHandle, StateKey, StateValue};
+use crate::base::{EventTime, Millis, TimeDomain};
+use crate::state::{
+    KeyedStateStore, OperatorStateBackend, StateError, StateHandle, StateKey, StateValue, Timer,
+};
 use serde::{Deserialize, Serialize};
 
 /// Processes a keyed stream by rules, settings or the like that come as a second stream, which goes to every instance.
@@ -58,6 +60,20 @@ pub trait KeyedBroadcastProcessFunction: Send {
         context: &mut BroadcastContext<'_, Self::Key>,
         out: &mut dyn Collector<Self::Out>,
     ) -> Result<(), UserError>;
+
+    /// A timer of the key that is the current one has come to its time ([`ReadOnlyContext::register_timer`]).
+    ///
+    /// # Errors
+    /// Anything; the attempt fails.
+    fn on_timer(
+        &mut self,
+        timer: Timer<Self::Key, ()>,
+        context: &mut ReadOnlyContext<'_, Self::Key>,
+        out: &mut dyn Collector<Self::Out>,
+    ) -> Result<(), UserError> {
+        let _ = (timer, context, out);
+        Ok(())
+    }
 
     /// Emits what is still held after the last record of both streams. There is no current key.
     ///
@@ -118,6 +134,23 @@ impl<'a, K: StateKey> ReadOnlyContext<'a, K> {
     #[must_use]
     pub fn current_processing_time(&self) -> Millis {
         self.keyed.current_processing_time()
+    }
+
+    /// Has [`KeyedBroadcastProcessFunction::on_timer`] called for the current key once the watermark, or the clock, has
+    /// come to `time`, in milliseconds since the epoch. A timer that is there is not doubled.
+    ///
+    /// # Errors
+    /// There is no current key.
+    pub fn register_timer(&mut self, domain: TimeDomain, time: i64) -> Result<(), StateError> {
+        self.keyed.register_timer(domain, time)
+    }
+
+    /// Takes the timer back, if there is one.
+    ///
+    /// # Errors
+    /// There is no current key.
+    pub fn delete_timer(&mut self, domain: TimeDomain, time: i64) -> Result<(), StateError> {
+        self.keyed.delete_timer(domain, time)
     }
 }
 
@@ -184,20 +217,20 @@ impl<F: KeyedBroadcastProcessFunction> KeyedFunction for TwoInputs<F> {
         self.function.initialize_state(state)
     }
 
-    fn open(&mut self, state: &mut KeyedStateStore<F::Key>) -> Result<(), StateError> {
-        self.function.open(state)
+    fn open(&mut self, backends: &mut Backends<F::Key>) -> Result<(), StateError> {
+        self.function.open(&mut backends.keyed)
     }
 
     fn process(
         &mut self,
         record: Self::In,
-        Backends { keyed, operator, times }: &mut Backends<F::Key>,
+        Backends { keyed, operator, times, timers }: &mut Backends<F::Key>,
         out: &mut dyn Collector<F::Out>,
     ) -> Result<(), TaskError> {
         let processed = match record {
             Side::Keyed(record) => {
                 keyed.set_current_key_from((self.key)(&record))?;
-                let keyed = KeyedContext { state: keyed, times };
+                let keyed = KeyedContext { state: keyed, times, timers };
                 let mut context = ReadOnlyContext { keyed, broadcast: operator };
                 self.function.process(record, &mut context, out)
             }
@@ -207,6 +240,20 @@ impl<F: KeyedBroadcastProcessFunction> KeyedFunction for TwoInputs<F> {
             }
         };
         processed.map_err(TaskError::User)
+    }
+
+    fn fire(
+        &mut self,
+        domain: TimeDomain,
+        time: i64,
+        Backends { keyed, operator, times, timers }: &mut Backends<F::Key>,
+        out: &mut dyn Collector<F::Out>,
+    ) -> Result<bool, TaskError> {
+        let Some(timer) = timers.advance(keyed, domain, time)? else { return Ok(false) };
+        let keyed = KeyedContext { state: keyed, times, timers };
+        let mut context = ReadOnlyContext { keyed, broadcast: operator };
+        self.function.on_timer(timer, &mut context, out).map_err(TaskError::User)?;
+        Ok(true)
     }
 
     fn finish(

@@ -8,6 +8,7 @@ use super::gate::Gate;
 use super::output::Outputs;
 use super::process::{self, KeyOf, KeyedFunction, OneInput};
 use super::task::Environment;
+use super::windowed::{WindowFunction, Windowed};
 use super::{sink, source};
 use crate::base::{JobId, SubtaskId};
 use crate::codec::OperatorMetadata;
@@ -184,6 +185,29 @@ impl JobBuilder {
             Gate::new(keyed.chain(converted(&broadcast, context, Side::Broadcast)).collect())
         };
         let function = move |context| TwoInputs { function: function(context), key: Arc::clone(&key) };
+        self.add_keyed(uid, assignment, gate, function)
+    }
+
+    /// Adds windows over a keyed stream. `max_parallelism` is that of [`process`](Self::process).
+    pub fn window<F, K>(
+        &mut self,
+        input: KeyedStream<F::In, K>,
+        uid: &str,
+        parallelism: u16,
+        max_parallelism: Option<MaxParallelism>,
+        function: impl Fn(SubtaskContext) -> F + Send + Sync + 'static,
+    ) -> Stream<F::Out>
+    where
+        F: WindowFunction<Key = K> + 'static,
+        K: KeyHash + 'static,
+    {
+        let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
+            return self.output(parallelism).0;
+        };
+        let (input, key) = self.connect_keyed(input, assignment);
+        let gate = move |context| Gate::new(inputs(&input, context).collect());
+        let function =
+            move |context| Windowed { function: function(context), key: Arc::clone(&key), windows: None };
         self.add_keyed(uid, assignment, gate, function)
     }
 

@@ -2,9 +2,11 @@
 
 use super::processing_time::ProcessingTime;
 use super::watermarks::WithWatermarks;
-use crate::base::{Attempt, CheckpointId, EventTime, Millis, SubtaskId};
+use crate::base::{Attempt, CheckpointId, EventTime, Millis, SubtaskId, TimeDomain};
 use crate::commit::TransactionId;
-use crate::state::{KeyedStateStore, OperatorStateBackend, StateError, StateKey, StateValue};
+use crate::state::{
+    KeyedStateStore, OperatorStateBackend, StateError, StateKey, StateValue, Timer, TimerService,
+};
 use crate::watermark::WatermarkStrategy;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
@@ -106,6 +108,7 @@ pub(super) struct Times {
 pub struct KeyedContext<'a, K> {
     pub(super) state: &'a mut KeyedStateStore<K>,
     pub(super) times: &'a Times,
+    pub(super) timers: &'a mut TimerService<K, ()>,
 }
 
 impl<K: StateKey> KeyedContext<'_, K> {
@@ -130,6 +133,23 @@ impl<K: StateKey> KeyedContext<'_, K> {
     #[must_use]
     pub fn current_processing_time(&self) -> Millis {
         self.times.processing.now()
+    }
+
+    /// Has [`KeyedProcessFunction::on_timer`] called for the current key once the watermark, or the clock, has come to
+    /// `time`, in milliseconds since the epoch. A timer that is there is not doubled.
+    ///
+    /// # Errors
+    /// There is no current key.
+    pub fn register_timer(&mut self, domain: TimeDomain, time: i64) -> Result<(), StateError> {
+        self.timers.register(self.state, domain, &(), time).map(drop)
+    }
+
+    /// Takes the timer back, if there is one.
+    ///
+    /// # Errors
+    /// There is no current key.
+    pub fn delete_timer(&mut self, domain: TimeDomain, time: i64) -> Result<(), StateError> {
+        self.timers.delete(self.state, domain, &(), time).map(drop)
     }
 }
 
@@ -167,6 +187,20 @@ pub trait KeyedProcessFunction: Send {
         context: &mut KeyedContext<'_, Self::Key>,
         out: &mut dyn Collector<Self::Out>,
     ) -> Result<(), UserError>;
+
+    /// A timer of the key that is the current one has come to its time ([`KeyedContext::register_timer`]).
+    ///
+    /// # Errors
+    /// Anything; the attempt fails.
+    fn on_timer(
+        &mut self,
+        timer: Timer<Self::Key, ()>,
+        context: &mut KeyedContext<'_, Self::Key>,
+        out: &mut dyn Collector<Self::Out>,
+    ) -> Result<(), UserError> {
+        let _ = (timer, context, out);
+        Ok(())
+    }
 
     /// Emits what is still held after the last record. There is no current key.
     ///

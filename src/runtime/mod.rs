@@ -30,6 +30,7 @@ mod source;
 mod task;
 mod watermark_state;
 mod watermarks;
+mod windowed;
 
 pub use broadcast::{BroadcastContext, KeyedBroadcastProcessFunction, ReadOnlyContext};
 pub use builder::{BroadcastConnectedStream, BroadcastStream, Job, JobBuilder, KeyedStream, Stream};
@@ -43,3 +44,4 @@ pub use options::JobOptions;
 pub use processing_time::{ManualClock, ProcessingTime};
 pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};
 pub use watermarks::WithWatermarks;
+pub use windowed::WindowFunction;

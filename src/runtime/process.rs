@@ -10,11 +10,11 @@ use super::receive::{Receiver, TimerDriver, run_gate};
 use super::source::emit;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
 use super::watermark_state::WatermarkState;
-use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime};
+use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, TimeDomain};
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::{
     ChannelState, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, OperatorListState,
-    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot,
+    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, TimerService,
 };
 use crossbeam_channel::Select;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(super) struct Backends<K> {
     pub(super) keyed: KeyedStateStore<K>,
     pub(super) operator: OperatorStateBackend,
     pub(super) times: Times,
+    /// Those of the user's function. What has timers of its own leaves these empty.
+    pub(super) timers: TimerService<K, ()>,
 }
 
 /// The user's function as the runtime sees it, whether it has one input or two.
@@ -34,7 +36,7 @@ pub(super) trait KeyedFunction {
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
 
-    fn open(&mut self, state: &mut KeyedStateStore<Self::Key>) -> Result<(), StateError>;
+    fn open(&mut self, backends: &mut Backends<Self::Key>) -> Result<(), StateError>;
 
     fn process(
         &mut self,
@@ -42,6 +44,20 @@ pub(super) trait KeyedFunction {
         backends: &mut Backends<Self::Key>,
         out: &mut dyn Collector<Self::Out>,
     ) -> Result<(), TaskError>;
+
+    /// Fires the next timer that is due at `time`; `false` if there is none.
+    fn fire(
+        &mut self,
+        domain: TimeDomain,
+        time: i64,
+        backends: &mut Backends<Self::Key>,
+        out: &mut dyn Collector<Self::Out>,
+    ) -> Result<bool, TaskError>;
+
+    /// The time of the first timer of processing time.
+    fn deadline(&self, backends: &Backends<Self::Key>) -> Option<i64> {
+        backends.timers.deadline()
+    }
 
     fn finish(
         &mut self,
@@ -69,19 +85,32 @@ impl<F: KeyedProcessFunction> KeyedFunction for OneInput<F> {
         self.function.initialize_state(state)
     }
 
-    fn open(&mut self, state: &mut KeyedStateStore<F::Key>) -> Result<(), StateError> {
-        self.function.open(state)
+    fn open(&mut self, backends: &mut Backends<F::Key>) -> Result<(), StateError> {
+        self.function.open(&mut backends.keyed)
     }
 
     fn process(
         &mut self,
         record: F::In,
-        Backends { keyed, times, .. }: &mut Backends<F::Key>,
+        Backends { keyed, times, timers, .. }: &mut Backends<F::Key>,
         out: &mut dyn Collector<F::Out>,
     ) -> Result<(), TaskError> {
         keyed.set_current_key_from((self.key)(&record))?;
-        let mut context = KeyedContext { state: keyed, times };
+        let mut context = KeyedContext { state: keyed, times, timers };
         self.function.process(record, &mut context, out).map_err(TaskError::User)
+    }
+
+    fn fire(
+        &mut self,
+        domain: TimeDomain,
+        time: i64,
+        Backends { keyed, times, timers, .. }: &mut Backends<F::Key>,
+        out: &mut dyn Collector<F::Out>,
+    ) -> Result<bool, TaskError> {
+        let Some(timer) = timers.advance(keyed, domain, time)? else { return Ok(false) };
+        let mut context = KeyedContext { state: keyed, times, timers };
+        self.function.on_timer(timer, &mut context, out).map_err(TaskError::User)?;
+        Ok(true)
     }
 
     fn finish(
@@ -158,10 +187,32 @@ impl<F: KeyedFunction> Operator for Process<F> {
     }
 }
 
+impl<F: KeyedFunction> Process<F> {
+    /// Fires what is due, one timer after the other, until the output is full. Says whether nothing is left.
+    fn fire(&mut self, domain: TimeDomain, time: i64) -> Result<bool, TaskError> {
+        while !self.outputs.is_full() {
+            if !self.function.fire(domain, time, &mut self.backends, &mut self.outputs)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl<F: KeyedFunction> TimerDriver for Process<F> {
     fn advance_watermark(&mut self, watermark: EventTime) -> Result<bool, TaskError> {
         self.backends.times.watermark = watermark;
-        Ok(true)
+        self.fire(TimeDomain::EventTime, watermark.0)
+    }
+
+    fn advance_processing_time(&mut self, now: Millis) -> Result<(), TaskError> {
+        let now = i64::try_from(now.0).unwrap_or(i64::MAX);
+        self.fire(TimeDomain::ProcessingTime, now).map(drop)
+    }
+
+    fn deadline(&self) -> Option<Millis> {
+        // A time before 1970 has come.
+        self.function.deadline(&self.backends).map(|time| Millis(u64::try_from(time).unwrap_or(0)))
     }
 }
 
@@ -214,11 +265,12 @@ pub(super) fn run<F: KeyedFunction>(
     let store = store.with_backend(&environment.state_backend);
     let mut keyed = store.restore(keyed).map_err(misfit)?;
     function.initialize_state(&mut operator).map_err(TaskError::User)?;
-    function.open(&mut keyed).map_err(misfit)?;
-    environment.report(Report::Running);
+    let timers = TimerService::open(&mut keyed, "user-timers", restored.0).map_err(misfit)?;
     let input_finished = finished.get(&operator).map_err(misfit)?.contains(&true);
     let times = Times { watermark: restored, processing: environment.processing_time.clone() };
-    let backends = Backends { keyed, operator, times };
+    let mut backends = Backends { keyed, operator, times, timers };
+    function.open(&mut backends).map_err(misfit)?;
+    environment.report(Report::Running);
     let checkpointing = Checkpointing::new(environment, gate.channels(), outputs.channels(), input_finished);
     run_gate(checkpointing, &mut Process { function, backends, finished, watermark, gate, outputs })
 }

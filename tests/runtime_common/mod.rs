@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub mod broadcast;
+pub mod windows;
 
 use serde::{Deserialize, Serialize};
 use snapline::base::{CheckpointId, EventTime, JobId, Millis, SubtaskId};

@@ -19,6 +19,13 @@ impl<K, N> Default for TimerQueue<K, N> {
     }
 }
 
+impl<K, N> TimerQueue<K, N> {
+    /// The number of timers.
+    pub(super) fn len(&self) -> usize {
+        self.timers.len()
+    }
+}
+
 impl<K: Eq + Hash + Clone, N: Eq + Hash + Clone> TimerQueue<K, N> {
     /// Adds a timer; `false` if it was there.
     pub(super) fn insert(&mut self, time: i64, key: &K, namespace: &N) -> bool {
@@ -57,11 +64,6 @@ impl<K: Eq + Hash + Clone, N: Eq + Hash + Clone> TimerQueue<K, N> {
     /// The time of the first timer.
     pub(super) fn first_time(&self) -> Option<i64> {
         self.timers.first_key_value().map(|((time, _, _), _)| *time)
-    }
-
-    /// The number of timers.
-    pub(super) fn len(&self) -> usize {
-        self.timers.len()
     }
 }
 

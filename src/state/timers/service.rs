@@ -39,15 +39,16 @@ struct Timers<K, N> {
 }
 
 impl<K: StateKey, N: Namespace> TimerService<K, N> {
-    /// Opens the timers called `name`, restored or none.
+    /// Opens the timers called `name`, restored or none. Event time goes on at `watermark`: that of the snapshot, or
+    /// `i64::MIN` where there is none. Nothing fires yet.
     ///
     /// # Errors
     /// The name is in use for timers with other namespaces, or what was restored does not fit.
-    pub fn open(store: &mut KeyedStateStore<K>, name: &str) -> Result<Self, StateError> {
+    pub fn open(store: &mut KeyedStateStore<K>, name: &str, watermark: i64) -> Result<Self, StateError> {
         Ok(TimerService {
             event: Timers::open(store, format!("{EVENT_TIMERS}{name}"))?,
             processing: Timers::open(store, format!("{PROCESSING_TIMERS}{name}"))?,
-            watermark: i64::MIN,
+            watermark,
         })
     }
 
@@ -80,34 +81,31 @@ impl<K: StateKey, N: Namespace> TimerService<K, N> {
         self.timers(domain).delete(store, namespace, time)
     }
 
-    /// Lets event time come to `watermark` and takes out the next timer that is due by it, whose key is the current one
-    /// then. Must be called until there is none: those that are registered in between may be due as well. Event time
-    /// never goes back.
+    /// Lets the watermark, or the clock, come to `time`, and takes out the next timer that is due by then. Its key is the
+    /// current one after that.
+    ///
+    /// Must be called until there is none: timers that are registered in between may be due as well. The watermark never
+    /// goes back. Snapshots may be taken in between; they hold the timers that are still there.
     ///
     /// # Errors
     /// The timers were opened by another store.
-    pub fn advance_watermark(
+    pub fn advance(
         &mut self,
         store: &mut KeyedStateStore<K>,
-        watermark: i64,
+        domain: TimeDomain,
+        time: i64,
     ) -> Result<Option<Timer<K, N>>, StateError> {
-        self.watermark = self.watermark.max(watermark);
-        self.event.pop_due(store, TimeDomain::EventTime, self.watermark)
+        let now = match domain {
+            TimeDomain::EventTime => {
+                self.watermark = self.watermark.max(time);
+                self.watermark
+            }
+            TimeDomain::ProcessingTime => time,
+        };
+        self.timers(domain).pop_due(store, domain, now)
     }
 
-    /// As [`advance_watermark`](Self::advance_watermark), for a clock that shows `now`.
-    ///
-    /// # Errors
-    /// The timers were opened by another store.
-    pub fn advance_processing_time(
-        &mut self,
-        store: &mut KeyedStateStore<K>,
-        now: i64,
-    ) -> Result<Option<Timer<K, N>>, StateError> {
-        self.processing.pop_due(store, TimeDomain::ProcessingTime, now)
-    }
-
-    /// How far event time has come; the beginning of time before the first watermark.
+    /// How far event time has come.
     #[must_use]
     pub fn current_watermark(&self) -> i64 {
         self.watermark
@@ -200,7 +198,7 @@ impl<K: StateKey, N: Namespace> Timers<K, N> {
     }
 }
 
-impl<K: StateKey, N: Namespace> fmt::Debug for TimerService<K, N> {
+impl<K, N> fmt::Debug for TimerService<K, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TimerService")
             .field("watermark", &self.watermark)

@@ -14,7 +14,7 @@ fn max() -> MaxParallelism {
 
 fn opened() -> (Store, Service) {
     let mut store = Store::new(max(), max().all_groups()).expect("valid");
-    let timers = Service::open(&mut store, "test").expect("opens");
+    let timers = Service::open(&mut store, "test", i64::MIN).expect("opens");
     (store, timers)
 }
 
@@ -26,12 +26,7 @@ fn on(store: &mut Store, key: u32) -> &mut Store {
 /// Everything that is due, as key, namespace and time.
 fn fired(timers: &mut Service, store: &mut Store, domain: TimeDomain, now: i64) -> Vec<(u32, char, i64)> {
     let mut fired = Vec::new();
-    while let Some(timer) = match domain {
-        EventTime => timers.advance_watermark(store, now),
-        ProcessingTime => timers.advance_processing_time(store, now),
-    }
-    .expect("its own store")
-    {
+    while let Some(timer) = timers.advance(store, domain, now).expect("its own store") {
         assert_eq!((store.current_key(), timer.domain), (Some(&timer.key), domain));
         fired.push((timer.key, timer.namespace, timer.time));
     }
@@ -52,7 +47,7 @@ fn file_of(store: &mut Store) -> Vec<u8> {
 fn restored(files: &[Vec<u8>], range: KeyGroupRange) -> (Store, Service) {
     let read = |file: &Vec<u8>| SnapshotImage::read_from(&file[..], Some(range)).expect("intact").keyed;
     let mut store = Store::restore(max(), range, files.iter().filter_map(read).collect()).expect("restores");
-    let timers = Service::open(&mut store, "test").expect("opens");
+    let timers = Service::open(&mut store, "test", i64::MIN).expect("opens");
     (store, timers)
 }
 
@@ -95,7 +90,7 @@ fn timers_that_were_deleted_do_not_fire_and_others_do() {
         //# A timer that was deleted MUST NOT fire.
         // One of those that are due deletes another one.
         let mut last = Vec::new();
-        while let Some(timer) = timers.pop(&mut store, domain, 10) {
+        while let Some(timer) = timers.advance(&mut store, domain, 10).expect("its own store") {
             if timer.key == 2 {
                 let other = if timer.namespace == 'a' { 'b' } else { 'a' };
                 timers.delete(&mut store, domain, &other, 10).expect("a key");
@@ -104,16 +99,6 @@ fn timers_that_were_deleted_do_not_fire_and_others_do() {
         }
         last.sort();
         assert_eq!(last, [1, 2]);
-    }
-}
-
-impl Service {
-    fn pop(&mut self, store: &mut Store, domain: TimeDomain, now: i64) -> Option<Timer<u32, char>> {
-        match domain {
-            EventTime => self.advance_watermark(store, now),
-            ProcessingTime => self.advance_processing_time(store, now),
-        }
-        .expect("its own store")
     }
 }
 
@@ -132,7 +117,7 @@ fn timers_have_one_deadline_which_is_that_of_the_earliest() {
 
     // What a firing registers is due now, later than the others, or between them.
     let mut order = Vec::new();
-    while let Some(timer) = timers.advance_processing_time(&mut store, 30).expect("its own store") {
+    while let Some(timer) = timers.advance(&mut store, ProcessingTime, 30).expect("its own store") {
         order.push((timer.key, timer.time));
         if timer.key == 3 && timer.time == 10 {
             for time in [5, 25, 35] {
@@ -201,7 +186,7 @@ fn timers_format_is_fixed() {
 #[test]
 fn timers_of_other_namespaces_under_one_name_are_refused() {
     let (mut store, _) = opened();
-    let refused = TimerService::<u32, u64>::open(&mut store, "test").expect_err("chars");
+    let refused = TimerService::<u32, u64>::open(&mut store, "test", i64::MIN).expect_err("chars");
     assert!(matches!(refused, StateError::TypeMismatch { .. }), "{refused}");
     store.open(&ValueStateDescriptor::<u64>::new("test")).expect("states of users have names of their own");
 }

@@ -1,0 +1,74 @@
+//! Windows and timers in running jobs: exact in every mode and under failures.
+#![cfg(feature = "runtime")]
+
+mod runtime_common;
+
+use runtime_common::windows::{job_by_the_clock, job_with_timers, job_with_windows, output_of_windows};
+use runtime_common::{Fault, Place, Plan, World, memory, options, wait_until};
+use snapline::base::Millis;
+use snapline::runtime::{Job, JobOptions, ManualClock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+#[track_caller]
+fn assert_windows(world: &World, sources: u16) {
+    assert_eq!(world.committed(), output_of_windows(sources));
+    assert_eq!(world.state.lock().unwrap().violations, Vec::<String>::new());
+}
+
+fn in_every_mode(attempts: u32) -> [JobOptions; 2] {
+    let unaligned =
+        JobOptions { unaligned: true, aligned_checkpoint_timeout: Millis(0), ..options(attempts) };
+    [options(attempts), unaligned]
+}
+
+/// Y06, Y10, Z23: a window fires once, whatever fails.
+fn is_exact(job: fn(&Arc<World>, u16) -> Job) {
+    for parallelism in 1..=3 {
+        for options in in_every_mode(0) {
+            let world = World::new();
+            job(&world, parallelism).start(options, memory()).unwrap().wait().unwrap();
+            assert_windows(&world, parallelism);
+        }
+    }
+    for place in [Place::Poll, Place::Write, Place::PreCommit] {
+        for options in in_every_mode(2) {
+            let world = World::with(Plan { place, fault: Fault::Error, after: 2, times: 2 });
+            job(&world, 2).start(options, memory()).unwrap().wait().unwrap();
+            assert_windows(&world, 2);
+            assert!(world.is_plan_over());
+        }
+    }
+}
+
+#[test]
+fn windows_in_a_job_emit_each_record_once_under_failures() {
+    is_exact(job_with_windows);
+}
+
+#[test]
+fn timers_in_a_job_fire_once_under_failures() {
+    is_exact(job_with_timers);
+}
+
+/// Y07: the task wakes for its timers although nothing arrives, and what is not due at the end does not fire.
+#[test]
+fn timers_in_a_job_fire_by_the_clock_while_no_record_comes() {
+    let (world, clock) = (World::new(), ManualClock::new(Millis(500)));
+    // The second source keeps the job from ending.
+    world.hold_from(Some(1));
+    let options = JobOptions { processing_time: (&clock).into(), ..options(0) };
+    let job = job_by_the_clock(&world, 2).start(options, memory()).unwrap();
+    let written = |records| wait_until(&job, || world.written.load(Ordering::SeqCst) == records);
+    // Every second key is that of the first source.
+    written(8);
+    clock.advance_to(Millis(1499));
+    clock.advance_to(Millis(1500));
+    written(16);
+    world.hold_from(None);
+    job.wait().unwrap();
+    let mut expected: Vec<_> = (0..16).step_by(2).flat_map(|key| [(key, 500), (key, 1500)]).collect();
+    expected.extend((1..16).step_by(2).map(|key| (key, 1500)));
+    expected.sort_unstable();
+    assert_eq!(world.committed(), expected);
+}
