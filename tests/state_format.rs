@@ -4,10 +4,18 @@
 use proptest::prelude::*;
 use snapline::base::Channel;
 use snapline::codec::{BlockReader, BlockWriter, FileKind, append_value};
-use snapline::keygroup::MaxParallelism;
-use snapline::state::serializer::SerializerSnapshot;
+use snapline::keygroup::{KeyGroup, MaxParallelism};
+use snapline::state::serializer::{SerdeSerializer, SerializerSnapshot};
 use snapline::state::*;
 use std::io::{Read, Write};
+
+#[path = "../examples/versioned_state.rs"]
+mod versioned_state;
+
+#[test]
+fn state_of_an_earlier_release_is_migrated_in_the_example() {
+    versioned_state::main().expect("runs");
+}
 
 fn from_hex(hex: &str) -> Vec<u8> {
     let hex = hex.trim();
@@ -20,6 +28,10 @@ fn version_1() -> Vec<u8> {
 
 fn version_2() -> Vec<u8> {
     from_hex(include_str!("fixtures/state_v2.hex"))
+}
+
+fn version_3() -> Vec<u8> {
+    from_hex(include_str!("fixtures/state_v3.hex"))
 }
 
 fn max() -> MaxParallelism {
@@ -82,6 +94,107 @@ fn state_file_of_an_earlier_version_that_was_not_opened_is_written_in_the_presen
     assert_holds_the_first_states(SnapshotImage::read_from(file.as_slice(), None).expect("intact"));
 }
 
+/// The length of all texts together.
+struct TotalLength;
+
+impl AggregateFunction for TotalLength {
+    type In = String;
+    type Accumulator = u64;
+    type Out = u64;
+
+    fn create_accumulator(&self) -> u64 {
+        0
+    }
+
+    fn add(&self, text: String, length: &mut u64) {
+        *length += text.len() as u64;
+    }
+
+    fn result(&self, length: &u64) -> u64 {
+        *length
+    }
+
+    fn merge(&self, length: &mut u64, other: u64) {
+        *length += other;
+    }
+}
+
+/// The states of every kind that the fixture of version 3 has, opened.
+struct EveryState {
+    value: Namespaced<ValueStateDescriptor<u64>>,
+    list: ListState<(u8, String)>,
+    map: MapState<String, i32>,
+    reducing: ReducingState<u64>,
+    aggregating: AggregatingState<TotalLength>,
+    split: OperatorListState<(u32, u64)>,
+    union: OperatorListState<String>,
+    broadcast: BroadcastState<String, Vec<u8>>,
+}
+
+fn every_state(
+    store: &mut KeyedStateStore<String>,
+    operator: &mut OperatorStateBackend,
+) -> Result<EveryState, StateError> {
+    let map = MapStateDescriptor::new("map").with_key_serializer(SerdeSerializer::with_id("text"));
+    let rules = MapStateDescriptor::new("rules").with_value_serializer(SerdeSerializer::with_id("bytes"));
+    Ok(EveryState {
+        value: store.open_namespaced::<u16, _>(&ValueStateDescriptor::new("value"))?,
+        list: store.open(&ListStateDescriptor::new("list"))?,
+        map: store.open(&map)?,
+        reducing: store.open(&ReducingStateDescriptor::new("reducing", |one, other| one + other))?,
+        aggregating: store.open(&AggregatingStateDescriptor::new("aggregating", TotalLength))?,
+        split: operator.list_state(&ListStateDescriptor::new("offsets"))?,
+        union: operator.union_list_state(&ListStateDescriptor::new("names"))?,
+        broadcast: operator.broadcast_state(&rules)?,
+    })
+}
+
+/// Writes what the fixture of version 3 holds.
+fn write_every_state() -> Result<Vec<u8>, StateError> {
+    let mut store = KeyedStateStore::new(max(), max().all_groups())?;
+    let mut operator = OperatorStateBackend::new();
+    let states = every_state(&mut store, &mut operator)?;
+    store.set_current_key("key".to_owned())?;
+    states.value.of(300_u16).update(&mut store, 7)?;
+    states.list.add_all(&mut store, [(1, "one".to_owned()), (2, String::new())])?;
+    states.map.put(&mut store, "entry".to_owned(), -5)?;
+    states.reducing.add(&mut store, 40)?;
+    states.reducing.add(&mut store, 2)?;
+    states.aggregating.add(&mut store, "four".to_owned())?;
+    states.split.add_all(&mut operator, [(0, 10), (1, 2000)])?;
+    states.union.add(&mut operator, "x".to_owned())?;
+    states.broadcast.put_all(&mut operator, [("b".to_owned(), vec![]), ("a".to_owned(), vec![1, 2, 3])])?;
+    let mut file = Vec::new();
+    let snapshot = TaskSnapshot::new(Some(Box::new(store.snapshot()?)), operator.snapshot());
+    snapshot.with_channels(channels()).write_to(&mut file)?;
+    Ok(file)
+}
+
+#[test]
+fn state_file_of_version_3_has_these_bytes_and_is_read() {
+    let hex: String =
+        write_every_state().expect("in memory").iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("fixtures/state_v3.hex").trim());
+
+    let image = SnapshotImage::read_from(version_3().as_slice(), None).expect("intact");
+    assert_eq!(image.channels, channels());
+    let mut store = store(image.keyed.expect("keyed state")).expect("fits");
+    let mut operator = OperatorStateBackend::restore(image.operator);
+    let states = every_state(&mut store, &mut operator).expect("opens");
+    store.set_current_key("key".to_owned()).expect("all groups");
+    assert_eq!(states.value.of(300_u16).get(&store).expect("a key").as_deref(), Some(&7));
+    let list = states.list.get(&store).expect("a key").map(|element| element.into_owned());
+    assert_eq!(list.collect::<Vec<_>>(), [(1, "one".to_owned()), (2, String::new())]);
+    let entry = "entry".to_owned();
+    assert_eq!(states.map.get(&store, &entry).expect("a key").as_deref(), Some(&-5));
+    assert_eq!(states.reducing.get(&store).expect("a key").as_deref(), Some(&42));
+    assert_eq!(states.aggregating.get(&store).expect("a key"), Some(4));
+    assert_eq!(states.split.get(&operator).expect("opened"), [(0, 10), (1, 2000)]);
+    assert_eq!(states.union.get(&operator).expect("opened"), ["x"]);
+    let rules = states.broadcast.entries(&operator).expect("opened");
+    assert!(rules.eq([(&"a".to_owned(), &vec![1, 2, 3]), (&"b".to_owned(), &vec![])]));
+}
+
 #[test]
 fn state_format_kinds_have_a_fixed_order() {
     let bytes = |value: &dyn Fn(&mut Vec<u8>)| {
@@ -108,6 +221,54 @@ fn state_format_kinds_have_a_fixed_order() {
     }
 }
 
+/// One state with nothing in its only group.
+struct EmptyGroup;
+
+impl KeyedSnapshot for EmptyGroup {
+    fn header(&self) -> KeyedHeader {
+        let value = SerializerSnapshot::new("u64", 0);
+        let (namespace, key) =
+            (SerializerSnapshot::new("()", 0), SerializerSnapshot::new("alloc::string::String", 0));
+        let state = KeyedStateHeader {
+            name: "counts".to_owned(),
+            kind: StateKind::Value,
+            namespace,
+            user_key: None,
+            value,
+        };
+        KeyedHeader { max_parallelism: max(), range: max().all_groups(), key, states: vec![state] }
+    }
+
+    fn is_empty(&self) -> bool {
+        true
+    }
+
+    fn write_state(&self, _: usize, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
+        target.begin_group(KeyGroup(3))?;
+        Ok(target.end_group()?)
+    }
+}
+
+#[test]
+fn state_group_without_entries_is_read_and_written_again() {
+    let mut file = Vec::new();
+    TaskSnapshot::new(Some(Box::new(EmptyGroup)), OperatorSnapshot::default())
+        .write_to(&mut file)
+        .expect("memory");
+    for opened in [false, true] {
+        let image = SnapshotImage::read_from(file.as_slice(), None).expect("intact");
+        let mut store = store(image.keyed.expect("keyed state")).expect("fits");
+        if opened {
+            let counts = store.open(&counts()).expect("opens");
+            assert_eq!(store.count(&counts).expect("opened"), 0);
+        }
+        let mut anew = Vec::new();
+        store.snapshot().expect("in memory").write_to(&mut anew).expect("memory");
+        let image = SnapshotImage::read_from(anew.as_slice(), None).expect("intact");
+        assert!(image.keyed.expect("keyed state").states["counts"].groups.is_empty(), "opened: {opened}");
+    }
+}
+
 fn payload(file: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     BlockReader::new(file, FileKind::State).expect("a state file").read_to_end(&mut payload).expect("intact");
@@ -120,38 +281,17 @@ fn read_and_open(payload: &[u8]) {
     writer.write_all(payload).expect("memory");
     let file = writer.finish().expect("memory");
     let Ok(image) = SnapshotImage::read_from(file.as_slice(), None) else { return };
-    if let Some(Ok(mut store)) = image.keyed.map(store) {
-        let _ = store.open(&counts());
-    }
     let _ = OperatorImage::redistributed(&[image.operator.clone(), image.operator.clone()], 3, 1);
     let mut operator = OperatorStateBackend::restore(image.operator);
-    let _ = operator.list_state(&ListStateDescriptor::<(u32, u64)>::new("offsets"));
-    let _ = operator.union_list_state(&ListStateDescriptor::<String>::new("names"));
-    let _ = operator.broadcast_state(&MapStateDescriptor::<String, Vec<u8>>::new("rules"));
-}
-
-/// The payload of a file of the present version with operator state of every kind and keyed state.
-fn present() -> Vec<u8> {
-    let image = SnapshotImage::read_from(version_2().as_slice(), None).expect("intact");
-    let mut store = store(image.keyed.expect("keyed state")).expect("fits");
-    let mut operator = OperatorStateBackend::new();
-    let offsets = operator.list_state(&ListStateDescriptor::<(u32, u64)>::new("offsets")).expect("opens");
-    offsets.add(&mut operator, (7, 700)).expect("opened");
-    let names = operator.union_list_state(&ListStateDescriptor::<String>::new("names")).expect("opens");
-    names.add_all(&mut operator, ["x".to_owned(), "y".to_owned()]).expect("opened");
-    let rules =
-        operator.broadcast_state(&MapStateDescriptor::<String, Vec<u8>>::new("rules")).expect("opens");
-    rules.put(&mut operator, "r".to_owned(), vec![1, 2, 3]).expect("opened");
-    let mut file = Vec::new();
-    let snapshot =
-        TaskSnapshot::new(Some(Box::new(store.snapshot().expect("in memory"))), operator.snapshot());
-    snapshot.with_channels(channels()).write_to(&mut file).expect("memory");
-    payload(&file)
+    if let Some(Ok(mut store)) = image.keyed.map(store) {
+        let _ = every_state(&mut store, &mut operator);
+    }
+    let _ = every_state(&mut KeyedStateStore::new(max(), max().all_groups()).expect("valid"), &mut operator);
 }
 
 #[test]
 fn state_content_with_any_changed_byte_never_panics() {
-    let present = present();
+    let present = payload(&version_3());
     for at in 0..present.len() {
         for change in [1, 0x80, 0xff] {
             let mut changed = present.clone();
@@ -166,6 +306,6 @@ proptest! {
     #[test]
     fn state_content_that_is_garbage_never_panics(garbage in proptest::collection::vec(any::<u8>(), 0..300)) {
         read_and_open(&garbage);
-        read_and_open(&[present(), garbage].concat());
+        read_and_open(&[payload(&version_3()), garbage].concat());
     }
 }

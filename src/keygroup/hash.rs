@@ -2,27 +2,32 @@ use super::{KeyGroup, MaxParallelism};
 
 /// The key group of a key whose Java hash code is `hash`.
 #[must_use]
+#[inline]
 pub fn key_group_of(hash: i32, max_parallelism: MaxParallelism) -> KeyGroup {
-    let (hash, groups) = (murmur(hash), u32::from(max_parallelism.get()));
+    let (hash, groups) = (murmur(hash).unsigned_abs(), u32::from(max_parallelism.get()));
     // A division costs as much as all the rest, and the default is a power of two.
-    let remainder = if groups.is_power_of_two() { hash & (groups - 1) } else { hash % groups };
+    let remainder = match hash {
+        _ if groups.is_power_of_two() => hash & (groups - 1),
+        NOT_NEGATED => 0,
+        _ => hash % groups,
+    };
     // It is below the maximum parallelism, hence below 32768.
     KeyGroup(remainder as u16)
 }
 
-/// Flink's `MathUtils.murmurHash`: MurmurHash3 of one 32-bit word, made non-negative.
-fn murmur(code: i32) -> u32 {
+/// The absolute value of the least number, for which Flink's `MathUtils.murmurHash` returns 0.
+const NOT_NEGATED: u32 = i32::MIN.unsigned_abs();
+
+/// MurmurHash3 of one 32-bit word.
+#[inline]
+fn murmur(code: i32) -> i32 {
     let mut h = code as u32;
     h = h.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
     h = h.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
     h ^= 4;
     h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
     h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
-    h ^= h >> 16;
-    match h as i32 {
-        i32::MIN => 0,
-        signed => signed.unsigned_abs(),
-    }
+    (h ^ (h >> 16)) as i32
 }
 
 /// A type whose values can be keys: it knows the hash code that Java gives to the same value.

@@ -114,6 +114,17 @@ fn in_group(group: Option<KeyGroup>) -> String {
     group.map_or_else(String::new, |group| format!(", key group {group}"))
 }
 
+impl StateError {
+    /// A state was opened differently than it is.
+    pub(super) fn mismatch(state: &str, existing: &impl fmt::Display, requested: &impl fmt::Display) -> Self {
+        let (existing, mut requested) = (existing.to_string(), requested.to_string());
+        if existing == requested {
+            requested.push_str(" in another type or configuration");
+        }
+        StateError::TypeMismatch { state: state.to_owned(), existing, requested }
+    }
+}
+
 impl From<std::io::Error> for StateError {
     fn from(error: std::io::Error) -> Self {
         StateError::Codec(error.into())

@@ -157,6 +157,10 @@ impl<'a> KeyedStateWriter<'a> {
     /// # Errors
     /// The target failed.
     pub fn raw_group(&mut self, group: KeyGroup, raw: &RawGroup) -> Result<(), CodecError> {
+        if raw.entries() == 0 {
+            // A batch of no entries would end the group, and what follows it the state.
+            return Ok(());
+        }
         self.begin_group(group)?;
         self.blocks.write_varint(raw.entries())?;
         self.blocks.write_all(raw.bytes())?;

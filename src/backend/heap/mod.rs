@@ -6,6 +6,7 @@
 //! ever locked. The typed state on top is [`state`](crate::state).
 
 mod copy_on_write;
+mod linear;
 mod list;
 mod segmented_map;
 #[cfg(test)]

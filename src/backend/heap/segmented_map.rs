@@ -1,4 +1,5 @@
 use super::copy_on_write::CopyOnWrite;
+use super::linear;
 use super::sync::Arc;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -14,16 +15,12 @@ use std::fmt;
 /// The bits of the hash must be good from the lowest to the highest.
 pub struct SegmentedMap<Q, V> {
     segments: Vec<CopyOnWrite<Segment<Q, V>>>,
-    /// The number of segments, rounded up to a power of two, less one.
+    /// That of the number of segments.
     mask: usize,
     len: usize,
 }
 
 type Segment<Q, V> = HashTable<(Q, V)>;
-
-/// The bits of a hash that choose the segment. `HashTable` uses the lowest and the seven highest ones, which must stay
-/// different within a segment.
-const SEGMENT_BITS_SHIFT: u32 = 32;
 
 impl<Q, V> Default for SegmentedMap<Q, V> {
     fn default() -> Self {
@@ -80,9 +77,7 @@ impl<Q, V> SegmentedMap<Q, V> {
     /// The segment of a hash. It exists unless there is none at all.
     #[inline]
     fn index_of(&self, hash: u64) -> usize {
-        let index = (hash >> SEGMENT_BITS_SHIFT) as usize & self.mask;
-        // The upper half of the mask is still to be split off the lower one.
-        if index < self.segments.len() { index } else { index & (self.mask >> 1) }
+        linear::segment_of(hash, self.segments.len(), self.mask)
     }
 }
 
@@ -212,22 +207,14 @@ impl<Q: Clone, V: Clone> SegmentedMap<Q, V> {
     #[cold]
     #[inline(never)]
     fn add_segment(&mut self, rehash: &impl Fn(&Q) -> u64) {
-        let added_index = self.segments.len();
-        self.mask = (added_index + 1).next_power_of_two() - 1;
+        let index = self.segments.len();
         let mut added = Segment::new();
-        if added_index > 0 {
-            let source_index = added_index & (self.mask >> 1);
-            let source = Counted::new(self.segments[source_index].write(), &mut self.len);
-            let rehash = |(key, _): &(Q, V)| rehash(key);
-            added.reserve(source.table.len() / 2, rehash);
-            let moves = |entry: &mut (Q, V)| {
-                (rehash(entry) >> SEGMENT_BITS_SHIFT) as usize & self.mask == added_index
-            };
-            for entry in source.table.extract_if(moves) {
-                added.insert_unique(rehash(&entry), entry, rehash);
-            }
-            source.table.shrink_to_fit(rehash);
+        if index > 0 {
+            let source = self.segments[linear::source_of(index)].write();
+            let source = Counted::new(source, &mut self.len);
+            added = linear::split(source.table, index, |(key, _)| rehash(key));
         }
+        self.mask = linear::mask_of(index + 1);
         self.len += added.len();
         self.segments.push(CopyOnWrite::Owned(added));
     }

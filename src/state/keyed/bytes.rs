@@ -118,10 +118,6 @@ fn append_part(target: &mut Vec<u8>, part: &[u8]) {
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for BytesTable<K, N, L> {
-    fn header(&self) -> KeyedStateHeader {
-        self.schema.header(&self.name)
-    }
-
     fn share(&mut self) -> Box<dyn TableSnapshot> {
         let (name, range, state) = (self.name.clone(), self.range, self.state);
         Box::new(BytesTable { name, range, state, schema: Arc::clone(&self.schema) })

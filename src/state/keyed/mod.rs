@@ -32,7 +32,7 @@ pub use value::ValueState;
 
 use super::backend::KeyedStateBackend;
 use super::serializer::StateSerializer;
-use super::{RawKeyedState, StateError, StateObject, StateValue};
+use super::{KeyedStateHeader, RawKeyedState, StateError, StateObject, StateValue};
 use crate::backend::heap::hash_of;
 use crate::keygroup::{KeyGroup, KeyGroupRange, KeyHash, MaxParallelism, key_group_of};
 use schema::AnyTable;
@@ -78,7 +78,8 @@ struct CurrentKey<K> {
 }
 
 struct OpenState<K> {
-    name: String,
+    /// As what it was opened; a serializer may have been reconfigured since.
+    requested: KeyedStateHeader,
     table: Box<dyn AnyTable<K>>,
 }
 
@@ -148,7 +149,7 @@ impl<K: StateKey> KeyedStateStore<K> {
 
 impl<K> fmt::Debug for KeyedStateStore<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.states.iter().map(|open| &open.name).collect();
+        let names: Vec<_> = self.states.iter().map(|open| &open.requested.name).collect();
         f.debug_struct("KeyedStateStore")
             .field("range", &self.range)
             .field("states", &names)

@@ -142,10 +142,6 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> {
-    fn header(&self) -> KeyedStateHeader {
-        self.schema.header(&self.name)
-    }
-
     fn share(&mut self) -> Box<dyn TableSnapshot> {
         Box::new(SharedTable {
             name: self.name.clone(),

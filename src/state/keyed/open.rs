@@ -103,21 +103,17 @@ impl<K: StateKey> KeyedStateStore<K> {
             layout: descriptor.layout(),
         };
         let requested = schema.header(name);
-        let mismatch = |existing: String| StateError::TypeMismatch {
-            state: name.to_owned(),
-            existing,
-            requested: requested.to_string(),
-        };
-        if let Some(index) = self.states.iter().position(|open| open.name == name) {
-            let table: &dyn AnyTable<K> = &*self.states[index].table;
-            let any: &dyn Any = table;
-            return match table.header() == requested && has_type::<K, N, D::Layout>(any) {
+        let mismatch = |existing| StateError::mismatch(name, existing, &requested);
+        if let Some(index) = self.states.iter().position(|open| open.requested.name == name) {
+            let OpenState { requested: existing, table } = &self.states[index];
+            let any: &dyn Any = &**table;
+            return match *existing == requested && has_type::<K, N, D::Layout>(any) {
                 true => Ok(sealed::Id(StateId { store: self.id, index })),
-                false => Err(mismatch(table.header().to_string())),
+                false => Err(mismatch(existing)),
             };
         }
         let schema = match self.unclaimed.get(name) {
-            Some(raw) if raw.header.kind != D::KIND => return Err(mismatch(raw.header.to_string())),
+            Some(raw) if raw.header.kind != D::KIND => return Err(mismatch(&raw.header)),
             Some(raw) => schema.after(&raw.header)?,
             None => schema,
         };
@@ -137,7 +133,7 @@ impl<K: StateKey> KeyedStateStore<K> {
             }
         };
         self.unclaimed.remove(name);
-        self.states.push(OpenState { name: name.to_owned(), table });
+        self.states.push(OpenState { requested, table });
         Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
     }
 }

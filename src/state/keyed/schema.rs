@@ -30,15 +30,13 @@ impl<K, N, L: Layout> Schema<K, N, L> {
 
 /// A state of a store, of which only the key type is known.
 pub(super) trait AnyTable<K>: Any + Send {
-    /// What a snapshot says about it.
-    fn header(&self) -> KeyedStateHeader;
-
     /// Its part in a snapshot of the store that is being taken.
     fn share(&mut self) -> Box<dyn TableSnapshot>;
 }
 
 /// The content of a state at one moment: its own, or in the snapshot of the backend that keeps it.
 pub(super) trait TableSnapshot: Send {
+    /// What the snapshot says about it.
     fn header(&self) -> KeyedStateHeader;
 
     /// Whether there is nothing, as far as that can be known.

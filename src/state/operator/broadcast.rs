@@ -1,4 +1,4 @@
-use super::held::{Held, Openable, mismatch, write_record};
+use super::held::{Held, Openable, write_record};
 use super::{OperatorStateBackend, OperatorStateType, RawOperatorState, StateId};
 use crate::codec::{BlockWriter, CodecError};
 use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
@@ -233,7 +233,7 @@ impl<UK: BroadcastKey, UV: StateObject> Held for Entries<UK, UV> {
 impl<UK: BroadcastKey, UV: StateObject> Openable for Entries<UK, UV> {
     fn restored(self, name: &str, raw: &RawOperatorState) -> Result<Self, StateError> {
         let OperatorStateType::Broadcast { key, value } = &raw.state_type else {
-            return Err(mismatch(name, &raw.state_type, &self.state_type()));
+            return Err(StateError::mismatch(name, &raw.state_type, &self.state_type()));
         };
         let key = resolve(name, StatePart::UserKeys, self.key.serializer(), key)?;
         let value = resolve(name, StatePart::Values, self.value.serializer(), value)?;

@@ -66,18 +66,6 @@ pub(super) trait Openable: Held + Sized {
     fn restored(self, name: &str, raw: &RawOperatorState) -> Result<Self, StateError>;
 }
 
-pub(super) fn mismatch(
-    state: &str,
-    existing: &OperatorStateType,
-    requested: &OperatorStateType,
-) -> StateError {
-    let (existing, mut requested) = (existing.to_string(), requested.to_string());
-    if existing == requested {
-        requested.push_str(" in another type or configuration");
-    }
-    StateError::TypeMismatch { state: state.to_owned(), existing, requested }
-}
-
 /// Writes a value as a record; `scratch` is where its bytes are put together.
 pub(super) fn write_record<T>(
     serializer: &dyn StateSerializer<T>,

@@ -1,4 +1,4 @@
-use super::held::{Held, Openable, mismatch, write_record};
+use super::held::{Held, Openable, write_record};
 use super::{OperatorStateBackend, OperatorStateType, RawOperatorState, StateId};
 use crate::codec::{BlockWriter, CodecError};
 use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
@@ -113,7 +113,7 @@ impl<T: StateObject> Openable for Items<T> {
         let written = match (&raw.state_type, self.kind) {
             (OperatorStateType::SplitList(item), ListKind::Split)
             | (OperatorStateType::UnionList(item), ListKind::Union) => item,
-            _ => return Err(mismatch(name, &raw.state_type, &self.state_type())),
+            _ => return Err(StateError::mismatch(name, &raw.state_type, &self.state_type())),
         };
         let item = resolve(name, StatePart::Values, self.item.serializer(), written)?;
         let items = raw.decode(name, |[bytes]| item.read_restored(bytes))?;

@@ -18,7 +18,7 @@ pub(super) use snapshot::OperatorStateHeader;
 
 use super::{ListStateDescriptor, MapStateDescriptor, StateError, StateObject};
 use broadcast::Entries;
-use held::{Held, Openable, mismatch};
+use held::{Held, Openable};
 use image::RawOperatorState;
 use list::{Items, ListKind};
 use std::any::Any;
@@ -157,7 +157,7 @@ impl OperatorStateBackend {
             let held: &dyn Any = &*open.held;
             return match open.requested == requested && held.is::<S>() {
                 true => Ok(id(index)),
-                false => Err(mismatch(name, &open.requested, &requested)),
+                false => Err(StateError::mismatch(name, &open.requested, &requested)),
             };
         }
         let held = match self.unclaimed.get(name) {

@@ -1,31 +1,8 @@
-use crate::backend::heap::SegmentedMap;
-use crate::backend::heap::hash_of;
-use std::cell::Cell;
+use super::{COPIES, Counted, DROPS};
+use crate::backend::heap::{SegmentedMap, hash_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const PER_SEGMENT: usize = SegmentedMap::<u64, u64>::ENTRIES_PER_SEGMENT;
-
-/// A value that counts how often values of this thread were copied and dropped.
-#[derive(Debug, PartialEq)]
-struct Counted(u64);
-
-thread_local! {
-    static COPIES: Cell<usize> = const { Cell::new(0) };
-    static DROPS: Cell<usize> = const { Cell::new(0) };
-}
-
-impl Clone for Counted {
-    fn clone(&self) -> Self {
-        COPIES.set(COPIES.get() + 1);
-        Counted(self.0)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        DROPS.set(DROPS.get() + 1);
-    }
-}
 
 fn put<V: Clone>(map: &mut SegmentedMap<u64, V>, key: u64, value: V) -> Option<V> {
     map.insert(hash_of(&key), |other| *other == key, hash_of, || key, value)
