@@ -67,6 +67,12 @@ fn builder_with_an_unread_operator_is_refused() {
 }
 
 #[test]
+fn builder_with_an_unconnected_broadcast_stream_is_refused() {
+    let found = problem(|job| drop(source(job, "rules", 1).broadcast()));
+    assert_eq!(found, "nothing reads what operator `rules` emits");
+}
+
+#[test]
 fn builder_with_one_uid_for_two_operators_is_refused() {
     let found = problem(|job| {
         let lines = source(job, "one", 1);

@@ -174,11 +174,11 @@ impl<F: KeyedFunction> Operator for Process<F> {
     }
 
     fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
-        let Backends { keyed, operator, .. } = &mut self.backends;
+        let Backends { keyed, operator, times, .. } = &mut self.backends;
         self.function.snapshot_state(operator).map_err(TaskError::User)?;
         let finished = if input_finished { vec![true] } else { Vec::new() };
         self.finished.update(operator, finished)?;
-        self.watermark.update(operator, self.outputs.watermark())?;
+        self.watermark.update(operator, times.watermark)?;
         Ok((TaskSnapshot::new(Some(Box::new(keyed.snapshot()?)), operator.snapshot()), None))
     }
 
@@ -259,7 +259,7 @@ pub(super) fn run<F: KeyedFunction>(
     let finished = operator.list_state(&finished).map_err(misfit)?;
     let (watermark, restored) = WatermarkState::open(&mut operator).map_err(misfit)?;
     gate.restore(&image.channels, restored).map_err(misfit)?;
-    outputs.restore(&image.channels, restored).map_err(misfit)?;
+    outputs.restore(&image.channels).map_err(misfit)?;
     let keyed = image.keyed.into_iter().collect();
     let store = KeyedStateStoreBuilder::new(assignment.max_parallelism(), range);
     let store = store.with_backend(&environment.state_backend);

@@ -63,7 +63,7 @@ pub(super) fn run_gate<R: Receiver>(
     mut checkpointing: Checkpointing,
     receiver: &mut R,
 ) -> Result<(), TaskError> {
-    let mut advance = None;
+    let mut advance = restored(receiver);
     while !checkpointing.machine().is_finished() {
         if let Some(message) = try_receive(&checkpointing.environment().control)? {
             checkpointing.control(message, receiver)?;
@@ -79,6 +79,17 @@ pub(super) fn run_gate<R: Receiver>(
         }
     }
     Ok(())
+}
+
+/// The event time of the snapshot, if it had one. It may have been taken among timers that were due.
+fn restored<R: Receiver>(receiver: &mut R) -> Option<Advance> {
+    //= spec/watermark.md#watermark-8-what-was-left-to-fire-is-fired-first
+    //# A restored subtask MUST fire what is due at the watermark of its snapshot before it reads anything.
+    //= spec/watermark.md#watermark-7-a-restored-subtask-repeats-its-watermark
+    //# A restored subtask MUST emit the watermark of its snapshot behind the records that were on their way from
+    //# it.
+    let watermark = receiver.gate().watermarks.current();
+    (watermark > EventTime::MIN).then_some(Advance { watermark, ended: None })
 }
 
 /// When a timer is due. Nothing may be emitted behind the last checkpoint, nor behind the end of the data.

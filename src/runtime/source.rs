@@ -1,6 +1,6 @@
 use super::channel::{Element, try_receive};
 use super::error::TaskError;
-use super::function::{SourceFunction, SourceStatus};
+use super::function::{SourceCollector, SourceFunction, SourceStatus};
 use super::output::Outputs;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
 use super::watermark_state::WatermarkState;
@@ -49,7 +49,7 @@ impl<S: SourceFunction> Operator for Source<S> {
 
     fn snapshot(&mut self, _: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
         self.function.snapshot_state(&mut self.state).map_err(TaskError::User)?;
-        self.watermark.update(&mut self.state, self.outputs.watermark());
+        self.watermark.update(&mut self.state, self.outputs.watermark())?;
         Ok((TaskSnapshot::new(None, self.state.snapshot()), None))
     }
 }
@@ -74,7 +74,11 @@ pub(super) fn run<S: SourceFunction>(
     let mut state = OperatorStateBackend::restore(image.operator);
     let (watermark, restored) =
         WatermarkState::open(&mut state).map_err(|error| environment.open_error(error))?;
-    outputs.restore(&image.channels, restored).map_err(|error| environment.open_error(error))?;
+    outputs.restore(&image.channels).map_err(|error| environment.open_error(error))?;
+    //= spec/watermark.md#watermark-7-a-restored-subtask-repeats-its-watermark
+    //# A restored subtask MUST emit the watermark of its snapshot behind the records that were on their way from
+    //# it.
+    outputs.emit_watermark(restored);
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     environment.report(Report::Running);
     let mut checkpointing = Checkpointing::new(environment, 0, outputs.channels(), false);

@@ -1,7 +1,8 @@
 use crate::base::EventTime;
 use crate::state::{ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError};
 
-/// The last watermark that a subtask has emitted, in its operator state.
+/// How far event time had come in a subtask, in its operator state: the last watermark that it has emitted, or is about to
+/// emit once all timers have been fired.
 ///
 /// Names that begin with `_runtime/` are not for the user's code.
 pub(super) struct WatermarkState(OperatorListState<i64>);

@@ -216,6 +216,45 @@ fn receive_fires_what_is_due_then_forwards_the_watermark_and_then_ends() {
 }
 
 #[test]
+fn receive_goes_on_at_the_event_time_of_the_snapshot() {
+    let Test { _pool, checkpointing, mut operator, senders, told } = test(1, ProcessingTime::default());
+    operator.gate.restore(&ChannelState::default(), EventTime(5)).unwrap();
+    let watermarks = [3, 5, 6].map(|time| Element::Watermark(EventTime(time)));
+    for watermark in watermarks {
+        // Records between them keep the queue from merging watermarks.
+        send(&senders[0], vec![Element::Records(vec![0]), watermark]);
+    }
+    send(&senders[0], vec![Element::EndOfData]);
+    assert!(run_gate(checkpointing, &mut operator).is_err());
+    let told: Vec<String> = told.try_iter().filter(|told| told.starts_with("watermark")).collect();
+    let expected = [5, 6].map(|time| format!("watermark {time} ms since the epoch"));
+    assert_eq!(told[..2], expected);
+    assert_eq!(told[2..], ["watermark after all event time"]);
+}
+
+//= spec/watermark.md#watermark-8-what-was-left-to-fire-is-fired-first
+//= type=test
+//# A restored subtask MUST fire what is due at the watermark of its snapshot before it reads anything.
+//= spec/watermark.md#watermark-7-a-restored-subtask-repeats-its-watermark
+//= type=test
+//# A restored subtask MUST emit the watermark of its snapshot behind the records that were on their way from
+//# it.
+#[test]
+fn receive_fires_what_was_left_before_it_reads_what_was_on_its_way() {
+    let Test { _pool, checkpointing, mut operator, senders, told } = test(1, ProcessingTime::default());
+    let mut captured = ChannelState::default();
+    captured.append(ChannelSide::Input, Channel(0), &[1_u32]).unwrap();
+    operator.gate.restore(&captured, EventTime(5)).unwrap();
+    operator.event_timers = BTreeSet::from([3, 4, 5, 6]);
+    send(&senders[0], vec![Element::EndOfData]);
+    assert!(run_gate(checkpointing, &mut operator).is_err());
+    let told: Vec<String> = told.try_iter().collect();
+    let fired = [3, 4, 5].map(|time| format!("event timer {time}"));
+    assert_eq!(told[..3], fired);
+    assert_eq!(told[3..6], ["watermark 5 ms since the epoch", "[1]", "event timer 6"]);
+}
+
+#[test]
 fn receive_takes_a_checkpoint_among_timers_that_are_fired() {
     let Test { checkpointing, mut operator, senders, told, _pool } = test(1, ProcessingTime::default());
     operator.event_timers = BTreeSet::from([1, 2, 3]);
