@@ -1,7 +1,9 @@
 //! The `snapline` command: runs jobs, checks the models, serves the Explorer.
 
 mod check;
+mod clicks;
 mod run;
+mod sessions;
 mod wordcount;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +32,8 @@ enum Command {
 enum Job {
     /// Count the words of text files.
     Wordcount(wordcount::WordcountArgs),
+    /// Find the sessions of users in a log of their clicks, by the time of the clicks.
+    Sessions(sessions::SessionsArgs),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).init();
     let result = match cli.command {
         Command::Run(Job::Wordcount(args)) => wordcount::run(args),
+        Command::Run(Job::Sessions(args)) => sessions::run(args),
         Command::Check(args) => check::check(&args),
         Command::Explore(args) => check::explore(&args),
     };

@@ -8,7 +8,7 @@ mod progress;
 mod summary;
 
 pub use directories::Directories;
-pub use options::RunArgs;
+pub use options::{RunArgs, duration};
 
 use anyhow::{Context, Result, anyhow};
 use snapline::base::JobId;

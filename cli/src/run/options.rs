@@ -150,7 +150,8 @@ fn timeout(text: &str) -> Result<Millis, String> {
     }
 }
 
-fn duration(text: &str) -> Result<Millis, String> {
+/// A duration in whole milliseconds.
+pub fn duration(text: &str) -> Result<Millis, String> {
     let parsed: Duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a number and a unit, such as 200ms, 1s or 10min"))?;
     let millis =

@@ -1,0 +1,101 @@
+//! `snapline run sessions`: clicks to sessions, in windows over the time of the clicks.
+
+mod session;
+
+use crate::clicks::{Click, ClickGenerator, GeneratedClicks};
+use crate::run::{self, Directories, RunArgs};
+use anyhow::{Result, anyhow, bail};
+use clap::Args;
+use session::{Session, Sessions};
+use snapline::base::{EventTime, JobId, Millis};
+use snapline::runtime::file::{FileSink, FileSource, FileSplit, LineAt, splits_of};
+use snapline::runtime::{Collector, Job, JobBuilder, JobError, SourceFunction, Unrecoverable, UserError};
+use snapline::watermark::WatermarkStrategy;
+use snapline::window::WindowAssigner;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// How much of a file one source reads before it takes the next piece: the sources stay close to each other in time.
+const SPLIT_BYTES: u64 = 1024 * 1024;
+
+/// Options of the sessions.
+#[derive(Args, Clone, Debug)]
+pub struct SessionsArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// After a pause as long as this a new session begins.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = run::duration)]
+    gap: Millis,
+    /// By how much a click may come after a later one. In files, all of one folder taken as one in the order of names.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = run::duration)]
+    disorder: Millis,
+    /// For how long a session waits for clicks that are later than that. Each of them writes the session again.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = run::duration)]
+    allowed_lateness: Millis,
+    /// How many clicks are generated when no log files are named.
+    #[arg(long, value_name = "N", default_value_t = 100_000, conflicts_with = "input")]
+    clicks: u64,
+    /// Of how many users.
+    #[arg(long, value_name = "N", default_value_t = 1_000, conflicts_with = "input")]
+    users: u64,
+    /// The same seed gives the same clicks.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "input")]
+    seed: u64,
+}
+
+/// Runs the job.
+pub fn run(args: SessionsArgs) -> Result<ExitCode> {
+    if let Some(contradiction) = args.run.contradiction() {
+        eprintln!("error: {contradiction}");
+        return Ok(ExitCode::from(2));
+    }
+    let Ok(assigner) = WindowAssigner::session(args.gap) else {
+        bail!("a gap must be at least 1ms: without it every click is a session");
+    };
+    let sessions = Sessions::new(assigner, args.allowed_lateness);
+    let splits = match args.run.input.is_empty() {
+        true => None,
+        false => Some(splits_of(&args.run.input, SPLIT_BYTES).map_err(|error| anyhow!(error))?),
+    };
+    let directories = Directories::prepare(&args.run, "sessions")?;
+    run::run(&args.run, &directories, |job| build(&args, job, splits, sessions, &directories.output))
+}
+
+fn build(
+    args: &SessionsArgs,
+    id: JobId,
+    splits: Option<Vec<FileSplit>>,
+    sessions: Sessions,
+    output: &Path,
+) -> Result<Job, JobError> {
+    let RunArgs { parallelism, max_parallelism, .. } = args.run;
+    let mut job = JobBuilder::new();
+    let clicks = match splits {
+        Some(splits) => {
+            let strategy = WatermarkStrategy::for_bounded_out_of_orderness(args.disorder);
+            job.source("clicks", parallelism, move |context| {
+                FileSource::new(context, &splits, parse)
+                    .with_watermarks(strategy, |click: &Click| EventTime(click.timestamp))
+            })
+        }
+        None => {
+            let generator = ClickGenerator::new(args.seed, args.users, args.disorder.0);
+            let clicks = args.clicks;
+            job.source("clicks", parallelism, move |context| GeneratedClicks::new(context, generator, clicks))
+        }
+    };
+    let by_user = clicks.key_by(|click: &Click| &click.user);
+    let sessions = job.window(by_user, "sessions", parallelism, max_parallelism, move |_| sessions);
+    let output = output.to_owned();
+    job.sink(sessions, "files", move |context| {
+        FileSink::new(context, &output, |session: &Session, line: &mut Vec<u8>| session.write_to(line))
+    });
+    job.build(id)
+}
+
+fn parse(line: &[u8], at: LineAt<'_>, out: &mut dyn Collector<Click>) -> Result<(), UserError> {
+    let click = std::str::from_utf8(line).map_err(|error| error.to_string()).and_then(str::parse);
+    let wrong = |what| Unrecoverable(format!("{} at byte {}: {what}", at.path.display(), at.offset));
+    out.collect(click.map_err(wrong)?);
+    Ok(())
+}
