@@ -9,12 +9,13 @@ use std::hash::Hash;
 ///
 /// Most maps are small and have one segment only; larger ones grow by one segment at a time.
 pub struct CopyOnWriteMap<K, V> {
-    first: Arc<Segment<K, V>>,
+    first: SharedSegment<K, V>,
     /// The other segments, once there is one.
-    others: Option<Arc<Vec<Arc<Segment<K, V>>>>>,
+    others: Option<Arc<Vec<SharedSegment<K, V>>>>,
 }
 
 type Segment<K, V> = HashTable<(K, V)>;
+type SharedSegment<K, V> = Arc<Segment<K, V>>;
 
 /// With how many entries a segment is a reason to add another one.
 const MOST_ENTRIES: usize = 1_024;
@@ -49,11 +50,11 @@ impl<K, V> CopyOnWriteMap<K, V> {
         self.segments().flat_map(|segment| segment.iter()).map(|(key, value)| (key, value))
     }
 
-    fn segments(&self) -> impl Iterator<Item = &Arc<Segment<K, V>>> {
+    fn segments(&self) -> impl Iterator<Item = &SharedSegment<K, V>> {
         std::iter::once(&self.first).chain(self.others().iter())
     }
 
-    fn others(&self) -> &[Arc<Segment<K, V>>] {
+    fn others(&self) -> &[SharedSegment<K, V>] {
         self.others.as_ref().map_or(&[], |others| others)
     }
 
@@ -112,7 +113,7 @@ impl<K: Hash + Eq + Clone, V: Clone> CopyOnWriteMap<K, V> {
 
     /// Removes all entries that `keep`, which may change the values, does not want. All that is shared is copied.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        let others = self.others.iter_mut().flat_map(|others| Arc::make_mut(others));
+        let others = self.others.iter_mut().flat_map(Arc::make_mut);
         for segment in std::iter::once(&mut self.first).chain(others) {
             Arc::make_mut(segment).retain(|(key, value)| keep(key, value));
         }

@@ -1,0 +1,520 @@
+//! What the tables of the heap backend cost beside a raw `hashbrown::HashMap` with the same hasher.
+//!
+//! `cargo bench -p snapline --bench heap [-- KEYS..]`; without arguments 1 and 10 million keys. All that is compared is
+//! measured in one run, in rounds that take turns; the tables show the fastest round of each, because whatever else
+//! the machine does only ever adds to it. `ROUNDS` changes how many there are.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use snapline::backend::heap::{CopyOnWriteList, CopyOnWriteMap, SegmentedMap, SharedMap, hash_of};
+use snapline::keygroup::{KeyHash, MaxParallelism, key_group_of};
+use snapline::state::{KeyedStateStore, ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor};
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Operations of one round.
+const OPERATIONS: usize = 500_000;
+
+type Raw<V> = HashMap<u64, V, FixedState>;
+type Persistent = imbl::GenericHashMap<u64, u64, FixedState, imbl::shared_ptr::DefaultSharedPtr>;
+
+fn main() {
+    // `cargo bench` passes the first, `cargo test --benches` the second: there is nothing to measure then.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.iter().any(|argument| argument == "--test") {
+        return;
+    }
+    let mut sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    if sizes.is_empty() {
+        sizes = vec![1_000_000, 10_000_000];
+    }
+    for keys in sizes {
+        println!("{keys} keys");
+        values(keys);
+        [4, 64].iter().for_each(|&size| maps(keys, size));
+        [4, 64].iter().for_each(|&size| lists(keys, size));
+        snapshots(keys);
+        println!();
+    }
+}
+
+fn rounds() -> usize {
+    std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(15)
+}
+
+/// A reproducible sequence of numbers (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// Keys without any pattern, and the order in which they are used.
+struct Keys {
+    keys: Vec<u64>,
+    order: Vec<u64>,
+}
+
+impl Keys {
+    fn new(count: usize) -> Keys {
+        let count = count.max(1);
+        let mut random = Random(88_172_645_463_325_252);
+        let keys: Vec<u64> = (0..count).map(|_| random.next()).collect();
+        let operations = OPERATIONS.min(10 * count);
+        let order = (0..operations).map(|_| keys[random.next() as usize % count]).collect();
+        Keys { keys, order }
+    }
+}
+
+fn hasher() -> FixedState {
+    FixedState::with_seed(0x534e_4150_4c49_4e45)
+}
+
+/// One state of a subtask that has all key groups.
+struct Table<V> {
+    max_parallelism: MaxParallelism,
+    groups: Vec<SegmentedMap<u64, V>>,
+}
+
+impl<V: Clone> Table<V> {
+    fn new() -> Self {
+        let max_parallelism = MaxParallelism::default_for(1).expect("1 is in bounds");
+        let groups = (0..max_parallelism.get()).map(|_| SegmentedMap::default()).collect();
+        Table { max_parallelism, groups }
+    }
+
+    /// What the store does whenever the current key changes.
+    #[inline]
+    fn locate(&self, key: u64) -> (u64, usize) {
+        let group = key_group_of(key.key_hash(), self.max_parallelism);
+        (hash_of(&key), usize::from(group.0))
+    }
+
+    #[inline]
+    fn get(&self, key: u64) -> Option<&V> {
+        let (hash, group) = self.locate(key);
+        self.groups[group].get(hash, |other| *other == key)
+    }
+
+    #[inline]
+    fn update(&mut self, key: u64, value: V) {
+        let (hash, group) = self.locate(key);
+        self.groups[group].insert(hash, |other| *other == key, hash_of, || key, value);
+    }
+
+    #[inline]
+    fn get_or_insert_with(&mut self, key: u64, make: impl FnOnce() -> V) -> &mut V {
+        let (hash, group) = self.locate(key);
+        self.groups[group].get_or_insert_with(hash, |other| *other == key, hash_of, || (key, make()))
+    }
+
+    #[inline]
+    fn modify(&mut self, key: u64, change: impl FnOnce(Option<V>) -> Option<V>) {
+        let (hash, group) = self.locate(key);
+        self.groups[group].modify(hash, |other| *other == key, hash_of, || key, change);
+    }
+
+    fn share(&mut self) -> Vec<SharedMap<u64, V>> {
+        self.groups.iter_mut().map(SegmentedMap::share).collect()
+    }
+}
+
+/// The time for which this thread has had a processor, so that other processes count as little as can be. Where Linux
+/// does not tell, it is the time of the day.
+struct ProcessorTime {
+    used_nanos: Option<u64>,
+    at: Instant,
+}
+
+impl ProcessorTime {
+    fn now() -> Self {
+        // The kernel brings the figure up to date when it looks for another thread to run.
+        std::thread::yield_now();
+        let used = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+        let used_nanos = used.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        ProcessorTime { used_nanos, at: Instant::now() }
+    }
+
+    fn elapsed(&self) -> Duration {
+        let now = ProcessorTime::now();
+        match (self.used_nanos, now.used_nanos) {
+            (Some(began), Some(ended)) => Duration::from_nanos(ended - began),
+            _ => now.at - self.at,
+        }
+    }
+}
+
+/// One thing that is measured: it does all operations of a round.
+struct Contestant<'a> {
+    name: &'static str,
+    round: Box<dyn FnMut(&[u64]) + 'a>,
+    best_nanos: f64,
+}
+
+impl<'a> Contestant<'a> {
+    fn new(name: &'static str, round: impl FnMut(&[u64]) + 'a) -> Self {
+        Contestant { name, round: Box::new(round), best_nanos: f64::INFINITY }
+    }
+}
+
+/// Lets the contestants take turns and prints their best; the first is what the others are compared with.
+fn compare(operation: &str, order: &[u64], mut contestants: Vec<Contestant<'_>>) {
+    for _ in 0..rounds() {
+        for contestant in &mut contestants {
+            let began = ProcessorTime::now();
+            (contestant.round)(order);
+            let nanos = began.elapsed().as_secs_f64() * 1e9 / order.len() as f64;
+            contestant.best_nanos = contestant.best_nanos.min(nanos);
+        }
+    }
+    let base = contestants[0].best_nanos;
+    for Contestant { name, best_nanos, .. } in contestants {
+        println!("  {operation:24} {name:20} {best_nanos:8.1} ns  {:5.2} x", best_nanos / base);
+    }
+}
+
+/// How the operations of a round follow each other.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// Each may begin before the one before it has ended, and the processor makes use of it.
+    Overlapping,
+    /// Each needs the result of the one before it.
+    OneByOne,
+}
+
+impl Pace {
+    /// The key for an operation, after the one before has given `result`, which is never that large.
+    #[inline]
+    fn next(self, key: u64, result: u64) -> u64 {
+        match self {
+            Pace::Overlapping => key,
+            Pace::OneByOne => key ^ (result >> 63),
+        }
+    }
+}
+
+fn store() -> KeyedStateStore<u64> {
+    let max_parallelism = MaxParallelism::default_for(1).expect("1 is in bounds");
+    KeyedStateStore::new(max_parallelism, max_parallelism.all_groups()).expect("all groups exist")
+}
+
+fn values(count: usize) {
+    let Keys { keys, order } = Keys::new(count);
+    let resident = ResidentMemory::now();
+    let mut raw: Raw<u64> = HashMap::with_hasher(hasher());
+    keys.iter().for_each(|&key| _ = black_box(raw.insert(key, 1)));
+    let raw_bytes = resident.grown();
+    let resident = ResidentMemory::now();
+    let mut table: Table<u64> = Table::new();
+    keys.iter().for_each(|&key| table.update(key, 1));
+    let table_bytes = resident.grown();
+    let mut persistent: Persistent = imbl::GenericHashMap::with_hasher(hasher());
+    keys.iter().for_each(|&key| _ = black_box(persistent.insert(key, 1)));
+    let mut store = store();
+    let state = store.open(&ValueStateDescriptor::<u64>::new("values")).expect("opens");
+    for &key in &keys {
+        store.set_current_key(key).expect("all groups");
+        state.update(&mut store, 1).expect("there is a key");
+    }
+    let per_key = |bytes: u64| bytes as f64 / count as f64;
+    println!(
+        "  bytes per key: raw {:.1}, table {:.1}, {:.2} x",
+        per_key(raw_bytes),
+        per_key(table_bytes),
+        table_bytes as f64 / raw_bytes as f64
+    );
+    for (pace, name) in [(Pace::Overlapping, "value get"), (Pace::OneByOne, "value get, one by one")] {
+        compare(
+            name,
+            &order,
+            vec![
+                Contestant::new("raw", |order| {
+                    let get = |last, key: &u64| raw.get(&pace.next(*key, last)).copied().unwrap_or(0);
+                    black_box(order.iter().fold(0, get));
+                }),
+                Contestant::new("table", |order| {
+                    let get = |last, key: &u64| table.get(pace.next(*key, last)).copied().unwrap_or(0);
+                    black_box(order.iter().fold(0, get));
+                }),
+                Contestant::new("store", |order| {
+                    let get = |last, key: &u64| {
+                        store.set_current_key(pace.next(*key, last)).expect("all groups");
+                        state.get(&store).expect("there is a key").map_or(0, |value| *value)
+                    };
+                    black_box(order.iter().fold(0, get));
+                }),
+                Contestant::new("imbl", |order| {
+                    let get = |last, key: &u64| persistent.get(&pace.next(*key, last)).copied().unwrap_or(0);
+                    black_box(order.iter().fold(0, get));
+                }),
+            ],
+        );
+    }
+    compare(
+        "value update",
+        &order,
+        vec![
+            Contestant::new("raw", |order| {
+                order.iter().for_each(|key| _ = black_box(raw.insert(*key, *key >> 1)))
+            }),
+            Contestant::new("table", |order| order.iter().for_each(|key| table.update(*key, *key >> 1))),
+            Contestant::new("store", |order| {
+                for key in order {
+                    store.set_current_key(*key).expect("all groups");
+                    state.update(&mut store, *key >> 1).expect("there is a key");
+                }
+            }),
+            Contestant::new("imbl", |order| {
+                order.iter().for_each(|key| _ = black_box(persistent.insert(*key, *key >> 1)));
+            }),
+        ],
+    );
+    let (table, store) = (RefCell::new(table), RefCell::new(store));
+    compare(
+        "value read-modify-write",
+        &order,
+        vec![
+            Contestant::new("raw", |order| order.iter().for_each(|key| *raw.entry(*key).or_insert(0) += 1)),
+            Contestant::new("table", |order| {
+                let table = &mut *table.borrow_mut();
+                order.iter().for_each(|key| *table.get_or_insert_with(*key, || 0) += 1);
+            }),
+            Contestant::new("table, by value", |order| {
+                let table = &mut *table.borrow_mut();
+                order.iter().for_each(|key| table.modify(*key, |value| Some(value.unwrap_or(0) + 1)));
+            }),
+            Contestant::new("store", |order| {
+                let store = &mut *store.borrow_mut();
+                for key in order {
+                    store.set_current_key(*key).expect("all groups");
+                    state.with_mut(store, || 0, |value| *value += 1).expect("there is a key");
+                }
+            }),
+            Contestant::new("store, by value", |order| {
+                let store = &mut *store.borrow_mut();
+                for key in order {
+                    store.set_current_key(*key).expect("all groups");
+                    state.modify(store, |value| Some(value.unwrap_or(0) + 1)).expect("there is a key");
+                }
+            }),
+            Contestant::new("imbl", |order| {
+                order.iter().for_each(|key| *persistent.entry(*key).or_insert(0) += 1);
+            }),
+        ],
+    );
+}
+
+/// `count` entries in maps of `size`, beside a map of maps.
+fn maps(count: usize, size: usize) {
+    let Keys { keys, order } = Keys::new(count / size);
+    let mut raw: Raw<Raw<u64>> = HashMap::with_hasher(hasher());
+    let mut table: Table<CopyOnWriteMap<u64, u64>> = Table::new();
+    let mut store = store();
+    let state = store.open(&MapStateDescriptor::<u64, u64>::new("maps")).expect("opens");
+    for entry in 0..size as u64 {
+        for &key in &keys {
+            raw.entry(key).or_insert_with(|| HashMap::with_hasher(hasher())).insert(key ^ entry, 1);
+            table.get_or_insert_with(key, CopyOnWriteMap::default).insert(key ^ entry, 1);
+            store.set_current_key(key).expect("all groups");
+            state.put(&mut store, key ^ entry, 1).expect("there is a key");
+        }
+    }
+    // Which entry of the map: the same for all who are compared.
+    let entry = |key: u64| key ^ (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % size as u64;
+    compare(
+        &format!("map get, {size} entries"),
+        &order,
+        vec![
+            Contestant::new("raw", |order| {
+                order
+                    .iter()
+                    .for_each(|&key| _ = black_box(raw.get(&key).and_then(|map| map.get(&entry(key)))));
+            }),
+            Contestant::new("table", |order| {
+                order
+                    .iter()
+                    .for_each(|&key| _ = black_box(table.get(key).and_then(|map| map.get(&entry(key)))));
+            }),
+            Contestant::new("store", |order| {
+                for &key in order {
+                    store.set_current_key(key).expect("all groups");
+                    black_box(state.get(&store, &entry(key)).expect("there is a key").map(|value| *value));
+                }
+            }),
+        ],
+    );
+    compare(
+        &format!("map put, {size} entries"),
+        &order,
+        vec![
+            Contestant::new("raw", |order| {
+                for &key in order {
+                    raw.entry(key).or_insert_with(|| HashMap::with_hasher(hasher())).insert(entry(key), key);
+                }
+            }),
+            Contestant::new("table", |order| {
+                for &key in order {
+                    table.get_or_insert_with(key, CopyOnWriteMap::default).insert(entry(key), key);
+                }
+            }),
+            Contestant::new("store", |order| {
+                for &key in order {
+                    store.set_current_key(key).expect("all groups");
+                    state.put(&mut store, entry(key), key).expect("there is a key");
+                }
+            }),
+        ],
+    );
+}
+
+/// Additions to lists that had `size` elements, `count` together, beside a map of vectors.
+fn lists(count: usize, size: usize) {
+    let Keys { keys, order } = Keys::new(count / size);
+    let mut raw: Raw<Vec<u64>> = HashMap::with_hasher(hasher());
+    let mut table: Table<CopyOnWriteList<u64>> = Table::new();
+    let mut store = store();
+    let state = store.open(&ListStateDescriptor::<u64>::new("lists")).expect("opens");
+    for element in 0..size as u64 {
+        for &key in &keys {
+            raw.entry(key).or_default().push(element);
+            table.get_or_insert_with(key, CopyOnWriteList::default).push(element);
+            store.set_current_key(key).expect("all groups");
+            state.add(&mut store, element).expect("there is a key");
+        }
+    }
+    compare(
+        &format!("list add, {size} elements"),
+        &order,
+        vec![
+            Contestant::new("raw", |order| {
+                order.iter().for_each(|key| raw.entry(*key).or_default().push(*key))
+            }),
+            Contestant::new("table", |order| {
+                order
+                    .iter()
+                    .for_each(|key| table.get_or_insert_with(*key, CopyOnWriteList::default).push(*key));
+            }),
+            Contestant::new("store", |order| {
+                for key in order {
+                    store.set_current_key(*key).expect("all groups");
+                    state.add(&mut store, *key).expect("there is a key");
+                }
+            }),
+        ],
+    );
+}
+
+/// How much memory of this process is in use; nothing where there is no `/proc`.
+struct ResidentMemory(u64);
+
+impl ResidentMemory {
+    fn now() -> Self {
+        const PAGE_BYTES: u64 = 4_096;
+        let pages = std::fs::read_to_string("/proc/self/statm").ok();
+        let pages = pages.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        ResidentMemory(pages.unwrap_or(0) * PAGE_BYTES)
+    }
+
+    fn grown(&self) -> u64 {
+        ResidentMemory::now().0.saturating_sub(self.0)
+    }
+}
+
+/// The time of each of the writes of one phase.
+struct Latencies {
+    nanos: Vec<u32>,
+    elapsed: Duration,
+}
+
+impl Latencies {
+    fn print(mut self, phase: &str) {
+        let writes = self.nanos.len();
+        self.nanos.sort_unstable();
+        let at = |part: f64| f64::from(self.nanos[((writes - 1) as f64 * part) as usize]) / 1e3;
+        println!(
+            "  {phase:40} {:6.2} million writes/s; p50 {:.2} us, p99 {:.2}, p99.9 {:.2}, p99.99 {:.1}, max {:.1}",
+            writes as f64 / self.elapsed.as_secs_f64() / 1e6,
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(0.9999),
+            at(1.0),
+        );
+    }
+}
+
+/// Writes until `done` says so, and measures each write.
+fn write_until(table: &mut Table<u64>, order: &[u64], done: impl Fn() -> bool) -> Latencies {
+    let mut nanos = Vec::with_capacity(100_000_000);
+    let began = Instant::now();
+    let mut before = began;
+    for key in order.iter().cycle() {
+        *table.get_or_insert_with(*key, || 0) += 1;
+        let now = Instant::now();
+        nanos.push((now - before).as_nanos() as u32);
+        before = now;
+        if nanos.len() % 1_024 == 0 && done() {
+            break;
+        }
+    }
+    Latencies { nanos, elapsed: began.elapsed() }
+}
+
+/// What one does to write a snapshot, less the file: every entry becomes bytes.
+fn serialize(snapshot: Vec<SharedMap<u64, u64>>, buffer: &mut Vec<u8>) -> usize {
+    let mut written = 0;
+    for map in snapshot {
+        for (key, value) in map.iter() {
+            if buffer.len() > 1 << 16 {
+                written += buffer.len();
+                black_box(&*buffer);
+                buffer.clear();
+            }
+            buffer.extend_from_slice(&key.to_le_bytes());
+            buffer.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+    written + buffer.len()
+}
+
+fn snapshots(count: usize) {
+    let Keys { keys, order } = Keys::new(count);
+    let mut table: Table<u64> = Table::new();
+    keys.iter().for_each(|&key| table.update(key, 1));
+    drop(keys);
+    let mut synchronous = Vec::new();
+    for round in 0..3 {
+        // What is on the other core in the phase without a snapshot is a thread of the same kind, on other memory.
+        let finished = AtomicBool::new(false);
+        let began = Instant::now();
+        let alone = write_until(&mut table, &order, || began.elapsed() > Duration::from_secs(1));
+        let began = Instant::now();
+        let snapshot = table.share();
+        synchronous.push(began.elapsed());
+        let during = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // It is written several times so that it stays open for a while.
+                let began = Instant::now();
+                let mut buffer = Vec::new();
+                while began.elapsed() < Duration::from_secs(1) {
+                    black_box(serialize(snapshot.clone(), &mut buffer));
+                }
+                drop(snapshot);
+                finished.store(true, Ordering::Release);
+            });
+            write_until(&mut table, &order, || finished.load(Ordering::Acquire))
+        });
+        println!("  snapshot {round}: synchronous part {:.3} ms", synchronous[round].as_secs_f64() * 1e3);
+        alone.print("writes without a snapshot");
+        during.print("writes while a snapshot is written");
+    }
+}
