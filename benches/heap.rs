@@ -153,10 +153,13 @@ impl ProcessorTime {
     }
 }
 
-/// One thing that is measured: it does all operations of a round.
+/// Does all operations of a round.
+type Round<'a> = Box<dyn FnMut(&[u64]) + 'a>;
+
+/// One thing that is measured.
 struct Contestant<'a> {
     name: &'static str,
-    round: Box<dyn FnMut(&[u64]) + 'a>,
+    round: Round<'a>,
     best_nanos: f64,
 }
 
@@ -329,7 +332,7 @@ fn maps(count: usize, size: usize) {
         }
     }
     // Which entry of the map: the same for all who are compared.
-    let entry = |key: u64| key ^ (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % size as u64;
+    let entry = |key: u64| key ^ ((key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % size as u64);
     compare(
         &format!("map get, {size} entries"),
         &order,
