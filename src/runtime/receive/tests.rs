@@ -171,7 +171,7 @@ fn test(channels: usize, processing_time: ProcessingTime) -> Test {
         mode: CheckpointingMode::ExactlyOnce,
         batch_records: 1,
         state_backend: StateBackend::default(),
-        restored: None,
+        restored: Vec::new(),
     };
     let checkpointing = Checkpointing::new(environment, channels as u16, 1, false);
     Test { checkpointing, operator, senders, told, _pool: pool }
