@@ -2,27 +2,31 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub mod broadcast;
+mod sink;
 pub mod union;
+mod watch;
 pub mod windows;
 
 use serde::{Deserialize, Serialize};
-use snapline::base::{CheckpointId, EventTime, JobId, Millis, SubtaskId};
+use sink::Memory;
+use snapline::base::{EventTime, JobId, Millis, SubtaskId};
 use snapline::commit::TransactionId;
 use snapline::coordinator::RestartStrategy;
 use snapline::runtime::{
-    Collector, Durability, Job, JobBuilder, JobError, JobHandle, JobOptions, JobSummary, KeyedContext,
+    Collector, Job, JobBuilder, JobError, JobHandle, JobOptions, JobSummary, KeyedContext,
     KeyedProcessFunction, SourceCollector, SourceFunction, SourceStatus, Stream, SubtaskContext,
-    TransactionalSink, Unrecoverable, UserError,
+    Unrecoverable, UserError,
 };
-use snapline::state::{KeyedStateStore, ValueState};
 use snapline::state::{
-    ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueStateDescriptor,
+    KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueState,
+    ValueStateDescriptor,
 };
 use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use watch::{Counter, Watch};
 
 pub const JOB: JobId = JobId(7);
 const KEYS: u64 = 16;
@@ -310,54 +314,6 @@ struct Number {
     time: i64,
 }
 
-/// A number of records, kept in a field and by the hooks around snapshots.
-#[derive(Default)]
-struct Counter {
-    records: u64,
-    state: Option<OperatorListState<u64>>,
-}
-
-impl Counter {
-    fn restore(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        let records = state.list_state(&ListStateDescriptor::new("records"))?;
-        self.records = records.get(state)?.iter().sum();
-        self.state = Some(records);
-        Ok(())
-    }
-
-    fn store(&self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        self.state.ok_or("not initialized")?.update(state, vec![self.records])?;
-        Ok(())
-    }
-}
-
-/// Looks at the watermark with which each number is processed.
-struct Watch {
-    world: Arc<World>,
-    context: SubtaskContext,
-    last: Option<EventTime>,
-}
-
-impl Watch {
-    fn new(world: &Arc<World>, context: SubtaskContext) -> Self {
-        Watch { world: Arc::clone(world), context, last: None }
-    }
-
-    fn at(&mut self, number: Number, watermark: EventTime) {
-        let mut state = self.world.state.lock().unwrap();
-        if EventTime(number.time) <= watermark {
-            state.late.push(format!("{} comes behind {watermark}", number.time));
-        }
-        if self.last.is_some_and(|last| watermark < last) {
-            state.violations.push(format!("event time goes back to {watermark}"));
-        }
-        if self.last.replace(watermark) != Some(watermark) {
-            let SubtaskContext { attempt, subtask, .. } = self.context;
-            state.watermarks.push((attempt.0, subtask.index, watermark));
-        }
-    }
-}
-
 struct Count {
     world: Arc<World>,
     watch: Watch,
@@ -418,91 +374,6 @@ impl KeyedProcessFunction for Count {
 
     fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         self.processed.store(state)
-    }
-}
-
-struct Memory {
-    world: Arc<World>,
-    context: SubtaskContext,
-    open: Vec<Counted>,
-    written: Counter,
-}
-
-impl Memory {
-    fn new(world: &Arc<World>, context: SubtaskContext) -> Self {
-        Memory { world: Arc::clone(world), context, open: Vec::new(), written: Counter::default() }
-    }
-}
-
-impl TransactionalSink for Memory {
-    type In = Counted;
-
-    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        self.written.restore(state)
-    }
-
-    fn snapshot_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        self.world.state.lock().unwrap().counted.insert(self.context.subtask, self.written.records);
-        self.written.store(state)
-    }
-
-    fn unfinished(&mut self) -> Result<BTreeSet<TransactionId>, UserError> {
-        self.world.at(Place::Unfinished)?;
-        let state = self.world.state.lock().unwrap();
-        Ok(state.open.keys().filter(|id| id.subtask == self.context.subtask).copied().collect())
-    }
-
-    fn begin(&mut self, transaction: TransactionId) -> Result<(), UserError> {
-        self.world.at(Place::Begin)?;
-        self.world.state.lock().unwrap().open.insert(transaction, Vec::new());
-        Ok(())
-    }
-
-    fn write(&mut self, record: Counted) -> Result<(), UserError> {
-        self.world.at(Place::Write)?;
-        self.world.wait_for_room();
-        self.world.written.fetch_add(1, Ordering::SeqCst);
-        self.written.records += 1;
-        self.open.push(record);
-        Ok(())
-    }
-
-    fn pre_commit(&mut self, transaction: TransactionId) -> Result<Durability, UserError> {
-        let records = std::mem::take(&mut self.open);
-        self.world.at(Place::PreCommit)?;
-        let world = Arc::clone(&self.world);
-        world.state.lock().unwrap().open.insert(transaction, records);
-        Ok(Box::new(move || {
-            world.at(Place::Durability)?;
-            world.state.lock().unwrap().durable.insert(transaction);
-            Ok(())
-        }))
-    }
-
-    fn commit(&mut self, transaction: TransactionId) -> Result<(), UserError> {
-        self.world.at(Place::Commit)?;
-        let mut state = self.world.state.lock().unwrap();
-        if !state.durable.contains(&transaction) {
-            state.violations.push(format!("{transaction} is committed before it is durable"));
-        }
-        match state.open.remove(&transaction) {
-            Some(records) => drop(state.committed.insert(transaction, records)),
-            None if state.committed.contains_key(&transaction) => {}
-            None => state.violations.push(format!("{transaction} is lost")),
-        }
-        Ok(())
-    }
-
-    fn roll_back(&mut self, transaction: TransactionId) -> Result<(), UserError> {
-        self.world.at(Place::RollBack)?;
-        self.world.state.lock().unwrap().open.remove(&transaction);
-        Ok(())
-    }
-
-    fn checkpoint_completed(&mut self, _: CheckpointId) {
-        if self.context.subtask.index == 0 {
-            self.world.completed.fetch_add(1, Ordering::SeqCst);
-        }
     }
 }
 
