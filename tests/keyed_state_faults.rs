@@ -131,14 +131,9 @@ impl KeyedStateBackend for Faulty {
             return Ok(());
         }
         let (place, key) = (self.state(state), self.key(key).to_vec());
-        let entry = self.states[place].entry(key);
-        match self.fault {
-            Fault::PutsKeepWhatWasThere => {
-                entry.or_insert(value.to_vec());
-            }
-            _ => {
-                entry.insert_entry(value.to_vec());
-            }
+        let state = &mut self.states[place];
+        if self.fault != Fault::PutsKeepWhatWasThere || !state.contains_key(&key) {
+            state.insert(key, value.to_vec());
         }
         self.changed();
         Ok(())
