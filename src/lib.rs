@@ -26,6 +26,8 @@ pub mod store;
 pub mod subtask;
 #[cfg(test)]
 mod table_tests;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod watermark;
 pub mod window;
 

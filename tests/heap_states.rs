@@ -1,4 +1,4 @@
-//! Opening, restoring and refusing state: what a user of the heap and operator backends sees.
+//! What the heap does in its own way, and state files of keyed and operator state; `testkit::keyed_state` has the rest.
 #![cfg(feature = "runtime")]
 
 use snapline::codec::CodecError;
@@ -50,77 +50,10 @@ fn content(backend: &mut KeyedStateStore<String>) -> Vec<(String, u64)> {
     content
 }
 
+/// What other backends find out when the state is read.
 #[test]
-fn heap_key_of_another_subtask_is_refused_and_changes_nothing() {
-    let one = KeyGroupRange::range_of(max(), 8, 0).expect("valid");
-    let mut backend = KeyedStateStore::<u32>::new(max(), one).expect("valid");
-    let (mut own, mut foreign) = (None, None);
-    for key in 0..100u32 {
-        let slot = if one.contains(key_group_of(key.key_hash(), max())) { &mut own } else { &mut foreign };
-        *slot = Some(key);
-    }
-    let (own, foreign) = (own.expect("some key"), foreign.expect("some key"));
-    backend.set_current_key(own).expect("its own key");
-    let refused = backend.set_current_key(foreign).expect_err("not its own");
-    assert!(matches!(refused, StateError::WrongSubtask { .. }), "{refused}");
-    assert!(backend.set_current_key_from(&foreign).is_err());
-    assert_eq!(backend.current_key(), Some(&own));
-}
-
-#[test]
-fn heap_range_beyond_the_key_groups_is_refused() {
-    let range = KeyGroupRange::new(KeyGroup(4), KeyGroup(8)).expect("a range");
-    let refused = KeyedStateStore::<u32>::new(max(), range).expect_err("8 groups");
-    assert!(matches!(refused, StateError::NoSuchRange { .. }), "{refused}");
-}
-
-#[test]
-fn heap_state_opened_twice_is_one_state_unless_its_type_differs() {
-    let mut backend = filled();
-    let again = backend.open(&counts()).expect("the same");
-    assert_eq!(backend.count(&again).expect("opened"), 4);
-    let other = backend.open(&ValueStateDescriptor::<String>::new("counts"));
-    let message = other.expect_err("another type").to_string();
-    assert_eq!(
-        message,
-        "state `counts` holds a value of u64, it cannot be opened as a value of alloc::string::String"
-    );
-    // The same id does not make two types one.
-    let disguised = ValueStateDescriptor::<i64>::new("counts").with_type_id("u64");
-    assert!(matches!(backend.open(&disguised), Err(StateError::TypeMismatch { .. })));
-}
-
-#[test]
-fn heap_two_states_of_one_key_do_not_interfere() {
-    let mut backend = filled();
-    let names = backend.open(&ValueStateDescriptor::<String>::new("names")).expect("opens");
-    let counts = backend.open(&counts()).expect("opens");
-    backend.set_current_key("a".to_owned()).expect("all groups");
-    assert_eq!(names.get(&backend).expect("a key"), None);
-    names.update(&mut backend, "x".to_owned()).expect("a key");
-    counts.clear(&mut backend).expect("a key");
-    assert_eq!(names.get(&backend).expect("a key").as_deref(), Some(&"x".to_owned()));
-    assert_eq!(counts.get(&backend).expect("a key"), None);
-    backend.set_current_key("bb".to_owned()).expect("all groups");
-    assert_eq!(names.get(&backend).expect("a key"), None);
-    assert_eq!(counts.get(&backend).expect("a key").as_deref(), Some(&2));
-}
-
-#[test]
-fn heap_state_never_opened_survives_the_next_snapshot() {
-    let file = written(&mut filled());
-    let mut untouched = restored(&file);
-    let mut again = restored(&written(&mut untouched));
-    let expected = [("a", 1), ("bb", 2), ("ccc", 3), ("dddd", 4)].map(|(key, n)| (key.to_owned(), n));
-    assert_eq!(content(&mut again), expected);
-}
-
-#[test]
-fn heap_restored_state_of_another_type_is_refused_and_kept() {
+fn heap_restored_state_of_a_disguised_type_is_refused_when_it_is_opened_and_kept() {
     let mut backend = restored(&written(&mut filled()));
-    let wrong = backend.open(&ValueStateDescriptor::<String>::new("counts"));
-    assert!(matches!(wrong, Err(StateError::IncompatibleSerializer { part: StatePart::Values, .. })));
-    // An id that claims to be the right one: the bytes do not decode, in a named state and group.
     let lie = ValueStateDescriptor::<(u64, u64)>::new("counts").with_type_id("u64");
     let undecodable = backend.open(&lie).expect_err("one number is not two");
     let StateError::Undecodable { state, key_group: Some(_), .. } = &undecodable else {
@@ -128,37 +61,6 @@ fn heap_restored_state_of_another_type_is_refused_and_kept() {
     };
     assert_eq!(state, "counts");
     assert_eq!(content(&mut backend).len(), 4);
-}
-
-#[test]
-fn heap_restore_that_does_not_fit_the_job_is_refused() {
-    let file = written(&mut filled());
-    let all = max().all_groups();
-    let keys = KeyedStateStore::<u64>::restore(max(), all, vec![image(&file)]);
-    let message = keys.expect_err("keys of another type").to_string();
-    assert!(message.contains("its keys: alloc::string::String was written, the job has u64"), "{message}");
-
-    let wider = MaxParallelism::new(16).expect("valid");
-    let groups = KeyedStateStore::<String>::restore(wider, all, vec![image(&file)]);
-    let message = groups.expect_err("I04").to_string();
-    assert!(message.contains("its maximum parallelism is 8, the job's is 16"), "{message}");
-
-    let twice = KeyedStateStore::<String>::restore(max(), all, vec![image(&file), image(&file)]);
-    let message = twice.expect_err("every group twice").to_string();
-    assert!(message.contains("in two parts"), "{message}");
-}
-
-#[test]
-fn heap_restore_of_a_key_in_a_wrong_group_is_refused() {
-    let mut image = image(&written(&mut filled()));
-    let state = image.states.get_mut("counts").expect("restored");
-    let (group, entries) = state.groups.pop_first().expect("a group");
-    let free = (0..8).map(KeyGroup).find(|g| *g != group && !state.groups.contains_key(g)).expect("a group");
-    state.groups.insert(free, entries);
-    let mut backend =
-        KeyedStateStore::<String>::restore(max(), max().all_groups(), vec![image]).expect("restores");
-    let message = backend.open(&counts()).expect_err("a wrong group").to_string();
-    assert!(message.contains(&format!("key group {free}: a key of group {group} stands there")), "{message}");
 }
 
 #[test]
@@ -186,21 +88,6 @@ fn heap_snapshot_of_nothing_is_empty() {
     let snapshot =
         TaskSnapshot::new(Some(Box::new(filled().snapshot().expect("in memory"))), operator.snapshot());
     assert!(!snapshot.is_empty());
-}
-
-#[test]
-fn heap_snapshot_whose_target_fails_reports_it() {
-    struct Full;
-    impl std::io::Write for Full {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::StorageFull.into())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let failed = filled().snapshot().expect("in memory").write_to(&mut Full);
-    assert!(matches!(failed, Err(StateError::Codec(CodecError::Io(_)))));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! A state whose content a backend keeps as bytes.
 
 use super::layout::{Layout, append_serialized};
-use super::objects::Scope;
+use super::objects::{Scope, key_in_wrong_group};
 use super::schema::{AnyTable, Schema, TableSnapshot};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::codec::{append_record, take_record};
-use crate::keygroup::{KeyGroup, KeyGroupRange};
+use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::{BackendError, BackendSnapshot, Entry, KeyedStateBackend, StateNumber};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawKeyedState, StateError};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The bytes of a key group in front of a key.
@@ -42,12 +43,18 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
     pub(super) fn fill_from(
         &self,
         raw: &RawKeyedState,
+        max: MaxParallelism,
         backend: &mut dyn KeyedStateBackend,
     ) -> Result<(), StateError> {
         for (&group, entries) in &raw.groups {
             let undecodable =
                 |what| StateError::Undecodable { state: self.name.clone(), key_group: Some(group), what };
             for entry in entries.iter(self.schema.kind) {
+                let key = self.schema.key.deserialize(entry.key).map_err(undecodable)?;
+                let found = key_group_of(key.key_hash(), max);
+                if found != group {
+                    return Err(undecodable(key_in_wrong_group(found)));
+                }
                 let mut key = key_group_bytes(group).to_vec();
                 for part in [entry.key, entry.namespace] {
                     append_part(&mut key, part);
@@ -56,6 +63,12 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
                 let (user_key, value) = layout.migrate(entry.user_key, entry.value).map_err(undecodable)?;
                 if let Some(user_key) = user_key {
                     append_part(&mut key, &user_key);
+                    // Only keys that have changed can have become the same.
+                    let is_new = matches!(user_key, Cow::Owned(_));
+                    if is_new && backend.get(self.state, &key).map_err(|error| self.failed(error))?.is_some()
+                    {
+                        return Err(undecodable("a map has one key twice".to_owned()));
+                    }
                 }
                 backend.put(self.state, &key, &value).map_err(|error| self.failed(error))?;
             }

@@ -26,6 +26,11 @@ impl<K: StateKey, N: Namespace> Scope<K, N> {
     }
 }
 
+/// What is wrong with a restored key that belongs to the group `found`.
+pub(super) fn key_in_wrong_group(found: KeyGroup) -> String {
+    format!("a key of group {found} stands there: has its `KeyHash` changed?")
+}
+
 /// The hash of a scope whose key has this hash.
 fn scope_hash<N: Namespace>(key_hash: u64, namespace: &N) -> u64 {
     match size_of::<N>() {
@@ -127,7 +132,7 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
             let key = key.deserialize(entry.key)?;
             let found = key_group_of(key.key_hash(), max);
             if found != group {
-                return Err(format!("a key of group {found} stands there: has its `KeyHash` changed?"));
+                return Err(key_in_wrong_group(found));
             }
             let scope = Scope { key, namespace: namespace.read_restored(entry.namespace)? };
             let hash = scope.hash();

@@ -128,7 +128,7 @@ impl<K: StateKey> KeyedStateStore<K> {
                 let created = backend.create_state(name);
                 let failed = |source| StateError::Backend { state: name.to_owned(), source };
                 let table = BytesTable::new(name, self.range, created.map_err(failed)?, schema);
-                raw.map_or(Ok(()), |raw| table.fill_from(raw, &mut **backend))?;
+                raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism, &mut **backend))?;
                 Box::new(table)
             }
         };

@@ -1,0 +1,102 @@
+use super::Verdict;
+use super::harness::{AtKey, max_parallelism, restored, store, written};
+use crate::codec::CodecError;
+use crate::state::backend::StateBackend;
+use crate::state::serializer::{
+    Compatibility, MAX_RECORD_BYTES, SerdeSerializer, SerializerSnapshot, StateSerializer,
+};
+use crate::state::{
+    KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, MapStateDescriptor, StateError, StateKey,
+    ValueStateDescriptor,
+};
+
+/// Writes a number as that many bytes more than there may be, all zero, and 0 as a single one.
+///
+/// The memory is asked for but not touched, so that it costs nothing.
+struct Huge;
+
+impl StateSerializer<u32> for Huge {
+    fn serialize(&self, value: &u32, target: &mut Vec<u8>) -> Result<(), CodecError> {
+        if *value == 0 {
+            target.push(0);
+            return Ok(());
+        }
+        let mut bytes = vec![0; target.len() + MAX_RECORD_BYTES + *value as usize];
+        bytes[..target.len()].copy_from_slice(target);
+        *target = bytes;
+        Ok(())
+    }
+
+    fn deserialize(&self, _: &[u8]) -> Result<u32, String> {
+        Ok(0)
+    }
+
+    fn snapshot(&self) -> SerializerSnapshot {
+        SerializerSnapshot::new("huge", 0)
+    }
+
+    fn compatibility(&self, written: &SerializerSnapshot) -> Compatibility<u32> {
+        Compatibility::if_equal(&self.snapshot(), written)
+    }
+}
+
+/// What is too large is refused when it is written: at once where state is kept as bytes, and at the latest by the snapshot.
+fn assert_refused<K: StateKey>(
+    store: &mut KeyedStateStore<K>,
+    write: impl FnOnce(&mut KeyedStateStore<K>) -> Verdict,
+) {
+    let refused = write(store).and_then(|()| written(store).map(drop));
+    assert!(matches!(refused, Err(StateError::Codec(CodecError::Refused(_)))), "{refused:?}");
+}
+
+/// W9: a value, an element of a list, a key or a value of a map over 2^31 - 1 bytes is refused when it is written.
+pub fn keyed_values_beyond_the_limit_are_refused(backend: &StateBackend) -> Verdict {
+    let value = |store: &mut KeyedStateStore<u32>| {
+        let state = store.open(&ValueStateDescriptor::<u32>::new("value").with_serializer(Huge))?;
+        state.update(store.at(1)?, 1)
+    };
+    assert_refused(&mut store(backend)?, value);
+    let element = |store: &mut KeyedStateStore<u32>| {
+        let state = store.open(&ListStateDescriptor::<u32>::new("list").with_serializer(Huge))?;
+        state.add(store.at(1)?, 1)
+    };
+    assert_refused(&mut store(backend)?, element);
+    let map_key = |store: &mut KeyedStateStore<u32>| {
+        let state = store.open(&MapStateDescriptor::<u32, u32>::new("map").with_key_serializer(Huge))?;
+        state.put(store.at(1)?, 1, 0)
+    };
+    assert_refused(&mut store(backend)?, map_key);
+    let map_value = |store: &mut KeyedStateStore<u32>| {
+        let state = store.open(&MapStateDescriptor::<u32, u32>::new("map").with_value_serializer(Huge))?;
+        state.put(store.at(1)?, 0, 1)
+    };
+    assert_refused(&mut store(backend)?, map_value);
+    Ok(())
+}
+
+/// W9: so is a key.
+pub fn keyed_keys_beyond_the_limit_are_refused(backend: &StateBackend) -> Verdict {
+    let all = max_parallelism().all_groups();
+    let builder = KeyedStateStoreBuilder::with_key_serializer(max_parallelism(), all, Huge);
+    let mut store = builder.with_backend(backend).restore(Vec::new())?;
+    assert_refused(&mut store, |store| {
+        let state = store.open(&ValueStateDescriptor::<u32>::new("value"))?;
+        state.update(store.at(1)?, 1)
+    });
+    Ok(())
+}
+
+/// W9: values of many blocks are below the limit, and whole.
+pub fn keyed_values_of_many_blocks_are_whole(backend: &StateBackend) -> Verdict {
+    let texts = || ValueStateDescriptor::<Vec<u32>>::new("text").with_serializer(SerdeSerializer::new());
+    let numbers: Vec<u32> = (0..300_000).collect();
+    let mut filled = store::<u32>(backend)?;
+    let text = filled.open(&texts())?;
+    text.update(filled.at(1)?, numbers.clone())?;
+    text.update(filled.at(2)?, Vec::new())?;
+    let mut store = restored::<u32>(backend, &written(&mut filled)?)?;
+    let text = store.open(&texts())?;
+    assert_eq!(text.get(store.at(1)?)?.as_deref(), Some(&numbers));
+    assert_eq!(text.get(store.at(2)?)?.as_deref(), Some(&Vec::new()));
+    Ok(())
+}

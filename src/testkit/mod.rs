@@ -1,0 +1,3 @@
+//! What the authors of backends test theirs with.
+
+pub mod keyed_state;

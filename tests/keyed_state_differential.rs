@@ -1,0 +1,148 @@
+//! Keyed state beside a plain reference, and the laws of reducing and aggregating states.
+#![cfg(feature = "testkit")]
+
+use proptest::prelude::*;
+use quickcheck::quickcheck;
+use snapline::keygroup::MaxParallelism;
+use snapline::state::backend::{SortedMapStateBackendFactory, StateBackend};
+use snapline::state::*;
+use snapline::testkit::keyed_state::differential::{Step, run};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn sorted_map() -> StateBackend {
+    StateBackend::Custom(Arc::new(SortedMapStateBackendFactory), BTreeMap::new())
+}
+
+/// Objects with both kinds of snapshots, and bytes.
+fn backends() -> [StateBackend; 3] {
+    [StateBackend::default(), sorted_map(), StateBackend::HashMap { asynchronous_snapshots: false }]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Also over restores on other backends, at other parallelisms.
+    #[test]
+    fn keyed_states_agree_with_a_reference(
+        steps in proptest::collection::vec(any::<[u8; 8]>().prop_map(Step::of), 1..150),
+        first in 0..3usize,
+    ) {
+        let mut backends = backends();
+        backends.rotate_left(first);
+        run(&backends, &steps).expect("backends in memory do not fail");
+    }
+}
+
+fn store(backend: &StateBackend) -> KeyedStateStore<u32> {
+    let max = MaxParallelism::new(8).expect("valid");
+    let builder = KeyedStateStoreBuilder::new(max, max.all_groups()).with_backend(backend);
+    let mut store = builder.restore(Vec::new()).expect("empty");
+    store.set_current_key(1).expect("all groups");
+    store
+}
+
+/// Associative, and neither commutative nor idempotent.
+fn texts() -> ReducingStateDescriptor<String> {
+    ReducingStateDescriptor::new("texts", |a: String, b: String| a + &b)
+}
+
+/// Counts, adds and finds the bounds.
+struct Statistics;
+
+impl AggregateFunction for Statistics {
+    type In = u32;
+    type Accumulator = Vec<u32>;
+    type Out = (usize, u64, Option<u32>, Option<u32>);
+
+    fn create_accumulator(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn add(&self, value: u32, accumulator: &mut Vec<u32>) {
+        accumulator.push(value);
+    }
+
+    fn result(&self, all: &Vec<u32>) -> Self::Out {
+        let sum = all.iter().copied().map(u64::from).sum();
+        (all.len(), sum, all.iter().min().copied(), all.iter().max().copied())
+    }
+
+    fn merge(&self, accumulator: &mut Vec<u32>, other: Vec<u32>) {
+        accumulator.extend(other);
+    }
+}
+
+quickcheck! {
+    fn keyed_reducing_state_is_the_reduction_of_all_that_was_added(added: Vec<String>) -> bool {
+        backends().iter().all(|backend| {
+            let mut store = store(backend);
+            let text = store.open(&texts()).expect("opens");
+            for one in &added {
+                text.add(&mut store, one.clone()).expect("a key");
+            }
+            let expected = added.iter().cloned().reduce(|a, b| a + &b);
+            text.get(&store).expect("a key").as_deref() == expected.as_ref()
+        })
+    }
+
+    /// For associative functions the namespaces may be merged in any grouping that keeps their order.
+    fn keyed_reducing_namespaces_merged_step_by_step_or_at_once_are_the_same(added: Vec<(u8, String)>) -> bool {
+        backends().iter().all(|backend| {
+            let merged = |steps: &[(u8, &[u8])]| {
+                let mut store = store(backend);
+                let text = store.open_namespaced::<u8, _>(&texts()).expect("opens");
+                for (namespace, one) in &added {
+                    text.of(namespace % 4).add(&mut store, one.clone()).expect("a key");
+                }
+                for (target, sources) in steps {
+                    text.of(*target).merge_namespaces(&mut store, sources.iter().copied()).expect("a key");
+                }
+                assert!(store.count(&text.of(0u8)).expect("opened") <= 1);
+                text.of(0u8).get(&store).expect("a key").map(|text| text.into_owned())
+            };
+            let in_order = |namespace: u8| added.iter().filter(move |(n, _)| n % 4 == namespace);
+            let expected = (0..4).flat_map(in_order).map(|(_, one)| one.clone()).reduce(|a, b| a + &b);
+            let at_once = merged(&[(0, &[1, 2, 3])]);
+            let from_behind = merged(&[(2, &[3]), (1, &[2]), (0, &[1])]);
+            let in_pairs = merged(&[(0, &[1]), (2, &[3]), (0, &[2])]);
+            at_once == expected && from_behind == expected && in_pairs == expected
+        })
+    }
+
+    /// For functions that are also commutative they may be merged in any order.
+    fn keyed_aggregating_namespaces_merged_in_any_order_are_all_that_was_added(
+        added: Vec<(u8, u32)>,
+        first: u8,
+        second: u8
+    ) -> bool {
+        backends().iter().all(|backend| {
+            let mut store = store(backend);
+            let descriptor = AggregatingStateDescriptor::new("statistics", Statistics);
+            let state = store.open_namespaced::<u8, _>(&descriptor).expect("opens");
+            for (namespace, one) in &added {
+                state.of(namespace % 4).add(&mut store, *one).expect("a key");
+            }
+            state.of(first % 4).merge_namespaces(&mut store, [second % 4, 3]).expect("a key");
+            state.of(second % 4).merge_namespaces(&mut store, (0..4).rev()).expect("a key");
+            let all: Vec<u32> = added.iter().map(|(_, one)| *one).collect();
+            let expected = Some(Statistics.result(&all)).filter(|_| !all.is_empty());
+            state.of(second % 4).get(&store).expect("a key") == expected
+        })
+    }
+
+    fn keyed_lists_merged_between_namespaces_lose_nothing(added: Vec<(u8, u32)>) -> bool {
+        backends().iter().all(|backend| {
+            let mut store = store(backend);
+            let list = store.open_namespaced::<u8, _>(&ListStateDescriptor::<u32>::new("list")).expect("opens");
+            for (namespace, one) in &added {
+                list.of(namespace % 4).add(&mut store, *one).expect("a key");
+            }
+            list.of(9u8).merge_namespaces(&mut store, 0..4).expect("a key");
+            let in_order = |namespace: u8| added.iter().filter(move |(n, _)| n % 4 == namespace);
+            let expected: Vec<u32> = (0..4).flat_map(in_order).map(|(_, one)| *one).collect();
+            let found: Vec<u32> = list.of(9u8).get(&store).expect("a key").map(|one| *one).collect();
+            found == expected
+        })
+    }
+}

@@ -1,0 +1,283 @@
+//! Backends with a fault each: what every backend must do, as tests, finds all of them.
+#![cfg(feature = "testkit")]
+#![allow(clippy::disallowed_methods)]
+
+use snapline::state::backend::{
+    BackendContext, BackendError, BackendSnapshot, Entries, KeyedStateBackend, StateBackend,
+    StateBackendFactory, StateNumber,
+};
+use snapline::testkit::keyed_state::{BEHAVIOURS, Behaviour};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// What a backend does wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    None,
+    AppendsAreLost,
+    AppendsStandInFront,
+    AppendsReplace,
+    DeletesAreIgnored,
+    DeletesTakeAllThatBeginSo,
+    PutsKeepWhatWasThere,
+    EmptyValuesAreNone,
+    KeysAreCutOff,
+    ScansAreUnordered,
+    ScansGoTooFar,
+    ScansMissTheLast,
+    StatesAreOne,
+    SnapshotsAreLive,
+    SnapshotsAreOld,
+    SnapshotsAreTheNewest,
+    SnapshotsForgetDeletes,
+    SnapshotsStopWrites,
+    EverythingFails,
+}
+
+const FAULTS: [Fault; 18] = [
+    Fault::AppendsAreLost,
+    Fault::AppendsStandInFront,
+    Fault::AppendsReplace,
+    Fault::DeletesAreIgnored,
+    Fault::DeletesTakeAllThatBeginSo,
+    Fault::PutsKeepWhatWasThere,
+    Fault::EmptyValuesAreNone,
+    Fault::KeysAreCutOff,
+    Fault::ScansAreUnordered,
+    Fault::ScansGoTooFar,
+    Fault::ScansMissTheLast,
+    Fault::StatesAreOne,
+    Fault::SnapshotsAreLive,
+    Fault::SnapshotsAreOld,
+    Fault::SnapshotsAreTheNewest,
+    Fault::SnapshotsForgetDeletes,
+    Fault::SnapshotsStopWrites,
+    Fault::EverythingFails,
+];
+
+type State = BTreeMap<Vec<u8>, Vec<u8>>;
+
+struct FaultyFactory(Fault);
+
+impl StateBackendFactory for FaultyFactory {
+    fn name(&self) -> &str {
+        "faulty"
+    }
+
+    fn create(&self, _: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
+        Ok(Box::new(Faulty {
+            fault: self.0,
+            states: Vec::new(),
+            newest: Arc::default(),
+            first: None,
+            open: Arc::default(),
+        }))
+    }
+}
+
+struct Faulty {
+    fault: Fault,
+    states: Vec<State>,
+    /// What the states are, or were when the newest snapshot was taken.
+    newest: Arc<Mutex<Vec<State>>>,
+    /// What they were when the first one was.
+    first: Option<Vec<State>>,
+    /// The number of snapshots that live is its count, but for this one.
+    open: Arc<()>,
+}
+
+impl Faulty {
+    fn state(&self, number: StateNumber) -> usize {
+        if self.fault == Fault::StatesAreOne { 0 } else { number.0 }
+    }
+
+    fn key<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+        if self.fault == Fault::KeysAreCutOff { &key[..key.len().min(8)] } else { key }
+    }
+
+    fn refuses_writes(&self) -> bool {
+        self.fault == Fault::SnapshotsStopWrites && Arc::strong_count(&self.open) > 1
+    }
+
+    /// Tells a live snapshot what has changed.
+    fn changed(&self) {
+        if self.fault == Fault::SnapshotsAreLive {
+            *self.newest.lock().expect("no panic") = self.states.clone();
+        }
+    }
+
+    fn failing(&self) -> Result<(), BackendError> {
+        if self.fault == Fault::EverythingFails { Err("it is broken".into()) } else { Ok(()) }
+    }
+}
+
+impl KeyedStateBackend for Faulty {
+    fn create_state(&mut self, _: &str) -> Result<StateNumber, BackendError> {
+        self.states.push(State::new());
+        Ok(StateNumber(self.states.len() - 1))
+    }
+
+    fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        self.failing()?;
+        let value = self.states[self.state(state)].get(self.key(key)).cloned();
+        Ok(value.filter(|value| self.fault != Fault::EmptyValuesAreNone || !value.is_empty()))
+    }
+
+    fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError> {
+        self.failing()?;
+        if self.refuses_writes() {
+            return Ok(());
+        }
+        let (place, key) = (self.state(state), self.key(key).to_vec());
+        let state = &mut self.states[place];
+        if self.fault != Fault::PutsKeepWhatWasThere || !state.contains_key(&key) {
+            state.insert(key, value.to_vec());
+        }
+        self.changed();
+        Ok(())
+    }
+
+    fn append(&mut self, state: StateNumber, key: &[u8], bytes: &[u8]) -> Result<(), BackendError> {
+        let old = self.get(state, key)?.unwrap_or_default();
+        match self.fault {
+            Fault::AppendsAreLost if !old.is_empty() => Ok(()),
+            Fault::AppendsStandInFront => self.put(state, key, &[bytes, &old].concat()),
+            Fault::AppendsReplace => self.put(state, key, bytes),
+            _ => self.put(state, key, &[&old, bytes].concat()),
+        }
+    }
+
+    fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError> {
+        self.failing()?;
+        if self.refuses_writes() {
+            return Ok(());
+        }
+        let (place, key) = (self.state(state), self.key(key));
+        match self.fault {
+            Fault::DeletesAreIgnored => {}
+            Fault::DeletesTakeAllThatBeginSo => {
+                let beginning = &key[..key.len().saturating_sub(1)];
+                self.states[place].retain(|other, _| !other.starts_with(beginning));
+            }
+            _ => drop(self.states[place].remove(key)),
+        }
+        self.changed();
+        Ok(())
+    }
+
+    fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {
+        scan(self.fault, &self.states[self.state(state)], prefix)
+    }
+
+    fn snapshot(&mut self) -> Result<Box<dyn BackendSnapshot>, BackendError> {
+        self.failing()?;
+        *self.newest.lock().expect("no panic") = self.states.clone();
+        let first = self.first.get_or_insert_with(|| self.states.clone()).clone();
+        let states = match self.fault {
+            Fault::SnapshotsAreOld => Arc::new(Mutex::new(first)),
+            Fault::SnapshotsAreLive | Fault::SnapshotsAreTheNewest => Arc::clone(&self.newest),
+            Fault::SnapshotsForgetDeletes => {
+                let mut states = self.states.clone();
+                for (state, first) in states.iter_mut().zip(first) {
+                    for (key, value) in first {
+                        state.entry(key).or_insert(value);
+                    }
+                }
+                Arc::new(Mutex::new(states))
+            }
+            _ => Arc::new(Mutex::new(self.states.clone())),
+        };
+        let place = |number: usize| if self.fault == Fault::StatesAreOne { 0 } else { number };
+        let places = (0..self.states.len()).map(place).collect();
+        Ok(Box::new(Snapshot { fault: self.fault, states, places, _open: Arc::clone(&self.open) }))
+    }
+}
+
+struct Snapshot {
+    fault: Fault,
+    states: Arc<Mutex<Vec<State>>>,
+    places: Vec<usize>,
+    _open: Arc<()>,
+}
+
+impl BackendSnapshot for Snapshot {
+    fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {
+        let states = self.states.lock().expect("no panic");
+        let nothing = State::new();
+        let state = self.places.get(state.0).and_then(|place| states.get(*place)).unwrap_or(&nothing);
+        scan(self.fault, state, prefix)
+    }
+}
+
+fn scan(fault: Fault, state: &State, prefix: &[u8]) -> Entries<'static> {
+    let matching = |key: &[u8]| match fault {
+        Fault::ScansGoTooFar => key >= prefix,
+        _ => key.starts_with(prefix),
+    };
+    let mut entries: Vec<_> = state.iter().filter(|(key, _)| matching(key)).collect();
+    if fault == Fault::ScansAreUnordered {
+        entries.sort_by_key(|(key, _)| key.iter().rev().copied().collect::<Vec<u8>>());
+    }
+    if fault == Fault::ScansMissTheLast {
+        entries.pop();
+    }
+    let owned: Vec<_> = entries.into_iter().map(|(key, value)| Ok((key.clone(), value.clone()))).collect();
+    Box::new(owned.into_iter())
+}
+
+/// The behaviours that a backend does not have, but for the random scripts: they find most things, and say nothing.
+fn missed_by(backend: &StateBackend) -> Vec<&'static str> {
+    let has =
+        |behaviour: Behaviour| matches!(catch_unwind(AssertUnwindSafe(|| behaviour(backend))), Ok(Ok(())));
+    let named = BEHAVIOURS.iter().filter(|(name, _)| !name.ends_with("over_random_scripts"));
+    named.filter(|(_, behaviour)| !has(*behaviour)).map(|(name, _)| *name).collect()
+}
+
+fn with(fault: Fault) -> StateBackend {
+    StateBackend::Custom(Arc::new(FaultyFactory(fault)), BTreeMap::new())
+}
+
+#[test]
+fn keyed_state_behaviours_find_every_planted_fault() {
+    assert_eq!(missed_by(&with(Fault::None)), Vec::<&str>::new(), "without a fault");
+    // Hundreds of panics are expected, and how they came about is of no interest.
+    let hook = take_hook();
+    set_hook(Box::new(|_| ()));
+    let found = FAULTS.map(|fault| (fault, missed_by(&with(fault))));
+    set_hook(hook);
+    for (fault, missed) in found {
+        assert!(!missed.is_empty(), "{fault:?} was not found");
+    }
+}
+
+#[test]
+fn keyed_state_error_of_a_backend_names_the_state() {
+    let broken = with(Fault::EverythingFails);
+    let (_, behaviour) =
+        BEHAVIOURS.iter().find(|(name, _)| *name == "keyed_values_are_isolated_by_key").expect("one");
+    let failed = behaviour(&broken).expect_err("it is broken").to_string();
+    assert_eq!(failed, "the backend of state `counts` failed: it is broken");
+}
+
+/// Every behaviour is one of those that the macro makes tests of.
+#[test]
+fn keyed_state_behaviours_are_all_listed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/testkit/keyed_state");
+    let mut written = BTreeSet::new();
+    let files =
+        [folder.clone(), folder.join("differential")].map(|folder| std::fs::read_dir(folder).expect("there"));
+    for file in files.into_iter().flatten() {
+        let path = file.expect("an entry").path();
+        if path.is_file() {
+            let text = std::fs::read_to_string(&path).expect("text");
+            let names =
+                text.split("pub fn keyed_").skip(1).map(|rest| rest.split('(').next().unwrap_or_default());
+            written.extend(names.map(|name| format!("keyed_{name}")));
+        }
+    }
+    assert!(written.len() > 50, "the sources were not found");
+    assert_eq!(BEHAVIOURS.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>(), written);
+    assert_eq!(BEHAVIOURS.len(), written.len(), "one is listed twice");
+}
