@@ -69,6 +69,7 @@ fix: toolchain
 
 bench: toolchain
 	$(CARGO) bench -p snapline --bench coordinator
+	$(CARGO) bench -p snapline --bench heap
 	$(CARGO) bench -p snapline-cli --bench checkpoint_overhead
 
 toolchain:

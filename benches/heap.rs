@@ -10,8 +10,9 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use snapline::backend::heap::{CopyOnWriteList, CopyOnWriteMap, SegmentedMap, SharedMap, hash_of};
 use snapline::keygroup::{KeyHash, MaxParallelism, key_group_of};
-use snapline::state::{KeyedStateStore, ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor};
-use std::cell::RefCell;
+use snapline::state::{
+    KeyedStateStore, ListStateDescriptor, MapStateDescriptor, ValueState, ValueStateDescriptor,
+};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -153,10 +154,9 @@ impl ProcessorTime {
     }
 }
 
-/// Does all operations of a round.
 type Round<'a> = Box<dyn FnMut(&[u64]) + 'a>;
 
-/// One thing that is measured.
+/// One thing that is measured: it does all operations of a round.
 struct Contestant<'a> {
     name: &'static str,
     round: Round<'a>,
@@ -185,24 +185,11 @@ fn compare(operation: &str, order: &[u64], mut contestants: Vec<Contestant<'_>>)
     }
 }
 
-/// How the operations of a round follow each other.
-#[derive(Clone, Copy)]
-enum Pace {
-    /// Each may begin before the one before it has ended, and the processor makes use of it.
-    Overlapping,
-    /// Each needs the result of the one before it.
-    OneByOne,
-}
-
-impl Pace {
-    /// The key for an operation, after the one before has given `result`, which is never that large.
-    #[inline]
-    fn next(self, key: u64, result: u64) -> u64 {
-        match self {
-            Pace::Overlapping => key,
-            Pace::OneByOne => key ^ (result >> 63),
-        }
-    }
+/// The key for an operation. With `ONE_BY_ONE` it depends on the result of the one before, which is never so large that
+/// it changes anything: the operation cannot begin before that one has ended. Without, the processor may overlap them.
+#[inline]
+fn key_after<const ONE_BY_ONE: bool>(result: u64, key: u64) -> u64 {
+    if ONE_BY_ONE { key ^ (result >> 63) } else { key }
 }
 
 fn store() -> KeyedStateStore<u64> {
@@ -210,110 +197,156 @@ fn store() -> KeyedStateStore<u64> {
     KeyedStateStore::new(max_parallelism, max_parallelism.all_groups()).expect("all groups exist")
 }
 
-fn values(count: usize) {
-    let Keys { keys, order } = Keys::new(count);
-    let resident = ResidentMemory::now();
-    let mut raw: Raw<u64> = HashMap::with_hasher(hasher());
-    keys.iter().for_each(|&key| _ = black_box(raw.insert(key, 1)));
-    let raw_bytes = resident.grown();
-    let resident = ResidentMemory::now();
-    let mut table: Table<u64> = Table::new();
-    keys.iter().for_each(|&key| table.update(key, 1));
-    let table_bytes = resident.grown();
-    let mut persistent: Persistent = imbl::GenericHashMap::with_hasher(hasher());
-    keys.iter().for_each(|&key| _ = black_box(persistent.insert(key, 1)));
-    let mut store = store();
-    let state = store.open(&ValueStateDescriptor::<u64>::new("values")).expect("opens");
-    for &key in &keys {
-        store.set_current_key(key).expect("all groups");
-        state.update(&mut store, 1).expect("there is a key");
+/// One value per key, in everything that is compared.
+struct Values {
+    raw: Raw<u64>,
+    table: Table<u64>,
+    store: KeyedStateStore<u64>,
+    state: ValueState<u64>,
+    persistent: Persistent,
+}
+
+impl Values {
+    fn new(keys: &[u64]) -> Values {
+        let resident = ResidentMemory::now();
+        let mut raw: Raw<u64> = HashMap::with_hasher(hasher());
+        keys.iter().for_each(|&key| _ = raw.insert(key, 1));
+        let raw_bytes = resident.grown();
+        let resident = ResidentMemory::now();
+        let mut table: Table<u64> = Table::new();
+        keys.iter().for_each(|&key| table.update(key, 1));
+        let table_bytes = resident.grown();
+        let mut persistent: Persistent = imbl::GenericHashMap::with_hasher(hasher());
+        keys.iter().for_each(|&key| _ = persistent.insert(key, 1));
+        let mut store = store();
+        let state = store.open(&ValueStateDescriptor::<u64>::new("values")).expect("opens");
+        for &key in keys {
+            store.set_current_key(key).expect("all groups");
+            state.update(&mut store, 1).expect("there is a key");
+        }
+        let per_key = |bytes: u64| bytes as f64 / keys.len() as f64;
+        println!(
+            "  bytes per key: raw {:.1}, table {:.1}, {:.2} x",
+            per_key(raw_bytes),
+            per_key(table_bytes),
+            table_bytes as f64 / raw_bytes as f64
+        );
+        Values { raw, table, store, state, persistent }
     }
-    let per_key = |bytes: u64| bytes as f64 / count as f64;
-    println!(
-        "  bytes per key: raw {:.1}, table {:.1}, {:.2} x",
-        per_key(raw_bytes),
-        per_key(table_bytes),
-        table_bytes as f64 / raw_bytes as f64
-    );
-    for (pace, name) in [(Pace::Overlapping, "value get"), (Pace::OneByOne, "value get, one by one")] {
+
+    fn gets<const ONE_BY_ONE: bool>(&mut self, order: &[u64]) {
+        let Values { raw, table, store, state, persistent } = self;
+        let name = if ONE_BY_ONE { "value get, one by one" } else { "value get" };
         compare(
             name,
-            &order,
+            order,
             vec![
                 Contestant::new("raw", |order| {
-                    let get = |last, key: &u64| raw.get(&pace.next(*key, last)).copied().unwrap_or(0);
+                    let get =
+                        |last, key: &u64| raw.get(&key_after::<ONE_BY_ONE>(last, *key)).copied().unwrap_or(0);
                     black_box(order.iter().fold(0, get));
                 }),
                 Contestant::new("table", |order| {
-                    let get = |last, key: &u64| table.get(pace.next(*key, last)).copied().unwrap_or(0);
+                    let get = |last, key: &u64| {
+                        table.get(key_after::<ONE_BY_ONE>(last, *key)).copied().unwrap_or(0)
+                    };
                     black_box(order.iter().fold(0, get));
                 }),
                 Contestant::new("store", |order| {
                     let get = |last, key: &u64| {
-                        store.set_current_key(pace.next(*key, last)).expect("all groups");
-                        state.get(&store).expect("there is a key").map_or(0, |value| *value)
+                        store.set_current_key(key_after::<ONE_BY_ONE>(last, *key)).expect("all groups");
+                        state.get(store).expect("there is a key").map_or(0, |value| *value)
                     };
                     black_box(order.iter().fold(0, get));
                 }),
                 Contestant::new("imbl", |order| {
-                    let get = |last, key: &u64| persistent.get(&pace.next(*key, last)).copied().unwrap_or(0);
+                    let get = |last, key: &u64| {
+                        persistent.get(&key_after::<ONE_BY_ONE>(last, *key)).copied().unwrap_or(0)
+                    };
                     black_box(order.iter().fold(0, get));
                 }),
             ],
         );
     }
-    compare(
-        "value update",
-        &order,
-        vec![
-            Contestant::new("raw", |order| {
-                order.iter().for_each(|key| _ = black_box(raw.insert(*key, *key >> 1)))
-            }),
-            Contestant::new("table", |order| order.iter().for_each(|key| table.update(*key, *key >> 1))),
-            Contestant::new("store", |order| {
-                for key in order {
-                    store.set_current_key(*key).expect("all groups");
-                    state.update(&mut store, *key >> 1).expect("there is a key");
-                }
-            }),
-            Contestant::new("imbl", |order| {
-                order.iter().for_each(|key| _ = black_box(persistent.insert(*key, *key >> 1)));
-            }),
-        ],
-    );
-    let (table, store) = (RefCell::new(table), RefCell::new(store));
-    compare(
-        "value read-modify-write",
-        &order,
-        vec![
-            Contestant::new("raw", |order| order.iter().for_each(|key| *raw.entry(*key).or_insert(0) += 1)),
-            Contestant::new("table", |order| {
-                let table = &mut *table.borrow_mut();
-                order.iter().for_each(|key| *table.get_or_insert_with(*key, || 0) += 1);
-            }),
-            Contestant::new("table, by value", |order| {
-                let table = &mut *table.borrow_mut();
-                order.iter().for_each(|key| table.modify(*key, |value| Some(value.unwrap_or(0) + 1)));
-            }),
-            Contestant::new("store", |order| {
-                let store = &mut *store.borrow_mut();
-                for key in order {
-                    store.set_current_key(*key).expect("all groups");
-                    state.with_mut(store, || 0, |value| *value += 1).expect("there is a key");
-                }
-            }),
-            Contestant::new("store, by value", |order| {
-                let store = &mut *store.borrow_mut();
-                for key in order {
-                    store.set_current_key(*key).expect("all groups");
-                    state.modify(store, |value| Some(value.unwrap_or(0) + 1)).expect("there is a key");
-                }
-            }),
-            Contestant::new("imbl", |order| {
-                order.iter().for_each(|key| *persistent.entry(*key).or_insert(0) += 1);
-            }),
-        ],
-    );
+
+    fn updates(&mut self, order: &[u64]) {
+        let Values { raw, table, store, state, persistent } = self;
+        compare(
+            "value update",
+            order,
+            vec![
+                Contestant::new("raw", |order| order.iter().for_each(|key| _ = raw.insert(*key, *key >> 1))),
+                Contestant::new("table", |order| order.iter().for_each(|key| table.update(*key, *key >> 1))),
+                Contestant::new("store", |order| {
+                    for key in order {
+                        store.set_current_key(*key).expect("all groups");
+                        state.update(store, *key >> 1).expect("there is a key");
+                    }
+                }),
+                Contestant::new("imbl", |order| {
+                    order.iter().for_each(|key| _ = persistent.insert(*key, *key >> 1));
+                }),
+            ],
+        );
+    }
+
+    fn changes(&mut self, order: &[u64]) {
+        let Values { raw, table, store, state, persistent } = self;
+        compare(
+            "value read-modify-write",
+            order,
+            vec![
+                Contestant::new("raw", |order| {
+                    order.iter().for_each(|key| *raw.entry(*key).or_insert(0) += 1)
+                }),
+                Contestant::new("table", |order| {
+                    order.iter().for_each(|key| *table.get_or_insert_with(*key, || 0) += 1);
+                }),
+                Contestant::new("store", |order| {
+                    for key in order {
+                        store.set_current_key(*key).expect("all groups");
+                        state.with_mut(store, || 0, |value| *value += 1).expect("there is a key");
+                    }
+                }),
+                Contestant::new("imbl", |order| {
+                    order.iter().for_each(|key| *persistent.entry(*key).or_insert(0) += 1);
+                }),
+            ],
+        );
+    }
+
+    /// The same, by values that are taken out and put back.
+    fn modifications(&mut self, order: &[u64]) {
+        let Values { raw, table, store, state, .. } = self;
+        compare(
+            "value modify",
+            order,
+            vec![
+                Contestant::new("raw", |order| {
+                    order.iter().for_each(|key| *raw.entry(*key).or_insert(0) += 1)
+                }),
+                Contestant::new("table", |order| {
+                    order.iter().for_each(|key| table.modify(*key, |value| Some(value.unwrap_or(0) + 1)));
+                }),
+                Contestant::new("store", |order| {
+                    for key in order {
+                        store.set_current_key(*key).expect("all groups");
+                        state.modify(store, |value| Some(value.unwrap_or(0) + 1)).expect("there is a key");
+                    }
+                }),
+            ],
+        );
+    }
+}
+
+fn values(count: usize) {
+    let Keys { keys, order } = Keys::new(count);
+    let mut values = Values::new(&keys);
+    values.gets::<false>(&order);
+    values.gets::<true>(&order);
+    values.updates(&order);
+    values.changes(&order);
+    values.modifications(&order);
 }
 
 /// `count` entries in maps of `size`, beside a map of maps.

@@ -33,3 +33,14 @@ pub fn hash_of<K: Hash + ?Sized>(key: &K) -> u64 {
     const HASHER: FixedState = FixedState::with_seed(0x534e_4150_4c49_4e45);
     HASHER.hash_one(key)
 }
+
+/// How many elements of a list or a map are so few that they are copied at once: some 2 KiB, fewer if to copy them is to
+/// allocate. A segment of a table holds hundreds of lists and maps.
+const fn few<T>() -> usize {
+    match 2_048 / if size_of::<T>() == 0 { 1 } else { size_of::<T>() } {
+        0..=16 => 16,
+        _ if std::mem::needs_drop::<T>() => 16,
+        most @ 17..=128 => most,
+        _ => 128,
+    }
+}

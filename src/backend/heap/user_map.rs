@@ -1,38 +1,46 @@
 use super::sync::Arc;
-use super::{hash_of, linear};
+use super::{few, hash_of, linear};
 use hashbrown::HashTable;
 use std::fmt;
 use std::hash::Hash;
 
-/// A hash map whose clones share their content in segments. The first change to a segment that is shared copies it, and
-/// nothing else.
-///
-/// Most maps are small and have one segment only; larger ones grow by one segment at a time.
-pub struct CopyOnWriteMap<K, V> {
-    first: SharedSegment<K, V>,
-    /// The other segments, once there is one.
-    others: Option<Arc<Vec<SharedSegment<K, V>>>>,
+/// A hash map whose clones share their content in segments, if there is much of it. The first change to a segment that
+/// is shared copies it, and nothing else.
+pub struct CopyOnWriteMap<K, V>(Content<K, V>);
+
+#[derive(Clone)]
+enum Content<K, V> {
+    /// So few entries that they are copied with the map: most maps are small, and to share them costs more.
+    Few(Segment<K, V>),
+    Many {
+        first: SharedSegment<K, V>,
+        /// The other segments, once there is one.
+        others: Option<Arc<Vec<SharedSegment<K, V>>>>,
+    },
 }
 
 type Segment<K, V> = HashTable<(K, V)>;
 type SharedSegment<K, V> = Arc<Segment<K, V>>;
 
-/// With how many entries a segment is a reason to add another one.
+/// With how many entries a segment that is shared is a reason to add another one.
 const MOST_ENTRIES: usize = 1_024;
 
 impl<K, V> Default for CopyOnWriteMap<K, V> {
     fn default() -> Self {
-        CopyOnWriteMap { first: Arc::new(Segment::new()), others: None }
+        CopyOnWriteMap(Content::Few(Segment::new()))
     }
 }
 
-impl<K, V> Clone for CopyOnWriteMap<K, V> {
+impl<K: Clone, V: Clone> Clone for CopyOnWriteMap<K, V> {
     fn clone(&self) -> Self {
-        CopyOnWriteMap { first: Arc::clone(&self.first), others: self.others.clone() }
+        CopyOnWriteMap(self.0.clone())
     }
 }
 
 impl<K, V> CopyOnWriteMap<K, V> {
+    /// How many entries are few.
+    pub const FEW_ENTRIES: usize = few::<(K, V)>();
+
     /// The number of entries; counted by segment.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -50,20 +58,21 @@ impl<K, V> CopyOnWriteMap<K, V> {
         self.segments().flat_map(|segment| segment.iter()).map(|(key, value)| (key, value))
     }
 
-    fn segments(&self) -> impl Iterator<Item = &SharedSegment<K, V>> {
-        std::iter::once(&self.first).chain(self.others().iter())
+    fn segments(&self) -> impl Iterator<Item = &Segment<K, V>> {
+        let (first, others) = match &self.0 {
+            Content::Few(segment) => (segment, None),
+            Content::Many { first, others } => (&**first, others.as_ref()),
+        };
+        std::iter::once(first)
+            .chain(others.into_iter().flat_map(|others| others.iter()).map(|other| &**other))
     }
+}
 
-    fn others(&self) -> &[SharedSegment<K, V>] {
-        self.others.as_ref().map_or(&[], |others| others)
-    }
-
-    /// The segment of a hash: the first, or else one of the others.
-    #[inline]
-    fn index_of(&self, hash: u64) -> Option<usize> {
-        let segments = 1 + self.others.as_ref()?.len();
-        linear::segment_of(hash, segments, linear::mask_of(segments)).checked_sub(1)
-    }
+/// Which of so many other segments, if there are any, holds a hash that is not in the first.
+#[inline]
+fn other_of<T>(hash: u64, others: Option<&Arc<Vec<T>>>) -> Option<usize> {
+    let segments = 1 + others?.len();
+    linear::segment_of(hash, segments, linear::mask_of(segments)).checked_sub(1)
 }
 
 impl<K: Hash + Eq, V> CopyOnWriteMap<K, V> {
@@ -71,7 +80,13 @@ impl<K: Hash + Eq, V> CopyOnWriteMap<K, V> {
     #[inline]
     pub fn get(&self, key: &K) -> Option<&V> {
         let hash = hash_of(key);
-        let segment = self.index_of(hash).map_or(&self.first, |index| &self.others()[index]);
+        let segment = match &self.0 {
+            Content::Few(segment) => segment,
+            Content::Many { first, others } => match (other_of(hash, others.as_ref()), others) {
+                (Some(index), Some(others)) => &others[index],
+                _ => first,
+            },
+        };
         segment.find(hash, |(other, _)| other == key).map(|(_, value)| value)
     }
 
@@ -92,8 +107,9 @@ impl<K: Hash + Eq + Clone, V: Clone> CopyOnWriteMap<K, V> {
             Err(absent) => {
                 let segment = absent.into_table();
                 segment.insert_unique(hash, (key, value), hash_of_entry);
-                if segment.len() >= MOST_ENTRIES {
-                    self.add_segment();
+                let entries = segment.len();
+                if entries >= Self::FEW_ENTRIES {
+                    self.grow(entries);
                 }
                 None
             }
@@ -113,9 +129,14 @@ impl<K: Hash + Eq + Clone, V: Clone> CopyOnWriteMap<K, V> {
 
     /// Removes all entries that `keep`, which may change the values, does not want. All that is shared is copied.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        let others = self.others.iter_mut().flat_map(Arc::make_mut);
-        for segment in std::iter::once(&mut self.first).chain(others) {
-            Arc::make_mut(segment).retain(|(key, value)| keep(key, value));
+        match &mut self.0 {
+            Content::Few(segment) => segment.retain(|(key, value)| keep(key, value)),
+            Content::Many { first, others } => {
+                let others = others.iter_mut().flat_map(Arc::make_mut);
+                for segment in std::iter::once(first).chain(others) {
+                    Arc::make_mut(segment).retain(|(key, value)| keep(key, value));
+                }
+            }
         }
         if self.is_empty() {
             *self = CopyOnWriteMap::default();
@@ -125,25 +146,44 @@ impl<K: Hash + Eq + Clone, V: Clone> CopyOnWriteMap<K, V> {
     /// The segment of a hash, which nobody else sees.
     #[inline]
     fn segment_mut(&mut self, hash: u64) -> &mut Segment<K, V> {
-        match (self.index_of(hash), &mut self.others) {
-            (Some(index), Some(others)) => Arc::make_mut(&mut Arc::make_mut(others)[index]),
-            _ => Arc::make_mut(&mut self.first),
+        match &mut self.0 {
+            Content::Few(segment) => segment,
+            Content::Many { first, others } => match (other_of(hash, others.as_ref()), others) {
+                (Some(index), Some(others)) => Arc::make_mut(&mut Arc::make_mut(others)[index]),
+                _ => Arc::make_mut(first),
+            },
         }
     }
 
-    /// Adds a segment, for which another one is split.
-    #[cold]
+    /// Keeps what is copied at once small, after an insertion into a segment that has so many entries now.
     #[inline(never)]
-    fn add_segment(&mut self) {
-        let others = Arc::make_mut(self.others.get_or_insert_default());
-        let added = 1 + others.len();
-        let source = match linear::source_of(added) {
-            0 => &mut self.first,
-            other => &mut others[other - 1],
-        };
-        let moved = linear::split(Arc::make_mut(source), added, hash_of_entry);
-        others.push(Arc::new(moved));
+    fn grow(&mut self, entries: usize) {
+        match &mut self.0 {
+            Content::Few(segment) => {
+                let first = Arc::new(std::mem::take(segment));
+                self.0 = Content::Many { first, others: None };
+            }
+            Content::Many { first, others } if entries >= MOST_ENTRIES => {
+                add_segment(first, Arc::make_mut(others.get_or_insert_default()));
+            }
+            Content::Many { .. } => {}
+        }
     }
+}
+
+/// Adds a segment, for which another one is split.
+fn add_segment<K, V>(first: &mut SharedSegment<K, V>, others: &mut Vec<SharedSegment<K, V>>)
+where
+    K: Hash + Clone,
+    V: Clone,
+{
+    let added = 1 + others.len();
+    let source = match linear::source_of(added) {
+        0 => first,
+        other => &mut others[other - 1],
+    };
+    let moved = linear::split(Arc::make_mut(source), added, hash_of_entry);
+    others.push(Arc::new(moved));
 }
 
 fn hash_of_entry<K: Hash, V>((key, _): &(K, V)) -> u64 {
