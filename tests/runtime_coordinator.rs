@@ -1,9 +1,10 @@
 //! The coordinator's thread dies while tasks run: none of them outlives it, and the next one goes on exactly once.
 #![cfg(feature = "runtime")]
 
-mod runtime_common;
+#[path = "runtime/common/mod.rs"]
+mod common;
 
-use runtime_common::{World, job, memory, options, run};
+use common::{World, job, memory, options, run};
 use snapline::runtime::{CheckpointType, JobError, RequestError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,9 +1,6 @@
 //! Jobs that promise at least once: nothing waits for a barrier, some records come again, none is lost.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{Fault, Place, Plan, World, memory, options, run};
+use crate::common::{Fault, Place, Plan, World, memory, options, run};
 use snapline::base::CheckpointingMode;
 use snapline::runtime::JobOptions;
 

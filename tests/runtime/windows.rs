@@ -1,10 +1,7 @@
 //! Windows and timers in running jobs: exact in every mode and under failures.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::windows::{job_by_the_clock, job_with_timers, job_with_windows, output_of_windows};
-use runtime_common::{Fault, Place, Plan, World, memory, options, wait_until};
+use crate::common::windows::{job_by_the_clock, job_with_timers, job_with_windows, output_of_windows};
+use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
 use snapline::base::Millis;
 use snapline::runtime::{Job, JobOptions, ManualClock};
 use std::sync::Arc;

@@ -1,9 +1,6 @@
 //! Jobs without failures of the user's code: parallelism, back-pressure, stopping, timeouts, limits, mistakes.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{JOB, Place, World, job, memory, options, run};
+use crate::common::{JOB, Place, World, job, memory, options, run};
 use snapline::base::Millis;
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobError};

@@ -1,10 +1,7 @@
 //! Event time in running jobs. That no record is late, and that watermarks never go back, is looked at in every test of
 //! the runtime.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{Fault, Place, Plan, World, memory, options, run};
+use crate::common::{Fault, Place, Plan, World, memory, options, run};
 use snapline::base::{EventTime, Millis};
 use snapline::runtime::JobOptions;
 

@@ -1,9 +1,6 @@
 //! The user's code fails everywhere it can: the job starts again from its last checkpoint and loses nothing.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{Fault, Place, Plan, World, memory, options, run};
+use crate::common::{Fault, Place, Plan, World, memory, options, run};
 use snapline::runtime::{JobEnd, JobError};
 
 const PLACES: [Place; 12] = [

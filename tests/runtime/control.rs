@@ -1,9 +1,6 @@
 //! What users ask of a running job, and what they are told.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{Place, World, job, memory, options, run, wait_until};
+use crate::common::{Place, World, job, memory, options, run, wait_until};
 use snapline::base::{CheckpointKind, Millis};
 use snapline::coordinator::{AbortReason, Refusal, Retention, StopMode};
 use snapline::runtime::{CheckpointType, JobControl, JobEnd, JobHandle, JobOptions, RequestError};

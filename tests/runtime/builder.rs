@@ -1,5 +1,4 @@
 //! Mistakes in the shape of a job are found before anything runs.
-#![cfg(feature = "runtime")]
 
 use snapline::base::JobId;
 use snapline::keygroup::MaxParallelism;

@@ -1,9 +1,6 @@
 //! Jobs of which a part comes to its end before the rest: checkpoints go on without it, and it is not started again.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{Place, World, job, job_of_two_pipelines, memory, options, run, wait_until};
+use crate::common::{Place, World, job, job_of_two_pipelines, memory, options, run, wait_until};
 use snapline::base::{CheckpointingMode, Millis, SubtaskId};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{Job, JobEnd, JobHandle, JobOptions};

@@ -1,10 +1,7 @@
 //! Jobs with a keyed stream and a broadcast stream: exact in every mode, under failures, and when one of them ends first.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::broadcast::{job_with_rules, output_with_rules};
-use runtime_common::{Fault, Place, Plan, World, memory, options, wait_until};
+use crate::common::broadcast::{job_with_rules, output_with_rules};
+use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
 use snapline::base::{Channel, CheckpointingMode, EventTime, Millis, SubtaskId};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobHandle, JobOptions};

@@ -1,10 +1,7 @@
 //! Operator state that does not belong to one subtask alone, over restarts of a job.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::union::{Found, job_with_union};
-use runtime_common::{Fault, Place, Plan, World, memory, options};
+use crate::common::union::{Found, job_with_union};
+use crate::common::{Fault, Place, Plan, World, memory, options};
 
 #[test]
 fn operator_union_list_and_broadcast_state_reach_every_subtask_over_a_restart() {

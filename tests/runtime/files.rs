@@ -1,5 +1,4 @@
 //! Files as sources, when they change under the job.
-#![cfg(feature = "runtime")]
 #![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
 
 use snapline::base::{Attempt, EventTime, SubtaskId};

@@ -1,9 +1,6 @@
 //! Jobs whose barriers overtake: what is on its way becomes part of the checkpoint and comes back from it, once.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{Fault, Place, Plan, World, job, memory, options, run};
+use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
 use snapline::base::{CheckpointingMode, Millis};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobError, JobHandle, JobOptions};

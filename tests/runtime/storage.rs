@@ -1,10 +1,7 @@
 //! The storage fails at every one of its operations in turn: the output is exact, or the job says what is wrong
 //! and goes on exactly with a storage that works again.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{World, memory, options, run};
+use crate::common::{World, memory, options, run};
 use snapline::base::{Attempt, CheckpointId, Millis, SharedObject, StateFile, StateHandle};
 use snapline::codec::CheckpointMetadata;
 use snapline::coordinator::StopMode;
@@ -137,7 +134,7 @@ impl CheckpointStorage for Faulty {
 /// Runs over a storage that fails at operation `at`, after a stop, so that the recovery has something to read.
 fn survives(failure: Failure, at: u64) -> Result<(), JobError> {
     let (world, inner) = (World::new(), memory());
-    let handle = runtime_common::job(&world, 2).start(options(0), Arc::clone(&inner)).unwrap();
+    let handle = crate::common::job(&world, 2).start(options(0), Arc::clone(&inner)).unwrap();
     drop(handle.control().stop_with_savepoint(StopMode::Suspend));
     handle.wait().unwrap();
     let storage: Arc<dyn CheckpointStorage> =

@@ -1,9 +1,6 @@
 //! A job keeps its keyed state in whatever backend its options name.
-#![cfg(feature = "runtime")]
 
-mod runtime_common;
-
-use runtime_common::{Fault, Place, Plan, World, memory, options, run};
+use crate::common::{Fault, Place, Plan, World, memory, options, run};
 use snapline::state::backend::{
     BackendContext, BackendError, BackendSnapshot, Entries, KeyedStateBackend, SortedMapStateBackendFactory,
     StateBackend, StateBackendFactory, StateBackends, StateNumber,

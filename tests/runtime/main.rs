@@ -1,0 +1,19 @@
+//! Jobs that run: one program, because what a job is made of is compiled into each program anew.
+#![cfg(feature = "runtime")]
+
+mod common;
+
+mod at_least_once;
+mod backends;
+mod broadcast;
+mod builder;
+mod control;
+mod failures;
+mod files;
+mod finished;
+mod flow;
+mod operator_state;
+mod storage;
+mod unaligned;
+mod watermarks;
+mod windows;
