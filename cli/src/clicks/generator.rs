@@ -45,7 +45,7 @@ impl ClickGenerator {
     /// Somebody who is there at the time: a few are asked, and if none of them is, the last one comes in.
     fn user(&self, chance: Chance, timestamp: i64) -> User {
         let visit = (timestamp - BEGINNING).div_euclid(MILLIS_OF_A_VISIT) as u64;
-        let mut asked = (0..3 * USERS_PER_VISITOR).map(|attempt| chance.of(attempt).below(self.users));
+        let mut asked = (0..8 * USERS_PER_VISITOR).map(|attempt| chance.of(attempt).below(self.users));
         let is_there = |user: &u64| self.chance.of(*user).of(visit).below(USERS_PER_VISITOR) == 0;
         let user = asked.find(is_there).unwrap_or_else(|| chance.below(self.users));
         User(format_compact!("user-{user}"))
@@ -99,7 +99,7 @@ mod tests {
             let visit = (click.timestamp - BEGINNING) / MILLIS_OF_A_VISIT;
             visits.entry(click.user).or_default().insert(visit);
         }
-        assert!(visits.len() > 150, "{}", visits.len());
+        assert!(visits.len() > 100, "{}", visits.len());
         let away = visits.values().filter(|visits| visits.len() < 8).count();
         assert!(away > visits.len() / 2, "{away} of {}", visits.len());
     }
