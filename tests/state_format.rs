@@ -121,7 +121,7 @@ impl AggregateFunction for TotalLength {
 
 /// The states of every kind that the fixture of version 3 has, opened.
 struct EveryState {
-    value: Namespaced<ValueStateDescriptor<u64>>,
+    value: Namespaced<ValueStateDescriptor<u64>, u16>,
     list: ListState<(u8, String)>,
     map: MapState<String, i32>,
     reducing: ReducingState<u64>,

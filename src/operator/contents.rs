@@ -21,7 +21,7 @@ pub trait WindowContents<K>: StateDescriptor {
 
     /// Adds an element to the state of a window.
     fn add(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &mut KeyedStateStore<K>,
         window: TimeWindow,
         element: Self::In,
@@ -29,21 +29,21 @@ pub trait WindowContents<K>: StateDescriptor {
 
     /// What the window emits; `None` when nothing was added.
     fn get(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &KeyedStateStore<K>,
         window: TimeWindow,
     ) -> Result<Option<Self::Out>, StateError>;
 
     /// Removes the state of a window.
     fn clear(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &mut KeyedStateStore<K>,
         window: TimeWindow,
     ) -> Result<(), StateError>;
 
     /// Moves the state of windows into that of another one.
     fn merge(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &mut KeyedStateStore<K>,
         target: TimeWindow,
         sources: Vec<TimeWindow>,
@@ -54,7 +54,7 @@ pub trait WindowContents<K>: StateDescriptor {
 macro_rules! clear_and_merge {
     () => {
         fn clear(
-            state: &Namespaced<Self>,
+            state: &Namespaced<Self, TimeWindow>,
             store: &mut KeyedStateStore<K>,
             window: TimeWindow,
         ) -> Result<(), StateError> {
@@ -62,7 +62,7 @@ macro_rules! clear_and_merge {
         }
 
         fn merge(
-            state: &Namespaced<Self>,
+            state: &Namespaced<Self, TimeWindow>,
             store: &mut KeyedStateStore<K>,
             target: TimeWindow,
             sources: Vec<TimeWindow>,
@@ -77,7 +77,7 @@ impl<K: StateKey, T: StateObject> WindowContents<K> for ListStateDescriptor<T> {
     type Out = Vec<T>;
 
     fn add(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &mut KeyedStateStore<K>,
         window: TimeWindow,
         element: T,
@@ -86,7 +86,7 @@ impl<K: StateKey, T: StateObject> WindowContents<K> for ListStateDescriptor<T> {
     }
 
     fn get(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &KeyedStateStore<K>,
         window: TimeWindow,
     ) -> Result<Option<Vec<T>>, StateError> {
@@ -102,7 +102,7 @@ impl<K: StateKey, T: StateObject> WindowContents<K> for ReducingStateDescriptor<
     type Out = T;
 
     fn add(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &mut KeyedStateStore<K>,
         window: TimeWindow,
         element: T,
@@ -111,7 +111,7 @@ impl<K: StateKey, T: StateObject> WindowContents<K> for ReducingStateDescriptor<
     }
 
     fn get(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &KeyedStateStore<K>,
         window: TimeWindow,
     ) -> Result<Option<T>, StateError> {
@@ -126,7 +126,7 @@ impl<K: StateKey, A: AggregateFunction<In: Clone>> WindowContents<K> for Aggrega
     type Out = A::Out;
 
     fn add(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &mut KeyedStateStore<K>,
         window: TimeWindow,
         element: A::In,
@@ -135,7 +135,7 @@ impl<K: StateKey, A: AggregateFunction<In: Clone>> WindowContents<K> for Aggrega
     }
 
     fn get(
-        state: &Namespaced<Self>,
+        state: &Namespaced<Self, TimeWindow>,
         store: &KeyedStateStore<K>,
         window: TimeWindow,
     ) -> Result<Option<A::Out>, StateError> {

@@ -48,11 +48,11 @@ pub struct WindowOperator<K, D> {
     options: WindowOptions,
     lateness: Lateness,
     /// By state window: the window itself, unless windows are sessions.
-    contents: Namespaced<D>,
+    contents: Namespaced<D, TimeWindow>,
     /// Which sessions the key has, with their state windows.
     sessions: MapState<TimeWindow, TimeWindow>,
     /// By window: the elements since it last fired, if the trigger counts them.
-    counts: Namespaced<ValueStateDescriptor<u64>>,
+    counts: Namespaced<ValueStateDescriptor<u64>, TimeWindow>,
     timers: TimerService<K, TimeWindow>,
     late: u64,
     /// The windows of the element at hand; kept for its memory.

@@ -47,9 +47,8 @@ pub enum StateError {
     /// Keyed state was used before a current key was set. The caller must set one.
     #[error("keyed state is used without a current key")]
     NoCurrentKey,
-    /// A state was used with another store than the one that opened it, or in another type of namespace. The caller must
-    /// open it there.
-    #[error("a state is used with a store that has not opened it so")]
+    /// A state was used with another store than the one that opened it. The caller must open it there.
+    #[error("a state is used with a store that has not opened it")]
     ForeignHandle,
     /// The backend that keeps the state failed. The attempt fails, and its state is restored.
     #[error("the backend of state `{state}` failed: {source}")]

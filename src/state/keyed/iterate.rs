@@ -35,10 +35,10 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// Every key and namespace that has something in a state, each once, by key group; needs no current key.
     ///
     /// # Errors
-    /// The state was opened by another store or for another type of namespaces, or cannot be read.
+    /// The state was opened by another store, or cannot be read.
     pub fn keys_and_namespaces<N: Namespace, D: StateDescriptor>(
         &self,
-        state: &Namespaced<D>,
+        state: &Namespaced<D, N>,
     ) -> Result<impl Iterator<Item = (Cow<'_, K>, Cow<'_, N>)>, StateError> {
         self.scopes::<N, D::Layout>(state.id())
     }

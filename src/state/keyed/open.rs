@@ -6,6 +6,7 @@ use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{StateError, StateKind};
 use std::any::Any;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// A description with which keyed state is opened: one of the five descriptors.
@@ -49,16 +50,16 @@ pub(super) mod sealed {
 
 /// A state that was opened for all its namespaces.
 #[derive(Clone, Debug)]
-pub struct Namespaced<D> {
+pub struct Namespaced<D, N> {
     descriptor: D,
     id: sealed::Id,
+    marker: PhantomData<fn() -> N>,
 }
 
-impl<D: StateDescriptor> Namespaced<D> {
-    /// The state in one namespace. It must be of the type with which the state was opened, else every access is
-    /// [`StateError::ForeignHandle`].
+impl<D: StateDescriptor, N: Namespace> Namespaced<D, N> {
+    /// The state in one namespace.
     #[must_use]
-    pub fn of<N: Namespace>(&self, namespace: N) -> D::State<N> {
+    pub fn of(&self, namespace: N) -> D::State<N> {
         self.descriptor.bind(self.id, namespace)
     }
 
@@ -86,9 +87,9 @@ impl<K: StateKey> KeyedStateStore<K> {
     pub fn open_namespaced<N: Namespace, D: StateDescriptor>(
         &mut self,
         descriptor: &D,
-    ) -> Result<Namespaced<D>, StateError> {
+    ) -> Result<Namespaced<D, N>, StateError> {
         let id = self.open_table::<N, D>(descriptor)?;
-        Ok(Namespaced { descriptor: descriptor.clone(), id })
+        Ok(Namespaced { descriptor: descriptor.clone(), id, marker: PhantomData })
     }
 
     fn open_table<N: Namespace, D: StateDescriptor>(

@@ -34,7 +34,7 @@ pub struct Timer<K, N> {
 /// The timers of one domain.
 struct Timers<K, N> {
     /// A timer is a namespace, of time and its own one, in which its key has a value.
-    state: Namespaced<ValueStateDescriptor<()>>,
+    state: Namespaced<ValueStateDescriptor<()>, (i64, N)>,
     queue: TimerQueue<K, N>,
 }
 

@@ -36,11 +36,11 @@ impl AggregateFunction for LargestAndCount {
 
 /// A state of each kind in the namespaces 0 to 255.
 pub(super) struct States {
-    pub(super) value: Namespaced<ValueStateDescriptor<u64>>,
-    pub(super) list: Namespaced<ListStateDescriptor<String>>,
-    pub(super) map: Namespaced<MapStateDescriptor<u8, String>>,
-    pub(super) reducing: Namespaced<ReducingStateDescriptor<String>>,
-    pub(super) aggregating: Namespaced<AggregatingStateDescriptor<LargestAndCount>>,
+    pub(super) value: Namespaced<ValueStateDescriptor<u64>, u8>,
+    pub(super) list: Namespaced<ListStateDescriptor<String>, u8>,
+    pub(super) map: Namespaced<MapStateDescriptor<u8, String>, u8>,
+    pub(super) reducing: Namespaced<ReducingStateDescriptor<String>, u8>,
+    pub(super) aggregating: Namespaced<AggregatingStateDescriptor<LargestAndCount>, u8>,
 }
 
 impl States {
@@ -122,7 +122,7 @@ impl Content {
 /// The keys and namespaces that have something in a state.
 fn scopes<D: StateDescriptor>(
     store: &KeyedStateStore<u32>,
-    state: &Namespaced<D>,
+    state: &Namespaced<D, u8>,
 ) -> Result<BTreeSet<Scope>, StateError>
 where
     D::State<u8>: StateHandle,

@@ -119,7 +119,7 @@ macro_rules! keyed_state_behaviours {
             keyed_access_without_a_current_key_is_an_error
             keyed_state_opened_twice_is_one_state
             keyed_state_opened_as_something_else_is_refused
-            keyed_handle_of_another_store_or_namespace_is_refused
+            keyed_handle_of_another_store_is_refused
             keyed_snapshot_of_nothing_is_empty
             keyed_state_never_opened_survives_the_next_snapshot
             keyed_snapshot_is_isolated_from_later_changes
