@@ -85,9 +85,12 @@ fn imported(code: &str, root: &str) -> BTreeSet<String> {
     let first_word =
         |path: &str| path.trim_start().chars().take_while(|c| is_part_of_word(*c)).collect::<String>();
     let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices(root) {
+    // What a macro names from where it is used is no import of its own.
+    for (at, _) in code.match_indices(root).filter(|(at, _)| !code[..*at].ends_with('$')) {
         let path = &code[at + root.len()..];
         match path.strip_prefix('{') {
+            // Macros stand in the root, wherever they were written.
+            None if path[first_word(path).len()..].starts_with('!') => {}
             None => found.extend([first_word(path)]),
             Some(group) => {
                 let mut depth = 0;
