@@ -162,3 +162,39 @@ impl Subtask {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Attempt, CheckpointingMode, SubtaskId};
+    use crate::subtask::Config;
+
+    fn source() -> Subtask {
+        Subtask::new(Config {
+            id: SubtaskId::new(0, 0),
+            attempt: Attempt(1),
+            mode: CheckpointingMode::ExactlyOnce,
+            channels: 0,
+            outputs: 1,
+            input_finished: false,
+        })
+    }
+
+    fn broken(change: impl FnOnce(&mut Subtask)) -> Option<&'static str> {
+        let mut subtask = source();
+        change(&mut subtask);
+        subtask.check_end().err().map(|violation| violation.requirement)
+    }
+
+    #[test]
+    fn subtask_check_finds_an_end_that_was_sent_too_soon_or_never_left() {
+        let covered = Some(CheckpointId(1));
+        let end = |reached, sent, drained, covered_by| End { reached, sent, drained, covered_by };
+        assert_eq!(broken(|_| {}), None);
+        assert_eq!(broken(|subtask| subtask.end = end(true, true, false, covered)), None);
+        assert_eq!(broken(|subtask| subtask.end = end(false, true, false, None)), Some("SUBTASK-24"));
+        assert_eq!(broken(|subtask| subtask.end = end(true, false, false, covered)), Some("SUBTASK-24"));
+        assert_eq!(broken(|subtask| subtask.end = end(true, true, true, covered)), Some("SUBTASK-24"));
+        assert_eq!(broken(|subtask| subtask.life = Life::Leaving), Some("SUBTASK-25"));
+    }
+}

@@ -237,3 +237,18 @@ pub enum Output {
     /// Close every output channel and end the task.
     Finish,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subtask_longest_durations_are_taken_each_for_itself() {
+        let durations = |alignment, sync, asynchronous| Durations {
+            alignment: Millis(alignment),
+            sync: Millis(sync),
+            asynchronous: Millis(asynchronous),
+        };
+        assert_eq!(durations(1, 5, 3).longest(durations(4, 2, 6)), durations(4, 5, 6));
+    }
+}
