@@ -84,6 +84,8 @@ fn coord_checkpoint_waits_only_for_running_tasks_and_records_who_had_finished() 
     let mut job = Job::running(graph());
     finished(&mut job, 0);
     job.tick(10);
+    let stray = job.on(acknowledgement(1, GRAPH[0], 1));
+    assert_eq!(stray, [Output::DiscardState(file(1, GRAPH[0], 1))], "it does not take part");
     assert_eq!(acknowledge(&mut job, &[1, 2, 3], 1), []);
     let done = acknowledge(&mut job, &[4], 1);
     let Output::Completed(complete) = &done[0] else { panic!("{done:?}") };

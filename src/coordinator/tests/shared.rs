@@ -226,6 +226,16 @@ fn coord_late_state_of_a_savepoint_of_another_process_is_left_alone() {
     };
     let mut job = next_process(&with_upload_1(config()), config());
     assert_eq!(job.on(late(true)), [], "it may have been completed before");
+    let private =
+        StateHandle { file: StateFile { savepoint: true, ..file(1, SOURCE, 9) }, bytes: 1, checksum: 2 };
+    let alone = Input::AcknowledgeArrived {
+        attempt: Attempt(1),
+        subtask: SOURCE,
+        checkpoint: CheckpointId(9),
+        handle: Some(private),
+        shared: None,
+    };
+    assert_eq!(job.on(alone), [], "nor is it discarded without files that others could share");
     assert_eq!(job.on(late(false)).len(), 2, "what is not found is nobody's");
     let mut job = with_upload_1(config());
     job.restart();
