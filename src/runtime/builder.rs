@@ -148,13 +148,8 @@ impl JobBuilder {
         F: KeyedProcessFunction<Key = K> + 'static,
         K: KeyHash + 'static,
     {
-        let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
-            return self.output(parallelism).0;
-        };
-        let (input, key) = self.connect_keyed(input, assignment);
-        let gate = move |context| Gate::new(inputs(&input, context).collect());
-        let function = move |context| OneInput { function: function(context), key: Arc::clone(&key) };
-        self.add_keyed(uid, assignment, gate, function)
+        let with_key = move |context, key| OneInput { function: function(context), key };
+        self.add_one_input(input, uid, parallelism, max_parallelism, with_key)
     }
 
     /// Adds a keyed function that also gets every record of a second stream. `max_parallelism` is that of
@@ -201,14 +196,25 @@ impl JobBuilder {
         F: WindowFunction<Key = K> + 'static,
         K: KeyHash + 'static,
     {
+        let with_key = move |context, key| Windowed { function: function(context), key, windows: None };
+        self.add_one_input(input, uid, parallelism, max_parallelism, with_key)
+    }
+
+    /// Adds an operator behind a keyed stream; `function` is given the key of its records.
+    fn add_one_input<F: KeyedFunction + 'static>(
+        &mut self,
+        input: KeyedStream<F::In, F::Key>,
+        uid: &str,
+        parallelism: u16,
+        max_parallelism: Option<MaxParallelism>,
+        function: impl Fn(SubtaskContext, KeyOf<F::In, F::Key>) -> F + Send + Sync + 'static,
+    ) -> Stream<F::Out> {
         let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
             return self.output(parallelism).0;
         };
         let (input, key) = self.connect_keyed(input, assignment);
         let gate = move |context| Gate::new(inputs(&input, context).collect());
-        let function =
-            move |context| Windowed { function: function(context), key: Arc::clone(&key), windows: None };
-        self.add_keyed(uid, assignment, gate, function)
+        self.add_keyed(uid, assignment, gate, move |context| function(context, Arc::clone(&key)))
     }
 
     /// The key groups of each subtask; a problem is noted if there is none.

@@ -41,7 +41,8 @@ pub struct StateNumber(pub usize);
 ///
 /// One thread uses it; its snapshots go to others. All errors fail the attempt, which restores its state elsewhere.
 pub trait KeyedStateBackend: Send {
-    /// Creates an empty state. The first one has number 0, the next 1 and so on.
+    /// Creates an empty state. The first one has number 0, the next 1 and so on. A name comes again when a state could not
+    /// be opened and that is tried again: it stands for a new, empty state then.
     ///
     /// # Errors
     /// It cannot be created.
