@@ -1,186 +1,199 @@
 //! Snapline's machines in an event loop that is not Snapline's, here tokio's. `docs/EMBEDDING.md` explains the rules.
 //!
-//! Two sources send numbers to an operator, which counts them and writes every count in a transaction. One
-//! checkpoint is declined and the operator crashes once; all the same each number is counted and written once.
-//! This file has the loop and drives the coordinator, `task.rs` drives subtasks, `sink.rs` the committer; `job.rs` says
-//! what is run, and `world.rs` is what an engine has without Snapline. Only the pure machines are used.
+//! Two sources send 1, 2, 3, ... to an operator, whose gate aligns their barriers. The operator crashes once; all the
+//! same its state counts every number once. The loop drives the coordinator and the machine of each task, which has
+//! the gate in it. Pointers and metadata lie in a storage of Snapline's, states in a map of the engine's.
 
-#[path = "foreign_event_loop/job.rs"]
-mod job;
-#[path = "foreign_event_loop/sink.rs"]
-mod sink;
-#[path = "foreign_event_loop/task.rs"]
-mod task;
-#[path = "foreign_event_loop/world.rs"]
-mod world;
+use coordinator::{Config, Coordinator, Input as Report, Outcome, Output as Order};
+use snapline::base::{Attempt, Channel, CheckpointingMode, Incarnation, Millis, StateFile, StateHandle};
+use snapline::store::{CheckpointStorage, JobDescription, JobManagerCheckpointStorage, perform};
+use snapline::{base::JobId, base::SubtaskId, coordinator, publish::Recovered, subtask};
+use std::{collections::BTreeMap, collections::VecDeque, error::Error, time::Duration};
+use subtask::{Input, Output, Subtask};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::{interval, sleep};
 
-use job::{COUNT, NUMBERS_PER_SOURCE, SOURCES};
-use snapline::base::{Attempt, Millis, SubtaskId};
-use snapline::coordinator::{Coordinator, Input, Outcome, Output};
-use snapline::publish::Recovered;
-use snapline::subtask;
-use std::{collections::BTreeMap, error::Error, time::Duration};
-use task::Task;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{Instant, timeout_at};
-use world::{Event, Mail, World};
+const SOURCES: [SubtaskId; 2] = [SubtaskId::new(0, 0), SubtaskId::new(0, 1)];
+const OPERATOR: SubtaskId = SubtaskId::new(1, 0);
+const NUMBERS: u64 = 250;
 
-type Failure = Box<dyn Error>;
+/// A message that arrives, or an effect that ends: what happens then.
+type Event = Box<dyn FnOnce(&mut Engine) -> Happens + Send>;
+type Happens = Result<(), Box<dyn Error>>;
+
+/// What a channel transports. A marker is the input that it becomes when it is read.
+enum Element {
+    Number(u64),
+    Marker(Input),
+}
 
 struct Engine {
-    started: Instant,
-    mail: Mail,
+    now: Millis, // Any clock will do that does not go back: this one counts the ticks of the loop.
+    events: UnboundedSender<Event>,
     coordinator: Coordinator,
-    tasks: BTreeMap<SubtaskId, Task>,
-    world: World,
+    storage: JobManagerCheckpointStorage,
+    states: BTreeMap<StateFile, [u64; 2]>,
+    /// With its state: how many numbers a source has sent, or the operator has read from each channel.
+    tasks: BTreeMap<SubtaskId, (Subtask, [u64; 2])>,
+    queues: [VecDeque<Element>; 2], // One channel for each source.
     outcome: Option<Outcome>,
 }
 
 impl Engine {
-    fn now(&self) -> Millis {
-        Millis(self.started.elapsed().as_millis() as u64)
+    fn later(&self, milliseconds: u64, event: impl FnOnce(&mut Engine) -> Happens + Send + 'static) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(milliseconds)).await;
+            events.send(Box::new(event)).ok(); // Nobody listens once the job has ended.
+        });
     }
 
-    /// The earliest time at which a tick can change anything.
-    fn deadline(&self) -> Option<Millis> {
-        self.tasks.values().filter_map(Task::deadline).chain(self.coordinator.deadline()).min()
+    fn report(&self, report: Report) {
+        self.later(1, |it| it.tell_coordinator(report));
     }
 
-    /// The loop: wait for an event or for the deadline, carry out what follows, then read whatever may be read.
-    async fn run(&mut self, mut events: UnboundedReceiver<Event>) -> Result<(), Failure> {
-        self.mail.report(Input::JobStarted);
-        while self.outcome.is_none() {
-            let event = match self.deadline() {
-                Some(at) => timeout_at(self.started + Duration::from_millis(at.0), events.recv()).await,
-                None => Ok(events.recv().await),
-            };
-            match event.ok().flatten() {
-                Some(Event::Coordinator(input)) => self.coordinate(input)?,
-                Some(Event::Task(attempt, id, input)) => self.tell_task(attempt, id, input),
-                Some(Event::NumberDue(attempt, id)) => self.with_task(attempt, id, Task::send_number),
-                None => {
-                    self.coordinate(Input::Tick)?;
-                    for id in [SOURCES[0], SOURCES[1], COUNT] {
-                        self.tell_task(self.coordinator.attempt(), id, subtask::Input::Tick);
+    fn tell_coordinator(&mut self, report: Report) -> Happens {
+        let mut orders = Vec::new();
+        self.coordinator.on(self.now, report, &mut orders)?;
+        for order in orders {
+            if let Some((attempt, task, message)) = order.message() {
+                // The second source hears of it late, so the operator has to hold the first channel back.
+                self.later(1 + 9 * u64::from(task.index), move |it| it.tell_task(attempt, task, message));
+                continue;
+            }
+            match order {
+                Order::Perform { ticket, operation } => {
+                    let job = JobDescription { job: JobId(1), operators: Vec::new() };
+                    let answer = perform(&self.storage, &job, operation).0;
+                    self.report(Report::StorageAnswered { ticket, answer });
+                }
+                Order::StartTasks(recovered) => self.start_tasks(&recovered),
+                Order::CancelTasks { attempt } => {
+                    self.tasks.clear();
+                    self.report(Report::TasksStopped { attempt });
+                }
+                Order::DiscardState(file) => drop(self.states.remove(&file)),
+                Order::DeleteCheckpoint(checkpoint) => {
+                    self.storage.delete_checkpoint(checkpoint)?;
+                    self.states.retain(|file, _| file.checkpoint != checkpoint);
+                    self.report(Report::CleanupEnded { checkpoint });
+                }
+                Order::DeletePointer(sequence) => self.storage.delete_pointer(sequence)?,
+                Order::JobEnded(outcome) => self.outcome = Some(outcome),
+                // News, or something about shared files, which this job has none of.
+                other => println!("{}: {other:?}", self.now),
+            }
+        }
+        Ok(())
+    }
+
+    fn start_tasks(&mut self, recovered: &Recovered) {
+        let (attempt, mode) = (recovered.attempt, CheckpointingMode::ExactlyOnce);
+        self.queues = Default::default();
+        for (id, channels, outputs) in [(SOURCES[0], 0, 1), (SOURCES[1], 0, 1), (OPERATOR, 2, 0)] {
+            let handle = recovered.newest.as_ref().and_then(|newest| newest.states[&id]);
+            let state = handle.map_or([0, 0], |handle| self.states[&handle.file]);
+            let config = subtask::Config { id, attempt, mode, channels, outputs, input_finished: false };
+            self.tasks.insert(id, (Subtask::new(config), state));
+        }
+        self.report(Report::TasksRunning { attempt });
+    }
+
+    /// Tells a task what happened, if that attempt of it lives. What its outputs lead to comes before anything else.
+    fn tell_task(&mut self, attempt: Attempt, subtask: SubtaskId, input: Input) -> Happens {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let task = self.tasks.get_mut(&subtask).filter(|(machine, _)| machine.attempt() == attempt);
+            let Some((machine, state)) = task else { break };
+            let (state, mut outputs) = (*state, Vec::new());
+            machine.on(self.now, input, &mut outputs)?;
+            for output in outputs {
+                if let (Some(marker), true) = (output.marker(Channel(subtask.index)), subtask != OPERATOR) {
+                    self.queues[usize::from(subtask.index)].push_back(Element::Marker(marker));
+                }
+                let file = |checkpoint| StateFile { checkpoint, subtask, attempt, savepoint: false };
+                match output {
+                    // The synchronous part: a copy, which nothing changes any more.
+                    Output::TakeSnapshot { checkpoint, .. } => {
+                        self.states.insert(file(checkpoint), state);
+                        inputs.push_back(Input::SnapshotTaken { checkpoint });
+                    }
+                    Output::StartUpload { checkpoint } => {
+                        let handle = Some(StateHandle { file: file(checkpoint), bytes: 0, checksum: 0 });
+                        let ended = Input::UploadFinished { checkpoint, handle };
+                        self.later(3, move |it| it.tell_task(attempt, subtask, ended));
+                    }
+                    Output::DropSnapshot { checkpoint } => drop(self.states.remove(&file(checkpoint))),
+                    Output::DiscardState(file) => drop(self.states.remove(&file)),
+                    Output::Finish => self.report(Report::TaskFinished { attempt, subtask }),
+                    _ => Report::reported_by(subtask, &output).into_iter().for_each(|it| self.report(it)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Each source sends its next number, or says once that it has no more.
+    fn send_numbers(&mut self) -> Happens {
+        for source in SOURCES {
+            let Some((machine, [sent, _])) = self.tasks.get_mut(&source) else { continue };
+            if *sent < NUMBERS {
+                *sent += 1;
+                self.queues[usize::from(source.index)].push_back(Element::Number(*sent));
+            } else if !machine.has_reached_end_of_data() {
+                self.tell_task(self.coordinator.attempt(), source, Input::SourceExhausted)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The operator reads until its channels are blocked or empty. In the first attempt it crashes half-way.
+    fn read_numbers(&mut self) -> Happens {
+        let attempt = self.coordinator.attempt();
+        while let Some((machine, read)) = self.tasks.get_mut(&OPERATOR) {
+            let mut open = (0..2).filter(|channel| !machine.is_blocked(Channel(*channel as u16)));
+            let next = open.find_map(|channel| self.queues[channel].pop_front().zip(Some(channel)));
+            match next {
+                None => break,
+                Some((Element::Marker(input), _)) => self.tell_task(attempt, OPERATOR, input)?,
+                Some((Element::Number(number), channel)) => {
+                    read[channel] += 1;
+                    assert_eq!(number, read[channel], "a number was lost or has come twice");
+                    if (attempt, number) == (Attempt(1), NUMBERS / 2) {
+                        self.tasks.remove(&OPERATOR);
+                        self.report(Report::TaskFailed { attempt, subtask: OPERATOR, unrecoverable: false });
                     }
                 }
             }
-            self.with_task(self.coordinator.attempt(), COUNT, Task::read_all);
         }
         Ok(())
     }
+}
 
-    fn tell_task(&mut self, attempt: Attempt, id: SubtaskId, input: subtask::Input) {
-        let lives = self.tasks.get(&id).is_some_and(|task| task.attempt() == attempt);
-        if let (subtask::Input::UploadFinished { handle: Some(handle), .. }, false) = (&input, lives) {
-            // The task is gone: nobody will ever refer to its file.
-            self.world.states.remove(&handle.file);
-        }
-        self.with_task(attempt, id, |task, now, world| task.on(now, input, world));
-    }
-
-    /// Does something with a task, if that attempt of it lives. A step that fails ends the task.
-    fn with_task(
-        &mut self,
-        attempt: Attempt,
-        id: SubtaskId,
-        step: impl FnOnce(&mut Task, Millis, &mut World) -> Result<(), Failure>,
-    ) {
-        let now = self.now();
-        let Some(task) = self.tasks.get_mut(&id).filter(|task| task.attempt() == attempt) else { return };
-        if let Err(cause) = step(task, now, &mut self.world) {
-            println!("{now}: task {id} fails: {cause}");
-            self.tasks.remove(&id);
-            self.mail.report(Input::TaskFailed { attempt, subtask: id, unrecoverable: false });
-        }
-    }
-
-    fn coordinate(&mut self, input: Input) -> Result<(), Failure> {
-        use subtask::Input::{AbortArrived, CompletionArrived, TriggerArrived};
-        let (now, mut outputs) = (self.now(), Vec::new());
-        self.coordinator.on(now, input, &mut outputs)?;
-        self.coordinator.check()?;
-        for output in outputs {
-            match output {
-                Output::Perform { ticket, operation } => {
-                    let answer = self.world.perform(operation);
-                    self.mail.report(Input::StorageAnswered { ticket, answer });
-                }
-                Output::StartTasks(recovered) => self.start_tasks(&recovered)?,
-                Output::CancelTasks { attempt } => {
-                    self.tasks.clear();
-                    self.mail.report(Input::TasksStopped { attempt });
-                }
-                Output::Trigger { subtask, attempt, checkpoint, options } => {
-                    let message = TriggerArrived { attempt, checkpoint, options };
-                    // The second source hears of it late, so the operator has to hold the first channel back.
-                    self.mail.later(1 + 9 * u64::from(subtask.index), Event::Task(attempt, subtask, message));
-                }
-                Output::NotifyComplete { subtask, attempt, checkpoint } => {
-                    let message = CompletionArrived { attempt, checkpoint };
-                    self.mail.later(1, Event::Task(attempt, subtask, message));
-                }
-                Output::NotifyAborted { subtask, attempt, checkpoint, newest_completed } => {
-                    let message = AbortArrived { attempt, checkpoint, newest_completed };
-                    self.mail.later(1, Event::Task(attempt, subtask, message));
-                }
-                Output::DiscardState(file) => drop(self.world.states.remove(&file)),
-                Output::DeleteCheckpoint(checkpoint) => {
-                    self.world.delete_checkpoint(checkpoint);
-                    self.mail.report(Input::CleanupEnded { checkpoint });
-                }
-                Output::DeletePointer(sequence) => drop(self.world.pointers.remove(&sequence)),
-                Output::Completed(complete) => println!("{now}: checkpoint {} is complete", complete.id),
-                Output::Aborted { checkpoint, reason } => {
-                    println!("{now}: no checkpoint {checkpoint}: {reason:?}")
-                }
-                Output::Skipping(skipped) => println!("{now}: left out, as it cannot be read: {skipped:?}"),
-                // Nobody asks this job for anything, and its checkpoints have no files in common.
-                Output::DrainSource { .. } | Output::RequestAnswered { .. } => {}
-                Output::DeleteShared(_) | Output::ListShared => {}
-                Output::JobEnded(outcome) => self.outcome = Some(outcome),
+/// The loop, on a clock that jumps from timer to timer; it ticks so often that it need not ask for deadlines.
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+pub async fn main() -> Happens {
+    let tasks = SOURCES.into_iter().chain([OPERATOR]).collect();
+    let mut config = Config::new(JobId(1), SOURCES.into(), tasks, Incarnation(1));
+    config.interval = Some(Millis(40));
+    let (coordinator, storage) = (Coordinator::new(config)?, JobManagerCheckpointStorage::new(JobId(1)));
+    let (events, mut happened) = unbounded_channel::<Event>();
+    let (now, outcome, (states, tasks, queues)) = (Millis(0), None, Default::default());
+    let mut engine = Engine { now, events, coordinator, storage, states, tasks, queues, outcome };
+    let mut ticks = interval(Duration::from_millis(2));
+    engine.report(Report::JobStarted);
+    while engine.outcome.is_none() {
+        tokio::select! {
+            Some(event) = happened.recv() => event(&mut engine)?,
+            _ = ticks.tick() => {
+                engine.now.0 += 2;
+                engine.tell_coordinator(Report::Tick)?;
+                engine.send_numbers()?;
             }
         }
-        Ok(())
+        engine.read_numbers()?;
     }
-
-    fn start_tasks(&mut self, recovered: &Recovered) -> Result<(), Failure> {
-        let (attempt, newest) = (recovered.attempt, recovered.newest.as_ref().map(|newest| newest.id));
-        println!("{}: attempt {attempt} starts from checkpoint {newest:?}", self.now());
-        self.world.queues = Default::default();
-        for id in [SOURCES[0], SOURCES[1], COUNT] {
-            let state = self.world.restore(recovered, id);
-            let task = Task::start(id, attempt, state, self.mail.clone(), &mut self.world)?;
-            self.tasks.insert(id, task);
-        }
-        self.mail.report(Input::TasksRunning { attempt });
-        Ok(())
-    }
-}
-
-/// Runs the job until it ends, on tokio's clock or on a paused one that jumps to the next timer.
-pub fn run(paused: bool) -> Result<(), Failure> {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(paused).build()?;
-    tokio.block_on(async {
-        let (mail, events) = unbounded_channel();
-        let mut engine = Engine {
-            started: Instant::now(),
-            mail: Mail(mail),
-            coordinator: Coordinator::new(job::configuration())?,
-            tasks: BTreeMap::new(),
-            world: World::default(),
-            outcome: None,
-        };
-        engine.run(events).await?;
-        assert_eq!(engine.outcome, Some(Outcome::Finished));
-        assert_eq!(engine.coordinator.restarts(), 1);
-        let counts: Vec<u64> = (1..=2 * NUMBERS_PER_SOURCE).collect();
-        assert_eq!(engine.world.output, counts, "every number is counted and written exactly once");
-        println!("{}: {} numbers were counted, each exactly once", engine.now(), counts.len());
-        Ok(())
-    })
-}
-
-fn main() -> Result<(), Failure> {
-    run(false)
+    assert_eq!((engine.outcome, engine.coordinator.restarts()), (Some(Outcome::Finished), 1));
+    assert_eq!(engine.tasks[&OPERATOR].1, [NUMBERS; 2], "each number counts once");
+    Ok(())
 }

@@ -1,5 +1,5 @@
 use super::{Edge, Restore, Retention};
-use crate::base::{Alignment, CheckpointKind, CheckpointOptions, JobId, Millis, SubtaskId};
+use crate::base::{Alignment, CheckpointKind, CheckpointOptions, Incarnation, JobId, Millis, SubtaskId};
 use crate::publish;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -49,6 +49,38 @@ pub struct Config {
 }
 
 impl Config {
+    /// Flink's defaults: no periodic checkpoint, one checkpoint at a time for at most 10 minutes, no failed one
+    /// forgiven, one retained for good; and tasks that finish together. A failed job starts again after a second, three
+    /// times at most.
+    #[must_use]
+    pub fn new(
+        job: JobId,
+        sources: BTreeSet<SubtaskId>,
+        subtasks: BTreeSet<SubtaskId>,
+        incarnation: Incarnation,
+    ) -> Config {
+        Config {
+            job,
+            subtasks,
+            sources,
+            edges: Vec::new(),
+            interval: None,
+            interval_during_backlog: None,
+            timeout: Millis(600_000),
+            min_pause: Millis(0),
+            unaligned: None,
+            max_concurrent: 1,
+            force_savepoints: true,
+            max_queued_requests: 1_000,
+            tolerable_failures: 0,
+            retained: 1,
+            retention: Retention::RETAIN_ALWAYS,
+            restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
+            restore: None,
+            publish: publish::Config::new(incarnation),
+        }
+    }
+
     /// How a checkpoint of `kind` is taken that is triggered at `now`.
     pub(super) fn options(&self, now: Millis, kind: CheckpointKind) -> CheckpointOptions {
         let alignment = match self.unaligned {

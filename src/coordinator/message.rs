@@ -4,6 +4,7 @@ use crate::base::{
     StateFile, StateHandle, SubtaskId,
 };
 use crate::publish::{Answer, Operation, PointerSequence, Recovered, Skipped, Ticket};
+use crate::subtask;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -123,6 +124,26 @@ pub enum Input {
     Tick,
 }
 
+impl Input {
+    /// What the coordinator is to be told when the machine of `subtask` has said `output`, if anything. A driver whose
+    /// tasks share files puts them into the acknowledgement.
+    #[must_use]
+    pub fn reported_by(subtask: SubtaskId, output: &subtask::Output) -> Option<Input> {
+        match *output {
+            subtask::Output::Acknowledge { checkpoint, attempt, handle, .. } => {
+                Some(Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared: None })
+            }
+            subtask::Output::Decline { checkpoint, attempt, reason } => {
+                Some(Input::DeclineArrived { attempt, subtask, checkpoint, reason })
+            }
+            subtask::Output::ReportEndOfData { attempt } => {
+                Some(Input::EndOfDataReported { attempt, subtask })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What must be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Output {
@@ -209,4 +230,24 @@ pub enum Output {
     },
     /// The job has ended.
     JobEnded(Outcome),
+}
+
+impl Output {
+    /// Which task of which attempt is to be told what, if this is a message.
+    #[must_use]
+    pub fn message(&self) -> Option<(Attempt, SubtaskId, subtask::Input)> {
+        match *self {
+            Output::Trigger { subtask, attempt, checkpoint, options } => {
+                Some((attempt, subtask, subtask::Input::TriggerArrived { attempt, checkpoint, options }))
+            }
+            Output::NotifyComplete { subtask, attempt, checkpoint } => {
+                Some((attempt, subtask, subtask::Input::CompletionArrived { attempt, checkpoint }))
+            }
+            Output::NotifyAborted { subtask, attempt, checkpoint, newest_completed } => {
+                let aborted = subtask::Input::AbortArrived { attempt, checkpoint, newest_completed };
+                Some((attempt, subtask, aborted))
+            }
+            _ => None,
+        }
+    }
 }

@@ -58,6 +58,19 @@ impl Config {
     /// The length of a segment in the storages of Snapline: at most twice as many pointers exist at a time, besides
     /// claims and the first one of each segment.
     pub const SEGMENT: NonZeroU64 = NonZeroU64::new(256).unwrap();
+
+    /// What suits most storages: a failed operation is repeated after 200 ms, by a recovery 25 times at most, and a
+    /// newest checkpoint that cannot be read ends the job. `incarnation` is drawn at random for each process.
+    #[must_use]
+    pub fn new(incarnation: Incarnation) -> Config {
+        Config {
+            incarnation,
+            retry_pause: Millis(200),
+            recovery_retries: 25,
+            segment: Config::SEGMENT,
+            on_corruption: OnCorruption::Fail,
+        }
+    }
 }
 
 /// What a recovery does when the newest pointer, or the metadata that it names, cannot be read.

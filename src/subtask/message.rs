@@ -238,6 +238,24 @@ pub enum Output {
     Finish,
 }
 
+impl Output {
+    /// What the reader of `channel` reports when it reads the marker that this puts there, if it puts one.
+    #[must_use]
+    pub fn marker(&self, channel: Channel) -> Option<Input> {
+        match *self {
+            Output::EmitBarrier { checkpoint, options } => {
+                Some(Input::BarrierArrived { channel, checkpoint, options })
+            }
+            Output::EmitCancellation { checkpoint } => {
+                Some(Input::CancellationArrived { channel, checkpoint })
+            }
+            Output::EmitEndOfData => Some(Input::EndOfDataArrived { channel }),
+            Output::Finish => Some(Input::ChannelEnded { channel }),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

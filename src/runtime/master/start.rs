@@ -10,7 +10,6 @@ use super::super::progress::Meters;
 use super::tasks::Tasks;
 use super::trouble::Trouble;
 use super::{Master, Message};
-use crate::base::Millis;
 use crate::coordinator::{Config, Coordinator};
 use crate::publish;
 use crate::store::CheckpointStorage;
@@ -20,11 +19,6 @@ use std::sync::Arc;
 
 /// The threads that wait for storages.
 const IO_THREADS: usize = 4;
-/// How long to wait before a storage operation is repeated, and how often during a recovery.
-const RETRY_PAUSE: Millis = Millis(200);
-const RECOVERY_RETRIES: u32 = 25;
-/// How many requests for checkpoints may wait, as in Flink.
-const MAX_QUEUED_REQUESTS: usize = 1_000;
 
 impl Job {
     /// Starts the job on threads of its own: from its newest checkpoint in `storage`, or from the beginning
@@ -78,10 +72,11 @@ impl Job {
 }
 
 fn configuration(job: &Job, options: &JobOptions) -> Config {
+    let subtasks = job.subtasks().map(|(subtask, _)| subtask).collect();
+    let sources = job.subtasks().filter(|(_, spec)| spec.is_source).map(|(subtask, _)| subtask).collect();
+    let publish =
+        publish::Config { on_corruption: options.on_corruption, ..publish::Config::new(options.incarnation) };
     Config {
-        job: job.description.job,
-        subtasks: job.subtasks().map(|(subtask, _)| subtask).collect(),
-        sources: job.subtasks().filter(|(_, spec)| spec.is_source).map(|(subtask, _)| subtask).collect(),
         edges: job.edges.clone(),
         interval: options.checkpoint_interval,
         interval_during_backlog: options.interval_during_backlog,
@@ -90,18 +85,28 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         unaligned: options.unaligned.then_some(options.aligned_checkpoint_timeout),
         max_concurrent: options.max_concurrent_checkpoints,
         force_savepoints: options.force_savepoints,
-        max_queued_requests: MAX_QUEUED_REQUESTS,
         tolerable_failures: options.tolerable_failed_checkpoints,
         retained: options.retained_checkpoints,
         retention: options.externalized_checkpoint_retention,
         restart: options.restart,
-        restore: None,
-        publish: publish::Config {
-            incarnation: options.incarnation,
-            retry_pause: RETRY_PAUSE,
-            recovery_retries: RECOVERY_RETRIES,
-            segment: publish::Config::SEGMENT,
-            on_corruption: options.on_corruption,
-        },
+        publish,
+        ..Config::new(job.description.job, sources, subtasks, options.incarnation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::JobId;
+    use crate::store::JobDescription;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn runtime_options_by_default_are_those_of_the_coordinator() {
+        let description = JobDescription { job: JobId(1), operators: Vec::new() };
+        let job = Job { operators: Vec::new(), edges: Vec::new(), description };
+        let options = JobOptions::default();
+        let defaults = Config::new(JobId(1), BTreeSet::new(), BTreeSet::new(), options.incarnation);
+        assert_eq!(configuration(&job, &options), defaults);
     }
 }
