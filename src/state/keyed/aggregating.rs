@@ -19,6 +19,7 @@ pub struct AggregatingState<A: AggregateFunction, N = ()> {
 
 impl<A: AggregateFunction, N: Namespace> AggregatingState<A, N> {
     /// The result of all that was added, if anything was.
+    #[inline]
     pub fn get<K: StateKey>(&self, store: &KeyedStateStore<K>) -> Result<Option<A::Out>, StateError> {
         let view = store.view::<N, Single<A::Accumulator>>(self.id.0)?;
         let accumulator = view.get(store.current()?, &self.namespace)?;
@@ -26,6 +27,7 @@ impl<A: AggregateFunction, N: Namespace> AggregatingState<A, N> {
     }
 
     /// Takes `value` in.
+    #[inline]
     pub fn add<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: A::In) -> Result<(), StateError> {
         let (current, view) = store.view_mut::<N, Single<A::Accumulator>>(self.id.0)?;
         let begin = || self.function.create_accumulator();

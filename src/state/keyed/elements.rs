@@ -123,6 +123,7 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
     }
 
     /// Adds elements at the end, which are some.
+    #[inline(never)]
     pub(super) fn add_all(
         self,
         current: &CurrentKey<K>,

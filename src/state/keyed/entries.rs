@@ -95,6 +95,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
         value.map_err(|what| self.undecodable(Some(current), what))
     }
 
+    #[inline(never)]
     fn get(
         &self,
         backend: &dyn KeyedStateBackend,
@@ -105,6 +106,21 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
         let bytes = backend.get(self.state, &self.entry_key(current, namespace, key)?);
         let bytes = bytes.map_err(|error| self.failed(error))?;
         bytes.map(|bytes| self.value(current, &bytes)).transpose()
+    }
+
+    #[inline(never)]
+    fn put(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        key: &UK,
+        value: &UV,
+    ) -> Result<(), StateError> {
+        let at = self.entry_key(current, namespace, key)?;
+        let mut bytes = Vec::new();
+        serialize_within(MAX_RECORD_BYTES, &**self.schema.layout.value.serializer(), value, &mut bytes)?;
+        backend.put(self.state, &at, &bytes).map_err(|error| self.failed(error))
     }
 
     /// The entries of the map, each with the key at which the backend has it.
@@ -186,13 +202,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, E
                 table.get_or_insert_with(current, namespace, CopyOnWriteMap::default).insert(key, value);
                 Ok(())
             }
-            ViewMut::Bytes(table, backend) => {
-                let at = table.entry_key(current, namespace, &key)?;
-                let mut bytes = Vec::new();
-                let serializer = table.schema.layout.value.serializer();
-                serialize_within(MAX_RECORD_BYTES, &**serializer, &value, &mut bytes)?;
-                backend.put(table.state, &at, &bytes).map_err(|error| table.failed(error))
-            }
+            ViewMut::Bytes(table, backend) => table.put(backend, current, namespace, &key, &value),
         }
     }
 

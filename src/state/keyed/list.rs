@@ -22,6 +22,7 @@ pub struct ListState<T, N = ()> {
 
 impl<T: StateObject, N: Namespace> ListState<T, N> {
     /// The elements, in the order in which they were added.
+    #[inline]
     pub fn get<'a, K: StateKey>(
         &self,
         store: &'a KeyedStateStore<K>,
@@ -33,6 +34,7 @@ impl<T: StateObject, N: Namespace> ListState<T, N> {
     }
 
     /// The number of elements.
+    #[inline]
     pub fn len<K: StateKey>(&self, store: &KeyedStateStore<K>) -> Result<usize, StateError> {
         let view = store.view::<N, Elements<T>>(self.id.0)?;
         let (objects, decoded) = view.get(store.current()?, &self.namespace)?;
@@ -45,6 +47,7 @@ impl<T: StateObject, N: Namespace> ListState<T, N> {
     }
 
     /// Adds an element at the end.
+    #[inline]
     pub fn add<K: StateKey>(&self, store: &mut KeyedStateStore<K>, element: T) -> Result<(), StateError> {
         let (current, view) = store.view_mut::<N, Elements<T>>(self.id.0)?;
         view.add(current, &self.namespace, element)
@@ -79,6 +82,7 @@ impl<T: StateObject, N: Namespace> ListState<T, N> {
     }
 
     /// Removes all elements.
+    #[inline]
     pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
         let (current, view) = store.view_mut::<N, Elements<T>>(self.id.0)?;
         view.clear(current, &self.namespace)

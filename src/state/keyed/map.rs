@@ -28,6 +28,7 @@ pub struct MapState<UK, UV, N = ()> {
 
 impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
     /// The value at `key` of the map, if there is one.
+    #[inline]
     pub fn get<'a, K: StateKey>(
         &self,
         store: &'a KeyedStateStore<K>,
@@ -37,6 +38,7 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
     }
 
     /// Whether the map has an entry at `key`.
+    #[inline]
     pub fn contains<K: StateKey>(&self, store: &KeyedStateStore<K>, key: &UK) -> Result<bool, StateError> {
         Ok(self.get(store, key)?.is_some())
     }
@@ -82,6 +84,7 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
     }
 
     /// Puts `value` at `key` of the map, whatever was there.
+    #[inline]
     pub fn put<K: StateKey>(
         &self,
         store: &mut KeyedStateStore<K>,
@@ -102,6 +105,7 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
     }
 
     /// Removes the entry at `key` of the map and gives its value.
+    #[inline]
     pub fn remove<K: StateKey>(
         &self,
         store: &mut KeyedStateStore<K>,

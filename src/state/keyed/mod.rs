@@ -107,6 +107,7 @@ impl<K: StateKey> KeyedStateStore<K> {
     ///
     /// # Errors
     /// [`StateError::WrongSubtask`] when its key group is not in the range; the current key has not changed.
+    #[inline]
     pub fn set_current_key(&mut self, key: K) -> Result<(), StateError> {
         let (key_group, group) = self.key_group_of(&key)?;
         let hash = hash_of(&key);
@@ -119,6 +120,7 @@ impl<K: StateKey> KeyedStateStore<K> {
     ///
     /// # Errors
     /// As [`set_current_key`](Self::set_current_key).
+    #[inline]
     pub fn set_current_key_from(&mut self, key: &K) -> Result<(), StateError> {
         let (key_group, group) = self.key_group_of(key)?;
         let hash = hash_of(key);
@@ -138,12 +140,13 @@ impl<K: StateKey> KeyedStateStore<K> {
         self.current.as_ref().map(|current| &current.key)
     }
 
+    #[inline]
     fn key_group_of(&self, key: &K) -> Result<(KeyGroup, usize), StateError> {
         let group = key_group_of(key.key_hash(), self.max_parallelism);
-        let position = self.range.position(group);
-        position
-            .map(|position| (group, position))
-            .ok_or(StateError::WrongSubtask { group, range: self.range })
+        match self.range.position(group) {
+            Some(position) => Ok((group, position)),
+            None => Err(StateError::WrongSubtask { group, range: self.range }),
+        }
     }
 }
 

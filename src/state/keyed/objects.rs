@@ -17,10 +17,12 @@ pub(super) struct Scope<K, N> {
 }
 
 impl<K: StateKey, N: Namespace> Scope<K, N> {
+    #[inline]
     fn is(&self, key: &K, namespace: &N) -> bool {
         self.key == *key && self.namespace == *namespace
     }
 
+    #[inline]
     fn hash(&self) -> u64 {
         scope_hash(hash_of(&self.key), &self.namespace)
     }
@@ -32,6 +34,7 @@ pub(super) fn key_in_wrong_group(found: KeyGroup) -> String {
 }
 
 /// The hash of a scope whose key has this hash.
+#[inline]
 fn scope_hash<N: Namespace>(key_hash: u64, namespace: &N) -> u64 {
     match size_of::<N>() {
         0 => key_hash,
@@ -53,18 +56,21 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
         ObjectTable { name: name.to_owned(), range, schema: Arc::new(schema), groups }
     }
 
+    #[inline]
     pub(super) fn get(&self, current: &CurrentKey<K>, namespace: &N) -> Option<&L::Stored> {
         let hash = scope_hash(current.hash, namespace);
         self.groups[current.group].get(hash, |scope| scope.is(&current.key, namespace))
     }
 
     /// The content, to be changed.
+    #[inline]
     pub(super) fn get_mut(&mut self, current: &CurrentKey<K>, namespace: &N) -> Option<&mut L::Stored> {
         let hash = scope_hash(current.hash, namespace);
         self.groups[current.group].get_mut(hash, |scope| scope.is(&current.key, namespace))
     }
 
     /// The content, to be changed; `make()` if there is none.
+    #[inline]
     pub(super) fn get_or_insert_with(
         &mut self,
         current: &CurrentKey<K>,
@@ -82,6 +88,7 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
     }
 
     /// Puts what `change` makes of the content in its place.
+    #[inline]
     pub(super) fn modify(
         &mut self,
         current: &CurrentKey<K>,
@@ -98,6 +105,7 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
         );
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, current: &CurrentKey<K>, namespace: &N) -> Option<L::Stored> {
         let hash = scope_hash(current.hash, namespace);
         self.groups[current.group].remove(hash, |scope| scope.is(&current.key, namespace))

@@ -21,6 +21,7 @@ pub struct ReducingState<T, N = ()> {
 
 impl<T: StateObject, N: Namespace> ReducingState<T, N> {
     /// What all that was added has been reduced to, if anything was.
+    #[inline]
     pub fn get<'a, K: StateKey>(
         &self,
         store: &'a KeyedStateStore<K>,
@@ -29,6 +30,7 @@ impl<T: StateObject, N: Namespace> ReducingState<T, N> {
     }
 
     /// Reduces what is there and `value` to one.
+    #[inline]
     pub fn add<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: T) -> Result<(), StateError> {
         let (current, view) = store.view_mut::<N, Single<T>>(self.id.0)?;
         view.modify(current, &self.namespace, |old| Some(self.reduced(old, value)))

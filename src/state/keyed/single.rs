@@ -1,10 +1,11 @@
 //! States that hold one value for each key and namespace.
 
+use super::bytes::BytesTable;
 use super::layout::{Layout, Migrated, append_serialized, migrate};
 use super::objects::{ObjectTable, Scope};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
-use crate::state::backend::Entry;
+use crate::state::backend::{Entry, KeyedStateBackend};
 use crate::state::serializer::{
     MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
 };
@@ -46,11 +47,44 @@ impl<V: StateObject> Layout for Single<V> {
     }
 }
 
-impl<V: StateObject> Single<V> {
-    fn bytes(&self, value: &V) -> Result<Vec<u8>, StateError> {
+/// The value of a key and namespace in a backend of bytes. What the heap does is inlined everywhere, this is not.
+impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
+    #[inline(never)]
+    fn get(
+        &self,
+        backend: &dyn KeyedStateBackend,
+        current: &CurrentKey<K>,
+        namespace: &N,
+    ) -> Result<Option<V>, StateError> {
+        let bytes = backend.get(self.state, &self.scope(current, namespace)?);
+        let bytes = bytes.map_err(|error| self.failed(error))?;
+        let value = bytes.map(|bytes| self.schema.layout.value.serializer().deserialize(&bytes));
+        value.transpose().map_err(|what| self.undecodable(Some(current), what))
+    }
+
+    #[inline(never)]
+    fn put(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        value: &V,
+    ) -> Result<(), StateError> {
         let mut bytes = Vec::new();
-        serialize_within(MAX_RECORD_BYTES, &**self.value.serializer(), value, &mut bytes)?;
-        Ok(bytes)
+        serialize_within(MAX_RECORD_BYTES, &**self.schema.layout.value.serializer(), value, &mut bytes)?;
+        let put = backend.put(self.state, &self.scope(current, namespace)?, &bytes);
+        put.map_err(|error| self.failed(error))
+    }
+
+    #[inline(never)]
+    fn delete(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        current: &CurrentKey<K>,
+        namespace: &N,
+    ) -> Result<(), StateError> {
+        let deleted = backend.delete(self.state, &self.scope(current, namespace)?);
+        deleted.map_err(|error| self.failed(error))
     }
 }
 
@@ -64,13 +98,7 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> View<'a, K, N, Single<V>> {
     ) -> Result<Option<Cow<'a, V>>, StateError> {
         match self {
             View::Objects(table) => Ok(table.get(current, namespace).map(Cow::Borrowed)),
-            View::Bytes(table, backend) => {
-                let bytes = backend.get(table.state, &table.scope(current, namespace)?);
-                let value = bytes
-                    .map_err(|error| table.failed(error))?
-                    .map(|bytes| table.schema.layout.value.serializer().deserialize(&bytes).map(Cow::Owned));
-                value.transpose().map_err(|what| table.undecodable(Some(current), what))
-            }
+            View::Bytes(table, backend) => Ok(table.get(backend, current, namespace)?.map(Cow::Owned)),
         }
     }
 }
@@ -112,11 +140,7 @@ impl<K: StateKey, N: Namespace, V: StateObject> ViewMut<'_, K, N, Single<V>> {
                 }
                 Ok(())
             }
-            ViewMut::Bytes(table, backend) => {
-                let bytes = table.schema.layout.bytes(&value)?;
-                let put = backend.put(table.state, &table.scope(current, namespace)?, &bytes);
-                put.map_err(|error| table.failed(error))
-            }
+            ViewMut::Bytes(table, backend) => table.put(backend, current, namespace, &value),
         }
     }
 
@@ -134,11 +158,11 @@ impl<K: StateKey, N: Namespace, V: StateObject> ViewMut<'_, K, N, Single<V>> {
                 Ok(())
             }
             ViewMut::Bytes(table, backend) => {
-                let old = View::Bytes(table, &*backend).get(current, namespace)?.map(Cow::into_owned);
+                let old = table.get(&*backend, current, namespace)?;
                 let existed = old.is_some();
                 match change(old) {
-                    Some(value) => ViewMut::Bytes(table, backend).update(current, namespace, value),
-                    None if existed => ViewMut::Bytes(table, backend).take(current, namespace).map(drop),
+                    Some(value) => table.put(backend, current, namespace, &value),
+                    None if existed => table.delete(backend, current, namespace),
                     None => Ok(()),
                 }
             }
@@ -157,10 +181,9 @@ impl<K: StateKey, N: Namespace, V: StateObject> ViewMut<'_, K, N, Single<V>> {
         match self {
             ViewMut::Objects(table) => Ok(change(table.get_or_insert_with(current, namespace, insert))),
             ViewMut::Bytes(table, backend) => {
-                let old = View::Bytes(table, &*backend).get(current, namespace)?;
-                let mut value = old.map_or_else(insert, Cow::into_owned);
+                let mut value = table.get(&*backend, current, namespace)?.unwrap_or_else(insert);
                 let result = change(&mut value);
-                ViewMut::Bytes(table, backend).update(current, namespace, value)?;
+                table.put(backend, current, namespace, &value)?;
                 Ok(result)
             }
         }
@@ -171,9 +194,8 @@ impl<K: StateKey, N: Namespace, V: StateObject> ViewMut<'_, K, N, Single<V>> {
         match self {
             ViewMut::Objects(table) => Ok(table.remove(current, namespace)),
             ViewMut::Bytes(table, backend) => {
-                let value = View::Bytes(table, &*backend).get(current, namespace)?.map(Cow::into_owned);
-                let deleted = backend.delete(table.state, &table.scope(current, namespace)?);
-                deleted.map_err(|error| table.failed(error))?;
+                let value = table.get(&*backend, current, namespace)?;
+                table.delete(backend, current, namespace)?;
                 Ok(value)
             }
         }
@@ -187,10 +209,7 @@ impl<K: StateKey, N: Namespace, V: StateObject> ViewMut<'_, K, N, Single<V>> {
                 table.remove(current, namespace);
                 Ok(())
             }
-            ViewMut::Bytes(table, backend) => {
-                let deleted = backend.delete(table.state, &table.scope(current, namespace)?);
-                deleted.map_err(|error| table.failed(error))
-            }
+            ViewMut::Bytes(table, backend) => table.delete(backend, current, namespace),
         }
     }
 

@@ -21,6 +21,7 @@ pub struct ValueState<V, N = ()> {
 
 impl<V: StateObject, N: Namespace> ValueState<V, N> {
     /// The value, if there is one.
+    #[inline]
     pub fn get<'a, K: StateKey>(
         &self,
         store: &'a KeyedStateStore<K>,
@@ -29,12 +30,14 @@ impl<V: StateObject, N: Namespace> ValueState<V, N> {
     }
 
     /// Puts `value` in the place of whatever there was.
+    #[inline]
     pub fn update<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: V) -> Result<(), StateError> {
         let (current, view) = store.view_mut::<N, Single<V>>(self.id.0)?;
         view.update(current, &self.namespace, value)
     }
 
     /// Puts what `change` makes of the value in its place; `None` clears it.
+    #[inline]
     pub fn modify<K: StateKey>(
         &self,
         store: &mut KeyedStateStore<K>,
@@ -46,6 +49,7 @@ impl<V: StateObject, N: Namespace> ValueState<V, N> {
 
     /// Changes the value in its place; if there is none, `insert()` becomes the value first. The fastest way to read,
     /// modify and write.
+    #[inline]
     pub fn with_mut<K: StateKey, R>(
         &self,
         store: &mut KeyedStateStore<K>,
@@ -57,6 +61,7 @@ impl<V: StateObject, N: Namespace> ValueState<V, N> {
     }
 
     /// Removes the value.
+    #[inline]
     pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
         let (current, view) = store.view_mut::<N, Single<V>>(self.id.0)?;
         view.clear(current, &self.namespace)

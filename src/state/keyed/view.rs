@@ -29,14 +29,11 @@ impl<K: StateKey> KeyedStateStore<K> {
             return Err(StateError::ForeignHandle);
         }
         let table: &dyn Any = &*self.states[id.index].table;
-        match (table.downcast_ref(), &self.backend) {
-            (Some(table), _) => Ok(View::Objects(table)),
-            (None, Some(backend)) => match table.downcast_ref() {
-                Some(table) => Ok(View::Bytes(table, &**backend)),
-                None => Err(StateError::ForeignHandle),
-            },
-            (None, None) => Err(StateError::ForeignHandle),
-        }
+        let view = match &self.backend {
+            None => table.downcast_ref().map(View::Objects),
+            Some(backend) => table.downcast_ref().map(|table| View::Bytes(table, &**backend)),
+        };
+        view.ok_or_else(|| StateError::ForeignHandle)
     }
 
     /// The current key, and a state of the type that its handle knows, to be changed.
@@ -48,20 +45,18 @@ impl<K: StateKey> KeyedStateStore<K> {
         if id.store != self.id {
             return Err(StateError::ForeignHandle);
         }
-        let current = self.current.as_ref().ok_or(StateError::NoCurrentKey)?;
+        let Some(current) = &self.current else { return Err(StateError::NoCurrentKey) };
         let table: &mut dyn Any = &mut *self.states[id.index].table;
-        if table.is::<ObjectTable<K, N, L>>() {
-            let table = table.downcast_mut().ok_or(StateError::ForeignHandle)?;
-            return Ok((current, ViewMut::Objects(table)));
-        }
-        match (table.downcast_ref(), &mut self.backend) {
-            (Some(table), Some(backend)) => Ok((current, ViewMut::Bytes(table, &mut **backend))),
-            _ => Err(StateError::ForeignHandle),
-        }
+        let view = match &mut self.backend {
+            None => table.downcast_mut().map(ViewMut::Objects),
+            Some(backend) => table.downcast_ref().map(|table| ViewMut::Bytes(table, &mut **backend)),
+        };
+        // An error that is made before it is needed must be dropped when it is not: that costs as much as the access.
+        view.map(|view| (current, view)).ok_or_else(|| StateError::ForeignHandle)
     }
 
     #[inline]
     pub(super) fn current(&self) -> Result<&CurrentKey<K>, StateError> {
-        self.current.as_ref().ok_or(StateError::NoCurrentKey)
+        self.current.as_ref().ok_or_else(|| StateError::NoCurrentKey)
     }
 }
