@@ -25,6 +25,7 @@ mod tests;
 pub use block::{BlockReader, BlockWriter, FileKind, MAX_BLOCK_BYTES};
 pub use metadata::{CheckpointMetadata, OperatorMetadata, decode_metadata, encode_metadata};
 
+use postcard::ser_flavors::Flavor;
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
 use std::io;
@@ -109,11 +110,35 @@ fn decode_with<'a, T>(
 /// Appends the postcard encoding of `value` to `buffer`.
 ///
 /// # Errors
-/// [`CodecError::Encode`] when the value refuses to be serialized; the buffer is then empty.
+/// [`CodecError::Encode`] when the value refuses to be serialized; what the buffer holds is of no use then.
+#[inline]
 pub fn append_value<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
-    *buffer = postcard::to_extend(value, std::mem::take(buffer))
-        .map_err(|source| CodecError::Encode { type_name: std::any::type_name::<T>(), source })?;
-    Ok(())
+    postcard::serialize_with_flavor(value, Appending(buffer))
+        .map_err(|source| CodecError::Encode { type_name: std::any::type_name::<T>(), source })
+}
+
+/// Where postcard writes. Its own flavor for this takes the bytes one by one.
+struct Appending<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Appending<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[inline]
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// Decodes `bytes` as exactly one `T`; `None` when they are anything else.
@@ -148,6 +173,7 @@ fn varint_bytes(bytes: &mut [u8; 10], mut value: u64) -> usize {
 ///
 /// # Errors
 /// That of `write`; what the buffer holds is of no use then.
+#[inline]
 pub fn append_record<E>(
     buffer: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Appends a value as a record.
+#[inline]
 pub(super) fn append_serialized<T>(
     target: &mut Vec<u8>,
     serializer: &Arc<dyn StateSerializer<T>>,

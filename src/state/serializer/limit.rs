@@ -10,6 +10,7 @@ pub const MAX_RECORD_BYTES: usize = i32::MAX as usize;
 /// # Errors
 /// The value cannot be written, or [`CodecError::Refused`] if it has more bytes than that. What `target` holds is of
 /// no use then.
+#[inline]
 pub fn serialize_within<T>(
     limit: usize,
     serializer: &dyn StateSerializer<T>,
@@ -22,6 +23,10 @@ pub fn serialize_within<T>(
     if bytes <= limit {
         return Ok(());
     }
-    let id = serializer.snapshot().id;
-    Err(CodecError::Refused(format!("a {id} of {bytes} bytes is more than the {limit} that one may have")))
+    Err(too_large(&serializer.snapshot().id, bytes, limit))
+}
+
+#[cold]
+fn too_large(id: &str, bytes: usize, limit: usize) -> CodecError {
+    CodecError::Refused(format!("a {id} of {bytes} bytes is more than the {limit} that one may have"))
 }

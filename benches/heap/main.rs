@@ -1,20 +1,21 @@
 //! What the tables of the heap backend cost beside a raw `hashbrown::HashMap` with the same hasher.
 //!
-//! `cargo bench -p snapline --bench heap [-- KEYS..]`; without arguments 1 and 10 million keys. All that is compared is
-//! measured in one run, in rounds that take turns; the tables show the fastest round of each, because whatever else
+//! `cargo bench -p snapline --bench heap [-- KEYS.. PARTS..]`; without arguments 1 and 10 million keys, and all parts:
+//! `values`, `maps`, `lists` and `snapshots`. All that is compared is measured in one run, in rounds that take turns; the tables show the fastest round of each, because whatever else
 //! the machine does only ever adds to it. `ROUNDS` changes how many there are.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod snapshots;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use snapline::backend::heap::{CopyOnWriteList, CopyOnWriteMap, SegmentedMap, SharedMap, hash_of};
+use snapline::backend::heap::{CopyOnWriteList, CopyOnWriteMap, SegmentedMap, hash_of};
 use snapline::keygroup::{KeyHash, MaxParallelism, key_group_of};
 use snapline::state::{
     KeyedStateStore, ListStateDescriptor, MapStateDescriptor, ValueState, ValueStateDescriptor,
 };
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Operations of one round.
@@ -33,12 +34,25 @@ fn main() {
     if sizes.is_empty() {
         sizes = vec![1_000_000, 10_000_000];
     }
+    let parts: Vec<_> = arguments.iter().filter(|argument| argument.parse::<usize>().is_err()).collect();
+    let is_chosen = |part| parts.is_empty() || parts.iter().any(|chosen| *chosen == part);
     for keys in sizes {
         println!("{keys} keys");
-        values(keys);
-        [4, 64].iter().for_each(|&size| maps(keys, size));
-        [4, 64].iter().for_each(|&size| lists(keys, size));
-        snapshots(keys);
+        if is_chosen("values") {
+            values(keys);
+        }
+        // Of the large ones there are fewer, so that all of them fit into the memory.
+        for (keys, size) in [(keys, 4), (keys / 16, 64)] {
+            if is_chosen("maps") {
+                maps(keys, size);
+            }
+            if is_chosen("lists") {
+                lists(keys, size);
+            }
+        }
+        if is_chosen("snapshots") {
+            snapshots::measure(keys);
+        }
         println!();
     }
 }
@@ -122,10 +136,6 @@ impl<V: Clone> Table<V> {
     fn modify(&mut self, key: u64, change: impl FnOnce(Option<V>) -> Option<V>) {
         let (hash, group) = self.locate(key);
         self.groups[group].modify(hash, |other| *other == key, hash_of, || key, change);
-    }
-
-    fn share(&mut self) -> Vec<SharedMap<u64, V>> {
-        self.groups.iter_mut().map(SegmentedMap::share).collect()
     }
 }
 
@@ -349,9 +359,9 @@ fn values(count: usize) {
     values.modifications(&order);
 }
 
-/// `count` entries in maps of `size`, beside a map of maps.
+/// `count` maps of `size` entries, beside a map of maps.
 fn maps(count: usize, size: usize) {
-    let Keys { keys, order } = Keys::new(count / size);
+    let Keys { keys, order } = Keys::new(count);
     let mut raw: Raw<Raw<u64>> = HashMap::with_hasher(hasher());
     let mut table: Table<CopyOnWriteMap<u64, u64>> = Table::new();
     let mut store = store();
@@ -412,9 +422,9 @@ fn maps(count: usize, size: usize) {
     );
 }
 
-/// Additions to lists that had `size` elements, `count` together, beside a map of vectors.
+/// Additions to `count` lists that had `size` elements, beside a map of vectors.
 fn lists(count: usize, size: usize) {
-    let Keys { keys, order } = Keys::new(count / size);
+    let Keys { keys, order } = Keys::new(count);
     let mut raw: Raw<Vec<u64>> = HashMap::with_hasher(hasher());
     let mut table: Table<CopyOnWriteList<u64>> = Table::new();
     let mut store = store();
@@ -462,95 +472,5 @@ impl ResidentMemory {
 
     fn grown(&self) -> u64 {
         ResidentMemory::now().0.saturating_sub(self.0)
-    }
-}
-
-/// The time of each of the writes of one phase.
-struct Latencies {
-    nanos: Vec<u32>,
-    elapsed: Duration,
-}
-
-impl Latencies {
-    fn print(mut self, phase: &str) {
-        let writes = self.nanos.len();
-        self.nanos.sort_unstable();
-        let at = |part: f64| f64::from(self.nanos[((writes - 1) as f64 * part) as usize]) / 1e3;
-        println!(
-            "  {phase:40} {:6.2} million writes/s; p50 {:.2} us, p99 {:.2}, p99.9 {:.2}, p99.99 {:.1}, max {:.1}",
-            writes as f64 / self.elapsed.as_secs_f64() / 1e6,
-            at(0.5),
-            at(0.99),
-            at(0.999),
-            at(0.9999),
-            at(1.0),
-        );
-    }
-}
-
-/// Writes until `done` says so, and measures each write.
-fn write_until(table: &mut Table<u64>, order: &[u64], done: impl Fn() -> bool) -> Latencies {
-    let mut nanos = Vec::with_capacity(100_000_000);
-    let began = Instant::now();
-    let mut before = began;
-    for key in order.iter().cycle() {
-        *table.get_or_insert_with(*key, || 0) += 1;
-        let now = Instant::now();
-        nanos.push((now - before).as_nanos() as u32);
-        before = now;
-        if nanos.len() % 1_024 == 0 && done() {
-            break;
-        }
-    }
-    Latencies { nanos, elapsed: began.elapsed() }
-}
-
-/// What one does to write a snapshot, less the file: every entry becomes bytes.
-fn serialize(snapshot: Vec<SharedMap<u64, u64>>, buffer: &mut Vec<u8>) -> usize {
-    let mut written = 0;
-    for map in snapshot {
-        for (key, value) in map.iter() {
-            if buffer.len() > 1 << 16 {
-                written += buffer.len();
-                black_box(&*buffer);
-                buffer.clear();
-            }
-            buffer.extend_from_slice(&key.to_le_bytes());
-            buffer.extend_from_slice(&value.to_le_bytes());
-        }
-    }
-    written + buffer.len()
-}
-
-fn snapshots(count: usize) {
-    let Keys { keys, order } = Keys::new(count);
-    let mut table: Table<u64> = Table::new();
-    keys.iter().for_each(|&key| table.update(key, 1));
-    drop(keys);
-    let mut synchronous = Vec::new();
-    for round in 0..3 {
-        // What is on the other core in the phase without a snapshot is a thread of the same kind, on other memory.
-        let finished = AtomicBool::new(false);
-        let began = Instant::now();
-        let alone = write_until(&mut table, &order, || began.elapsed() > Duration::from_secs(1));
-        let began = Instant::now();
-        let snapshot = table.share();
-        synchronous.push(began.elapsed());
-        let during = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                // It is written several times so that it stays open for a while.
-                let began = Instant::now();
-                let mut buffer = Vec::new();
-                while began.elapsed() < Duration::from_secs(1) {
-                    black_box(serialize(snapshot.clone(), &mut buffer));
-                }
-                drop(snapshot);
-                finished.store(true, Ordering::Release);
-            });
-            write_until(&mut table, &order, || finished.load(Ordering::Acquire))
-        });
-        println!("  snapshot {round}: synchronous part {:.3} ms", synchronous[round].as_secs_f64() * 1e3);
-        alone.print("writes without a snapshot");
-        during.print("writes while a snapshot is written");
     }
 }
