@@ -1,6 +1,6 @@
 //! Windows and timers in running jobs: exact in every mode and under failures.
 
-use crate::common::windows::{job_by_the_clock, job_with_timers, job_with_windows, output_of_windows};
+use crate::common::windows::{Kind, job_by_the_clock, job_with_counts, job_with_elements, job_with_timers};
 use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
 use snapline::base::Millis;
 use snapline::runtime::{Job, JobOptions, ManualClock};
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 #[track_caller]
-fn assert_windows(world: &World, sources: u16) {
-    assert_eq!(world.committed(), output_of_windows(sources));
+fn assert_windows(world: &World, kind: Kind, sources: u16) {
+    assert_eq!(world.committed(), kind.output(sources));
     assert_eq!(world.state.lock().unwrap().violations, Vec::<String>::new());
 }
 
@@ -19,20 +19,21 @@ fn in_every_mode(attempts: u32) -> [JobOptions; 2] {
     [options(attempts), unaligned]
 }
 
-/// Y06, Y10, Z23: a window fires once, whatever fails.
-fn is_exact(job: fn(&Arc<World>, u16) -> Job) {
+/// A window fires once, whatever fails.
+#[track_caller]
+fn assert_exact(kind: Kind, job: impl Fn(&Arc<World>, u16) -> Job) {
     for parallelism in 1..=3 {
         for options in in_every_mode(0) {
             let world = World::new();
             job(&world, parallelism).start(options, memory()).unwrap().wait().unwrap();
-            assert_windows(&world, parallelism);
+            assert_windows(&world, kind, parallelism);
         }
     }
     for place in [Place::Poll, Place::Write, Place::PreCommit] {
         for options in in_every_mode(2) {
             let world = World::with(Plan { place, fault: Fault::Error, after: 2, times: 2 });
             job(&world, 2).start(options, memory()).unwrap().wait().unwrap();
-            assert_windows(&world, 2);
+            assert_windows(&world, kind, 2);
             assert!(world.is_plan_over());
         }
     }
@@ -40,12 +41,29 @@ fn is_exact(job: fn(&Arc<World>, u16) -> Job) {
 
 #[test]
 fn windows_in_a_job_emit_each_record_once_under_failures() {
-    is_exact(job_with_windows);
+    assert_exact(Kind::Tumbling, |world, parallelism| job_with_elements(world, parallelism, Kind::Tumbling));
+}
+
+#[test]
+fn windows_that_slide_emit_each_record_twice_under_failures() {
+    assert_exact(Kind::Sliding, |world, parallelism| job_with_elements(world, parallelism, Kind::Sliding));
+}
+
+#[test]
+fn windows_of_sessions_emit_each_record_once_under_failures() {
+    assert_exact(Kind::Sessions, |world, parallelism| job_with_elements(world, parallelism, Kind::Sessions));
+}
+
+#[test]
+fn windows_that_aggregate_count_each_record_under_failures() {
+    for kind in [Kind::Tumbling, Kind::Sliding, Kind::Sessions] {
+        assert_exact(kind, |world, parallelism| job_with_counts(world, parallelism, kind));
+    }
 }
 
 #[test]
 fn timers_in_a_job_fire_once_under_failures() {
-    is_exact(job_with_timers);
+    assert_exact(Kind::Tumbling, job_with_timers);
 }
 
 /// Y07: the task wakes for its timers although nothing arrives, and what is not due at the end does not fire.

@@ -8,7 +8,8 @@ use snapline::runtime::{
     UserError, WindowFunction,
 };
 use snapline::state::{
-    KeyedStateStore, ListState, ListStateDescriptor, StateError, Timer, ValueState, ValueStateDescriptor,
+    AggregateFunction, AggregatingStateDescriptor, KeyedStateStore, ListState, ListStateDescriptor,
+    StateError, Timer, ValueState, ValueStateDescriptor,
 };
 use snapline::window::{TimeWindow, WindowAssigner};
 use std::collections::BTreeMap;
@@ -17,32 +18,82 @@ use std::sync::Arc;
 const WINDOW: i64 = 100;
 
 /// What a window of a key emits: both in one, and how many numbers there were.
-fn emitted(key: u64, start: i64, numbers: usize) -> Counted {
-    (key * 1_000_000 + start as u64, numbers as u64)
+fn emitted(key: u64, start: i64, numbers: u64) -> Counted {
+    // The first sliding window begins before all numbers.
+    (key * 1_000_000 + (start + WINDOW) as u64, numbers)
 }
 
-/// What these windows emit over all numbers.
-pub fn output_of_windows(sources: u16) -> Vec<Counted> {
-    let mut windows: BTreeMap<(u64, i64), usize> = BTreeMap::new();
-    for number in 0..NUMBERS_PER_SOURCE * u64::from(sources) {
-        *windows.entry((number % KEYS, number as i64 / WINDOW * WINDOW)).or_default() += 1;
+/// When a number happens: in the last quarter of its window, so that there are gaps between sessions, and never behind
+/// its watermark.
+fn time_of(number: i64) -> i64 {
+    number / WINDOW * WINDOW + WINDOW * 3 / 4 + number % WINDOW / 4
+}
+
+/// Which windows there are.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Tumbling,
+    /// Twice as long, each beginning in the middle of the one before.
+    Sliding,
+    Sessions,
+}
+
+const GAP: i64 = 30;
+
+impl Kind {
+    fn assigner(self) -> WindowAssigner {
+        let size = Millis(WINDOW as u64);
+        let assigner = match self {
+            Kind::Tumbling => WindowAssigner::tumbling(size),
+            Kind::Sliding => WindowAssigner::sliding(Millis(2 * size.0), size),
+            Kind::Sessions => WindowAssigner::session(Millis(GAP as u64)),
+        };
+        assigner.expect("valid")
     }
-    let mut output: Vec<_> =
-        windows.into_iter().map(|((key, start), numbers)| emitted(key, start, numbers)).collect();
-    output.sort_unstable();
-    output
+
+    /// The starts of the windows of a key, each with how many of its times, which are in order, are in it.
+    fn windows(self, times: &[i64]) -> BTreeMap<i64, u64> {
+        let mut windows = BTreeMap::new();
+        let mut count = |start, times| *windows.entry(start).or_default() += times;
+        match self {
+            Kind::Tumbling => times.iter().for_each(|time| count(time / WINDOW * WINDOW, 1)),
+            Kind::Sliding => {
+                let halves = times.iter().map(|time| time / WINDOW * WINDOW);
+                halves.flat_map(|half| [half - WINDOW, half]).for_each(|start| count(start, 1));
+            }
+            Kind::Sessions => {
+                let sessions = times.chunk_by(|time, next| next - time <= GAP);
+                sessions.for_each(|session| count(session[0], session.len() as u64));
+            }
+        }
+        windows
+    }
+
+    /// What the windows emit over all numbers.
+    pub fn output(self, sources: u16) -> Vec<Counted> {
+        let total = NUMBERS_PER_SOURCE * u64::from(sources);
+        let of_key = |key| {
+            let numbers = (0..total).filter(|number| number % KEYS == key);
+            let times: Vec<i64> = numbers.map(|number| time_of(number as i64)).collect();
+            self.windows(&times).into_iter().map(move |(start, numbers)| emitted(key, start, numbers))
+        };
+        let mut output: Vec<_> = (0..KEYS).flat_map(of_key).collect();
+        output.sort_unstable();
+        output
+    }
 }
 
-struct Tumbling;
+/// Keeps all numbers of a window.
+struct Elements(Kind);
 
-impl WindowFunction for Tumbling {
+impl WindowFunction for Elements {
     type Key = u64;
     type In = Number;
     type Contents = ListStateDescriptor<Number>;
     type Out = Counted;
 
     fn options(&self) -> WindowOptions {
-        WindowOptions::new(WindowAssigner::tumbling(Millis(WINDOW as u64)).expect("valid"))
+        WindowOptions::new(self.0.assigner())
     }
 
     fn contents(&self) -> ListStateDescriptor<Number> {
@@ -50,7 +101,7 @@ impl WindowFunction for Tumbling {
     }
 
     fn event_time(&self, number: &Number) -> EventTime {
-        EventTime(number.time)
+        EventTime(time_of(number.time))
     }
 
     fn fire(
@@ -60,7 +111,7 @@ impl WindowFunction for Tumbling {
         numbers: Vec<Number>,
         out: &mut dyn Collector<Counted>,
     ) {
-        out.collect(emitted(*key, window.start, numbers.len()));
+        out.collect(emitted(*key, window.start, numbers.len() as u64));
     }
 
     fn late(&mut self, number: Number, out: &mut dyn Collector<Counted>) {
@@ -68,7 +119,61 @@ impl WindowFunction for Tumbling {
     }
 }
 
-/// The same by hand.
+/// Counts the numbers of a window as they come.
+struct Counts(Kind);
+
+struct Counting;
+
+impl AggregateFunction for Counting {
+    type In = Number;
+    type Accumulator = u64;
+    type Out = u64;
+
+    fn create_accumulator(&self) -> u64 {
+        0
+    }
+
+    fn add(&self, _: Number, count: &mut u64) {
+        *count += 1;
+    }
+
+    fn result(&self, count: &u64) -> u64 {
+        *count
+    }
+
+    fn merge(&self, count: &mut u64, other: u64) {
+        *count += other;
+    }
+}
+
+impl WindowFunction for Counts {
+    type Key = u64;
+    type In = Number;
+    type Contents = AggregatingStateDescriptor<Counting>;
+    type Out = Counted;
+
+    fn options(&self) -> WindowOptions {
+        WindowOptions::new(self.0.assigner())
+    }
+
+    fn contents(&self) -> AggregatingStateDescriptor<Counting> {
+        AggregatingStateDescriptor::new("count", Counting)
+    }
+
+    fn event_time(&self, number: &Number) -> EventTime {
+        EventTime(time_of(number.time))
+    }
+
+    fn fire(&mut self, key: &u64, window: TimeWindow, count: u64, out: &mut dyn Collector<Counted>) {
+        out.collect(emitted(*key, window.start, count));
+    }
+
+    fn late(&mut self, number: Number, out: &mut dyn Collector<Counted>) {
+        out.collect((u64::MAX, number.time as u64));
+    }
+}
+
+/// Tumbling windows by hand.
 #[derive(Default)]
 struct ByTimers {
     numbers: Option<ListState<i64>>,
@@ -90,8 +195,9 @@ impl KeyedProcessFunction for ByTimers {
         context: &mut KeyedContext<'_, u64>,
         _: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
-        self.numbers.ok_or("not opened")?.add(context.state(), number.time)?;
-        let end = number.time / WINDOW * WINDOW + WINDOW;
+        let time = time_of(number.time);
+        self.numbers.ok_or("not opened")?.add(context.state(), time)?;
+        let end = time / WINDOW * WINDOW + WINDOW;
         // This one would come first.
         context.register_timer(TimeDomain::EventTime, end - 2)?;
         context.delete_timer(TimeDomain::EventTime, end - 2)?;
@@ -108,7 +214,7 @@ impl KeyedProcessFunction for ByTimers {
         let all: Vec<i64> = state.get(context.state())?.map(|number| *number).collect();
         let (due, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|number| *number <= timer.time);
         state.update(context.state(), others)?;
-        out.collect(emitted(timer.key, timer.time + 1 - WINDOW, due.len()));
+        out.collect(emitted(timer.key, timer.time + 1 - WINDOW, due.len() as u64));
         Ok(())
     }
 }
@@ -156,8 +262,16 @@ impl KeyedProcessFunction for Twice {
     }
 }
 
-pub fn job_with_windows(world: &Arc<World>, parallelism: u16) -> Job {
-    job(world, parallelism, |job, numbers| job.window(numbers, "windows", parallelism, None, |_| Tumbling))
+pub fn job_with_elements(world: &Arc<World>, parallelism: u16, kind: Kind) -> Job {
+    job(world, parallelism, |job, numbers| {
+        job.window(numbers, "windows", parallelism, None, move |_| Elements(kind))
+    })
+}
+
+pub fn job_with_counts(world: &Arc<World>, parallelism: u16, kind: Kind) -> Job {
+    job(world, parallelism, |job, numbers| {
+        job.window(numbers, "windows", parallelism, None, move |_| Counts(kind))
+    })
 }
 
 pub fn job_with_timers(world: &Arc<World>, parallelism: u16) -> Job {
