@@ -2,6 +2,7 @@
 
 mod check;
 mod clicks;
+mod input;
 mod run;
 mod sessions;
 mod wordcount;

@@ -50,7 +50,7 @@ fn sessions_of_a_log_with_a_wrong_line_say_where_it_is() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("clicks.log"), "0 ann view\nyesterday ann view\n").unwrap();
     let outcome = start(folder.path(), &["--input", "clicks.log"]).end();
-    outcome.failed(1, &["clicks.log at byte 11", "`yesterday` is no time"]);
+    outcome.failed(1, &["clicks.log:2: ", "`yesterday` is no time"]);
     let folder = TempDir::new().unwrap();
     start(folder.path(), &["--gap", "0ms"]).end().failed(1, &["at least 1ms"]);
 }
