@@ -7,7 +7,7 @@ mod name;
 mod replay;
 
 pub use chance::Chance;
-pub use crowd::{Crowd, Deed};
+pub use crowd::{Crowd, Deed, in_order};
 pub use lines::timestamp;
 pub use name::Name;
 pub use replay::Generator;

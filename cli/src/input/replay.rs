@@ -99,8 +99,7 @@ impl<G: Generator> SourceFunction for Replay<G> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::Chance;
-    use crate::input::crowd::in_order;
+    use crate::input::{Chance, in_order};
     use snapline::base::{Attempt, SubtaskId};
     use snapline::runtime::Collector;
     use std::str::FromStr;
