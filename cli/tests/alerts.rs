@@ -165,6 +165,21 @@ fn alerts_of_generated_streams_are_those_of_their_seed() {
 }
 
 #[test]
+fn alerts_of_generated_payments_can_follow_rules_of_files() {
+    let alerts = |seed| {
+        let job = JobFolder::new("alerts");
+        job.write("rules.txt", "2026-01-01T00:01:00Z high amount 990\n");
+        job.start(&["--rules", "rules.txt", "--payments", "20000", "--seed", seed]).end().succeeded();
+        job.lines()
+    };
+    let one = alerts("1");
+    let first = one.first().and_then(|line| line.split('\t').next()).unwrap();
+    assert!(first.parse::<u64>().unwrap() >= 1_767_225_660_000, "{first}");
+    assert!(one.iter().all(|line| line.contains("\thigh\tamount 99")));
+    assert!(alerts("2") != one);
+}
+
+#[test]
 fn alerts_do_not_depend_on_which_stream_is_faster() {
     let mut chance = Chance(5);
     let (payments, changes) = (payments(&mut chance, 20_000), changes(&mut chance, 20_000));
@@ -176,6 +191,19 @@ fn alerts_do_not_depend_on_which_stream_is_faster() {
         job.start(&FILES).end().succeeded();
         assert!(job.lines() == expected, "the alerts differ with {padding} bytes behind each rule");
     }
+}
+
+#[test]
+fn alerts_leave_no_state_of_accounts_that_pay_no_more() {
+    let job = JobFolder::new("alerts");
+    job.write("rules.txt", "0 often count 2 within 1s\n");
+    let payments: String = (0..5_000).map(|number| format!("{number} account-{number} 1\n")).collect();
+    job.write("payments.txt", payments);
+    let outcome = job.start(&[&FILES[..], &["--json"]].concat()).end().succeeded();
+    let summary: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!((&summary["records_read"], &summary["records_written"]), (&5_001.into(), &0.into()));
+    let bytes = summary["last_checkpoint"]["bytes"].as_u64().unwrap();
+    assert!(bytes < 10_000, "the last checkpoint has {bytes} bytes");
 }
 
 #[test]

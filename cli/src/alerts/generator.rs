@@ -7,8 +7,9 @@ use snapline::base::Millis;
 
 /// Once in so many payments, a rule is changed.
 const PAYMENTS_PER_RULE_CHANGE: u64 = 500;
-/// How many rules there are at most.
+/// How many rules there are at most, and of how many kinds.
 const RULES: u64 = 6;
+const KINDS: u64 = 3;
 /// One of so many changes removes a rule.
 const CHANGES_PER_REMOVAL: u64 = 5;
 /// No payment is as high.
@@ -64,9 +65,9 @@ impl Generator for RuleGenerator {
 
     fn event(&self, number: u64) -> RuleChange {
         let chance = self.chance.of(number);
-        let rule = chance.of(0).below(RULES);
+        let which = chance.of(0).below(RULES);
         let is_removed = chance.of(1).below(CHANGES_PER_REMOVAL) == 0;
-        let (name, rule) = match rule % 3 {
+        let (kind, rule) = match which % KINDS {
             0 => ("high", Rule::Amount { at_least: AMOUNTS - 1 - chance.of(2).below(10) }),
             1 => {
                 let (at_least, seconds) = (4 + chance.of(2).below(4), 1 + chance.of(3).below(3));
@@ -79,7 +80,7 @@ impl Generator for RuleGenerator {
         };
         RuleChange {
             timestamp: self.earliest_from(number),
-            name: Name(format_compact!("{name}-{}", chance.of(0).below(RULES) / 3)),
+            name: Name(format_compact!("{kind}-{}", which / KINDS)),
             rule: (!is_removed).then_some(rule),
         }
     }

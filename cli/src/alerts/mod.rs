@@ -33,7 +33,8 @@ pub struct AlertsArgs {
     #[arg(long, num_args = 1.., value_name = "PATH")]
     rules: Vec<PathBuf>,
     /// By how much a payment may come after a later one, and a rule after a later rule. In files, all of one folder taken as
-    /// one in the order of names. Payments that are later than that are dropped, rules end the job.
+    /// one in the order of names. What is later than that may come when its time has been judged: then a payment is dropped,
+    /// and a rule ends the job.
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = run::duration)]
     disorder: Millis,
     /// How many payments are generated when no files of them are named. A rule changes every 500 payments, unless rules

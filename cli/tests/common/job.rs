@@ -17,7 +17,7 @@ pub struct JobFolder {
 #[derive(Default, Debug)]
 pub struct Kills {
     pub kills: u32,
-    /// Runs that began where a checkpoint was.
+    /// Runs that began where a checkpoint was, or part of one.
     pub resumes: u32,
 }
 
