@@ -1,7 +1,9 @@
 //! The `snapline` command: runs jobs, checks the models, serves the Explorer.
 
+mod alerts;
 mod check;
 mod clicks;
+mod input;
 mod run;
 mod sessions;
 mod wordcount;
@@ -34,6 +36,15 @@ enum Job {
     Wordcount(wordcount::WordcountArgs),
     /// Find the sessions of users in a log of their clicks, by the time of the clicks.
     Sessions(sessions::SessionsArgs),
+    /// Find payments that are conspicuous by rules, which change while the job runs.
+    ///
+    /// A line of the input has a time, an account and an amount. A line of the rules has a time, the name of a rule, and
+    /// what it asks from then on: `amount N`, `count N within SPAN` or `sum N within SPAN`, or `remove`. N is the least for
+    /// which there is an alert, and payments that came to one are not counted again. Times are in milliseconds since 1970, or
+    /// like 2026-01-01T12:00:00Z.
+    ///
+    /// A payment is judged by the rules that hold at its time, so the alerts do not depend on which stream is faster.
+    Alerts(alerts::AlertsArgs),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +55,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(Job::Wordcount(args)) => wordcount::run(args),
         Command::Run(Job::Sessions(args)) => sessions::run(args),
+        Command::Run(Job::Alerts(args)) => alerts::run(args),
         Command::Check(args) => check::check(&args),
         Command::Explore(args) => check::explore(&args),
     };

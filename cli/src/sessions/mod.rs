@@ -2,21 +2,18 @@
 
 mod session;
 
-use crate::clicks::{Click, ClickGenerator, GeneratedClicks};
+use crate::clicks::{Click, ClickGenerator};
+use crate::input::{Crowd, Input};
 use crate::run::{self, Directories, RunArgs};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use session::{Session, Sessions};
-use snapline::base::{EventTime, JobId, Millis};
-use snapline::runtime::file::{FileSink, FileSource, FileSplit, LineAt, splits_of};
-use snapline::runtime::{Collector, Job, JobBuilder, JobError, SourceFunction, Unrecoverable, UserError};
-use snapline::watermark::WatermarkStrategy;
+use snapline::base::{JobId, Millis};
+use snapline::runtime::file::FileSink;
+use snapline::runtime::{Job, JobBuilder, JobError};
 use snapline::window::WindowAssigner;
 use std::path::Path;
 use std::process::ExitCode;
-
-/// How much of a file one source reads before it takes the next piece: the sources stay close to each other in time.
-const SPLIT_BYTES: u64 = 1024 * 1024;
 
 /// Options of the sessions.
 #[derive(Args, Clone, Debug)]
@@ -53,37 +50,22 @@ pub fn run(args: SessionsArgs) -> Result<ExitCode> {
         bail!("a gap must be at least 1ms: without it every click is a session");
     };
     let sessions = Sessions::new(assigner, args.allowed_lateness);
-    let splits = match args.run.input.is_empty() {
-        true => None,
-        false => Some(splits_of(&args.run.input, SPLIT_BYTES).map_err(|error| anyhow!(error))?),
-    };
+    let generator = ClickGenerator::new(Crowd::new(args.seed, args.users, args.disorder.0));
+    let clicks = Input::new(&args.run.input, args.disorder, generator, args.clicks)?;
     let directories = Directories::prepare(&args.run, "sessions")?;
-    run::run(&args.run, &directories, |job| build(&args, job, splits, sessions, &directories.output))
+    run::run(&args.run, &directories, |job| build(&args.run, job, clicks, sessions, &directories.output))
 }
 
 fn build(
-    args: &SessionsArgs,
+    args: &RunArgs,
     id: JobId,
-    splits: Option<Vec<FileSplit>>,
+    clicks: Input<ClickGenerator>,
     sessions: Sessions,
     output: &Path,
 ) -> Result<Job, JobError> {
-    let RunArgs { parallelism, max_parallelism, .. } = args.run;
+    let RunArgs { parallelism, max_parallelism, .. } = *args;
     let mut job = JobBuilder::new();
-    let clicks = match splits {
-        Some(splits) => {
-            let strategy = WatermarkStrategy::for_bounded_out_of_orderness(args.disorder);
-            job.source("clicks", parallelism, move |context| {
-                FileSource::new(context, &splits, parse)
-                    .with_watermarks(strategy, |click: &Click| EventTime(click.timestamp))
-            })
-        }
-        None => {
-            let generator = ClickGenerator::new(args.seed, args.users, args.disorder.0);
-            let clicks = args.clicks;
-            job.source("clicks", parallelism, move |context| GeneratedClicks::new(context, generator, clicks))
-        }
-    };
+    let clicks = clicks.source(&mut job, "clicks", parallelism);
     let by_user = clicks.key_by(|click: &Click| &click.user);
     let sessions = job.window(by_user, "sessions", parallelism, max_parallelism, move |_| sessions);
     let output = output.to_owned();
@@ -91,11 +73,4 @@ fn build(
         FileSink::new(context, &output, |session: &Session, line: &mut Vec<u8>| session.write_to(line))
     });
     job.build(id)
-}
-
-fn parse(line: &[u8], at: LineAt<'_>, out: &mut dyn Collector<Click>) -> Result<(), UserError> {
-    let click = std::str::from_utf8(line).map_err(|error| error.to_string()).and_then(str::parse);
-    let wrong = |what| Unrecoverable(format!("{} at byte {}: {what}", at.path.display(), at.offset));
-    out.collect(click.map_err(wrong)?);
-    Ok(())
 }

@@ -1,4 +1,5 @@
-use crate::clicks::{Click, User};
+use crate::clicks::Click;
+use crate::input::{Event, Name};
 use serde::{Deserialize, Serialize};
 use snapline::base::{EventTime, Millis};
 use snapline::operator::WindowOptions;
@@ -10,7 +11,7 @@ use std::io::Write;
 /// What a user did without a long pause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    user: User,
+    user: Name,
     clicks: Clicks,
 }
 
@@ -27,7 +28,7 @@ impl Session {
     pub fn write_to(&self, line: &mut Vec<u8>) {
         let Clicks { number, first, last } = &self.clicks;
         // Writing into memory cannot fail.
-        let _ = write!(line, "{}\t{first}\t{last}\t{number}", self.user.0);
+        let _ = write!(line, "{}\t{first}\t{last}\t{number}", self.user);
     }
 }
 
@@ -72,7 +73,7 @@ impl Sessions {
 }
 
 impl WindowFunction for Sessions {
-    type Key = User;
+    type Key = Name;
     type In = Click;
     type Contents = AggregatingStateDescriptor<Counting>;
     type Out = Session;
@@ -86,10 +87,10 @@ impl WindowFunction for Sessions {
     }
 
     fn event_time(&self, click: &Click) -> EventTime {
-        EventTime(click.timestamp)
+        click.event_time()
     }
 
-    fn fire(&mut self, user: &User, _: TimeWindow, clicks: Clicks, out: &mut dyn Collector<Session>) {
+    fn fire(&mut self, user: &Name, _: TimeWindow, clicks: Clicks, out: &mut dyn Collector<Session>) {
         out.collect(Session { user: user.clone(), clicks });
     }
 

@@ -1,6 +1,8 @@
 //! What the tests of the command share: a job in a folder of its own, and words for it to count.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub mod job;
+
 use snapline::base::{CheckpointId, JobId};
 use snapline::publish::{Config, Pointer, PointerKind, PointerSequence};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
