@@ -72,6 +72,7 @@ pub(super) struct Environment {
     pub(super) mode: CheckpointingMode,
     pub(super) batch_records: usize,
     pub(super) state_backend: StateBackend,
+    pub(super) snapshot_compression: bool,
     /// The state files of all subtasks of the operator, by their index, from which it is restored.
     pub(super) restored: Vec<Option<StateHandle>>,
 }
@@ -359,7 +360,7 @@ impl Checkpointing {
         let file = StateFile { checkpoint, subtask, attempt, savepoint: kind.is_savepoint() };
         let upload = Upload {
             file,
-            snapshot,
+            snapshot: snapshot.with_compression(self.environment.snapshot_compression),
             captured,
             durability,
             cancellation: self.uploads.begin(checkpoint),
