@@ -19,6 +19,7 @@ enum Fault {
     AppendsAreLost,
     AppendsStandInFront,
     AppendsReplace,
+    ValuesHaveNoLength,
     DeletesAreIgnored,
     DeletesTakeAllThatBeginSo,
     PutsKeepWhatWasThere,
@@ -36,10 +37,11 @@ enum Fault {
     EverythingFails,
 }
 
-const FAULTS: [Fault; 18] = [
+const FAULTS: [Fault; 19] = [
     Fault::AppendsAreLost,
     Fault::AppendsStandInFront,
     Fault::AppendsReplace,
+    Fault::ValuesHaveNoLength,
     Fault::DeletesAreIgnored,
     Fault::DeletesTakeAllThatBeginSo,
     Fault::PutsKeepWhatWasThere,
@@ -137,6 +139,13 @@ impl KeyedStateBackend for Faulty {
         }
         self.changed();
         Ok(())
+    }
+
+    fn value_bytes(&self, state: StateNumber, key: &[u8]) -> Result<usize, BackendError> {
+        match self.fault {
+            Fault::ValuesHaveNoLength => Ok(0),
+            _ => Ok(self.get(state, key)?.map_or(0, |value| value.len())),
+        }
     }
 
     fn append(&mut self, state: StateNumber, key: &[u8], bytes: &[u8]) -> Result<(), BackendError> {

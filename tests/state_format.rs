@@ -34,6 +34,15 @@ fn version_3() -> Vec<u8> {
     from_hex(include_str!("fixtures/state_v3.hex"))
 }
 
+fn version_4() -> Vec<u8> {
+    from_hex(include_str!("fixtures/state_v4.hex"))
+}
+
+/// The same as version 4, compressed.
+fn version_4_compressed() -> Vec<u8> {
+    from_hex(include_str!("fixtures/state_v4_compressed.hex"))
+}
+
 fn max() -> MaxParallelism {
     MaxParallelism::new(8).expect("valid")
 }
@@ -119,7 +128,7 @@ impl AggregateFunction for TotalLength {
     }
 }
 
-/// The states of every kind that the fixture of version 3 has, opened.
+/// The states of every kind that the fixtures of versions 3 and 4 have, opened.
 struct EveryState {
     value: Namespaced<ValueStateDescriptor<u64>, u16>,
     list: ListState<(u8, String)>,
@@ -149,8 +158,8 @@ fn every_state(
     })
 }
 
-/// Writes what the fixture of version 3 holds.
-fn write_every_state() -> Result<Vec<u8>, StateError> {
+/// Writes what the fixtures of versions 3 and 4 hold.
+fn write_every_state(is_compressed: bool) -> Result<Vec<u8>, StateError> {
     let mut store = KeyedStateStore::new(max(), max().all_groups())?;
     let mut operator = OperatorStateBackend::new();
     let states = every_state(&mut store, &mut operator)?;
@@ -166,17 +175,33 @@ fn write_every_state() -> Result<Vec<u8>, StateError> {
     states.broadcast.put_all(&mut operator, [("b".to_owned(), vec![]), ("a".to_owned(), vec![1, 2, 3])])?;
     let mut file = Vec::new();
     let snapshot = TaskSnapshot::new(Some(Box::new(store.snapshot()?)), operator.snapshot());
-    snapshot.with_channels(channels()).write_to(&mut file)?;
+    snapshot.with_channels(channels()).with_compression(is_compressed).write_to(&mut file)?;
     Ok(file)
 }
 
 #[test]
-fn state_file_of_version_3_has_these_bytes_and_is_read() {
+fn state_file_of_version_4_has_these_bytes_and_is_read() {
     let hex: String =
-        write_every_state().expect("in memory").iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, include_str!("fixtures/state_v3.hex").trim());
+        write_every_state(false).expect("in memory").iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("fixtures/state_v4.hex").trim());
+    assert_holds_every_state(&version_4());
+}
 
-    let image = SnapshotImage::read_from(version_3().as_slice(), None).expect("intact");
+#[test]
+fn state_file_of_version_3_is_read_as_uncompressed() {
+    assert_holds_every_state(&version_3());
+}
+
+/// How well it is compressed is no part of the format, so that only what is read is compared.
+#[test]
+fn state_file_of_version_4_that_is_compressed_is_read() {
+    assert_holds_every_state(&version_4_compressed());
+    assert_holds_every_state(&write_every_state(true).expect("in memory"));
+}
+
+/// Opens what the fixtures of versions 3 and 4 hold and compares it.
+fn assert_holds_every_state(file: &[u8]) {
+    let image = SnapshotImage::read_from(file, None).expect("intact");
     assert_eq!(image.channels, channels());
     let mut store = store(image.keyed.expect("keyed state")).expect("fits");
     let mut operator = OperatorStateBackend::restore(image.operator);
@@ -291,7 +316,13 @@ fn read_and_open(payload: &[u8]) {
 
 #[test]
 fn state_content_with_any_changed_byte_never_panics() {
-    let present = payload(&version_3());
+    for file in [version_4(), version_4_compressed()] {
+        changed_bytes_never_panic(&file);
+    }
+}
+
+fn changed_bytes_never_panic(file: &[u8]) {
+    let present = payload(file);
     for at in 0..present.len() {
         for change in [1, 0x80, 0xff] {
             let mut changed = present.clone();
@@ -306,6 +337,8 @@ proptest! {
     #[test]
     fn state_content_that_is_garbage_never_panics(garbage in proptest::collection::vec(any::<u8>(), 0..300)) {
         read_and_open(&garbage);
-        read_and_open(&[payload(&version_3()), garbage].concat());
+        for file in [version_4(), version_4_compressed()] {
+            read_and_open(&[payload(&file), garbage.clone()].concat());
+        }
     }
 }

@@ -29,6 +29,7 @@ mod restore;
 mod sink;
 mod source;
 mod task;
+mod upload;
 mod watermark_state;
 mod watermarks;
 mod windowed;

@@ -42,6 +42,9 @@ pub struct JobOptions {
     pub restart: RestartStrategy,
     /// `state.backend.type`: where keyed state is kept. Default: objects in memory.
     pub state_backend: StateBackend,
+    /// `execution.checkpointing.snapshot-compression`: whether the keyed state in checkpoints and savepoints is compressed.
+    /// Whoever reads it need not know. Default: false.
+    pub snapshot_compression: bool,
     /// How many batches of records a channel holds before its sender waits. Default: 8.
     pub channel_capacity: usize,
     /// How many records a batch holds before it is sent. Default: 1,024.
@@ -70,6 +73,7 @@ impl Default for JobOptions {
             on_corruption: OnCorruption::Fail,
             restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
             state_backend: StateBackend::default(),
+            snapshot_compression: false,
             channel_capacity: 8,
             batch_records: 1_024,
             processing_time: ProcessingTime::default(),

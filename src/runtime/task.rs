@@ -6,6 +6,7 @@ use super::function::{Durability, SubtaskContext};
 use super::io::IoQueue;
 use super::processing_time::ProcessingTime;
 use super::progress::Meters;
+use super::upload::{Upload, Uploads};
 use crate::base::{
     Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason,
     Millis, StateFile, StateHandle, SubtaskId,
@@ -18,7 +19,6 @@ use crossbeam_channel::{Receiver, Select, Sender};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a task is told.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ pub(super) struct Environment {
     pub(super) mode: CheckpointingMode,
     pub(super) batch_records: usize,
     pub(super) state_backend: StateBackend,
+    pub(super) snapshot_compression: bool,
     /// The state files of all subtasks of the operator, by their index, from which it is restored.
     pub(super) restored: Vec<Option<StateHandle>>,
 }
@@ -166,7 +167,7 @@ pub(super) struct Checkpointing {
     snapshots: BTreeMap<CheckpointId, (CheckpointKind, Snapshot)>,
     /// The records on their way that belong to a checkpoint; an error lets its upload fail.
     captured: BTreeMap<CheckpointId, Result<ChannelState, StateError>>,
-    cancelled: BTreeMap<CheckpointId, Arc<AtomicBool>>,
+    uploads: Uploads,
     end_of_data_sent: bool,
 }
 
@@ -181,10 +182,10 @@ impl Checkpointing {
             outputs,
             input_finished,
         });
-        let (snapshots, captured, cancelled) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (snapshots, captured, uploads) = (BTreeMap::new(), BTreeMap::new(), Uploads::default());
         let end_of_data_sent = false;
         let advances = environment.processing_time.advances();
-        Checkpointing { machine, environment, advances, snapshots, captured, cancelled, end_of_data_sent }
+        Checkpointing { machine, environment, advances, snapshots, captured, uploads, end_of_data_sent }
     }
 
     pub(super) fn machine(&self) -> &Subtask {
@@ -306,18 +307,14 @@ impl Checkpointing {
             Output::CaptureQueued { checkpoint, channel } => {
                 self.capture(checkpoint, |captured| operator.capture_queued(channel, checkpoint, captured));
             }
-            Output::CancelUpload { checkpoint } => {
-                if let Some(cancelled) = self.cancelled.get(&checkpoint) {
-                    cancelled.store(true, Ordering::Relaxed);
-                }
-            }
+            Output::CancelUpload { checkpoint } => self.uploads.cancel(checkpoint),
             Output::Acknowledge { checkpoint, handle, durations, .. } => {
-                self.cancelled.remove(&checkpoint);
+                self.uploads.ended(checkpoint);
                 tracing::debug!(%checkpoint, subtask = %self.machine.id(), ?durations, "acknowledged");
                 self.environment.report(Report::Acknowledge(checkpoint, handle, durations));
             }
             Output::Decline { checkpoint, reason, .. } => {
-                self.cancelled.remove(&checkpoint);
+                self.uploads.ended(checkpoint);
                 self.environment.report(Report::Decline(checkpoint, reason));
             }
             Output::NotifyComplete { checkpoint } => operator.completed(checkpoint)?,
@@ -361,77 +358,17 @@ impl Checkpointing {
         let captured = self.captured.remove(&checkpoint).unwrap_or_else(|| Ok(ChannelState::default()));
         let SubtaskContext { subtask, attempt, .. } = self.environment.context;
         let file = StateFile { checkpoint, subtask, attempt, savepoint: kind.is_savepoint() };
-        let cancelled = Arc::new(AtomicBool::new(false));
-        self.cancelled.insert(checkpoint, Arc::clone(&cancelled));
         let upload = Upload {
             file,
-            snapshot,
+            snapshot: snapshot.with_compression(self.environment.snapshot_compression),
             captured,
             durability,
-            cancelled,
+            cancellation: self.uploads.begin(checkpoint),
             storage: Arc::clone(&self.environment.storage),
             control: self.environment.control_sender.clone(),
             reports: self.environment.reports.clone(),
         };
         self.environment.io.run(move || upload.run());
-    }
-}
-
-/// The asynchronous part of a checkpoint.
-struct Upload {
-    file: StateFile,
-    snapshot: TaskSnapshot,
-    captured: Result<ChannelState, StateError>,
-    durability: Option<Durability>,
-    cancelled: Arc<AtomicBool>,
-    storage: Arc<dyn CheckpointStorage>,
-    control: Sender<Control>,
-    reports: Sender<TaskReport>,
-}
-
-impl Upload {
-    fn run(self) {
-        let Upload { file, snapshot, captured, durability, cancelled, storage, control, reports } = self;
-        let StateFile { checkpoint, subtask, attempt, .. } = file;
-        let report = |report| {
-            let _ = reports.send(TaskReport { attempt, subtask, report });
-        };
-        if let Some(make_durable) = durability {
-            let end = guarded(|| make_durable().map_err(TaskError::User));
-            let failed = end.is_err();
-            // The task that is gone needs no answer.
-            let _ = control.send(Control::MadeDurable(checkpoint, end));
-            if failed {
-                return;
-            }
-        }
-        let write = || -> Result<Option<StateHandle>, TaskError> {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(TaskError::Cancelled);
-            }
-            let snapshot = snapshot.with_channels(captured?);
-            if snapshot.is_empty() {
-                return Ok(None);
-            }
-            let mut writer = storage.create_state(file)?;
-            match snapshot.write_to(&mut *writer) {
-                Ok(()) => Ok(Some(writer.finish()?)),
-                Err(error) => Err(error.into()),
-            }
-        };
-        let (message, written) = match guarded(write) {
-            Ok(handle) => (Control::Uploaded(checkpoint, handle), handle),
-            Err(error) => {
-                if !matches!(error, TaskError::Cancelled) {
-                    report(Report::Trouble(checkpoint, error.to_string()));
-                }
-                (Control::UploadFailed(checkpoint), None)
-            }
-        };
-        if control.send(message).is_err() && written.is_some() {
-            // The task is gone: nobody will ever refer to the file.
-            discard(&*storage, file);
-        }
     }
 }
 

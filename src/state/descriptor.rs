@@ -1,4 +1,4 @@
-use super::serializer::{SerdeSerializer, StateSerializer};
+use super::serializer::{MAX_RECORD_BYTES, SerdeSerializer, StateSerializer};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::sync::Arc;
@@ -105,6 +105,8 @@ impl<T: StateValue> ValueStateDescriptor<T> {
 pub struct ListStateDescriptor<T> {
     name: String,
     serializer: Arc<dyn StateSerializer<T>>,
+    /// The most bytes that the list of one key may have, which is [`MAX_RECORD_BYTES`] but for tests.
+    max_list_bytes: usize,
 }
 
 with_serializer!(ListStateDescriptor<T: StateObject>, T);
@@ -112,7 +114,20 @@ with_serializer!(ListStateDescriptor<T: StateObject>, T);
 impl<T: StateValue> ListStateDescriptor<T> {
     /// Describes the state `name`; the id of its type is the name Rust gives to it.
     pub fn new(name: impl Into<String>) -> Self {
-        ListStateDescriptor { name: name.into(), serializer: Arc::new(SerdeSerializer::new()) }
+        let serializer = Arc::new(SerdeSerializer::new());
+        ListStateDescriptor { name: name.into(), serializer, max_list_bytes: MAX_RECORD_BYTES }
+    }
+}
+
+impl<T> ListStateDescriptor<T> {
+    pub(super) fn max_list_bytes(&self) -> usize {
+        self.max_list_bytes
+    }
+
+    /// Lowers the limit of a list, so that tests can reach it.
+    #[cfg(any(test, feature = "testkit"))]
+    pub(crate) fn with_max_list_bytes(self, max_list_bytes: usize) -> Self {
+        ListStateDescriptor { max_list_bytes, ..self }
     }
 }
 

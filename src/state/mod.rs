@@ -8,6 +8,7 @@
 
 pub mod backend;
 mod channels;
+mod compression;
 mod descriptor;
 mod error;
 mod image;

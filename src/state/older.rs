@@ -1,7 +1,9 @@
-//! Versions 1 and 2 of a subtask's state file: keyed state was one value per key, without namespaces, and instead of a
-//! serializer stood the id of its type, whose bytes are those of the serde serializer.
+//! Older versions of a subtask's state file. In version 3 nothing was compressed. In versions 1 and 2 keyed state was one
+//! value per key, without namespaces, and instead of a serializer stood the id of its type, whose bytes are those of the
+//! serde serializer.
 
-use super::operator::older::OperatorStateHeader;
+use super::compression::Compression;
+use super::operator::{self, older::OperatorStateHeader};
 use super::serializer::{SerdeSerializer, SerializerSnapshot, StateSerializer};
 use super::snapshot::{self, no_namespace};
 use super::{KeyedHeader, KeyedStateHeader, StateKind};
@@ -30,7 +32,22 @@ struct Keyed {
     states: Vec<KeyedState>,
 }
 
-/// The first record of a state file.
+/// The first record of a state file of version 3.
+#[derive(Deserialize)]
+pub(super) struct UncompressedHeader {
+    keyed: Option<KeyedHeader>,
+    operator: Vec<operator::OperatorStateHeader>,
+}
+
+impl UncompressedHeader {
+    /// What it says in the words of the present version.
+    pub(super) fn into_present(self) -> snapshot::SnapshotHeader {
+        let UncompressedHeader { keyed, operator } = self;
+        snapshot::SnapshotHeader { keyed, operator, compression: Compression::None }
+    }
+}
+
+/// The first record of a state file of version 1 or 2.
 #[derive(Deserialize)]
 pub(super) struct SnapshotHeader {
     keyed: Option<Keyed>,
@@ -54,7 +71,7 @@ impl SnapshotHeader {
             states: states.into_iter().map(state).collect(),
         });
         let operator = self.operator.into_iter().map(OperatorStateHeader::into_present).collect();
-        snapshot::SnapshotHeader { keyed, operator }
+        snapshot::SnapshotHeader { keyed, operator, compression: Compression::None }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading a subtask's state file.
 
+use super::compression::{Compression, read_compressed, skip_compressed};
 use super::older;
 use super::operator::read_operator;
 use super::snapshot::SnapshotHeader;
@@ -7,7 +8,7 @@ use super::{
     ChannelState, KeyedHeader, KeyedImage, OperatorImage, RawGroup, RawKeyedState, SnapshotImage, StateError,
     StateKind,
 };
-use crate::codec::{BlockReader, CodecError, FileKind};
+use crate::codec::{BlockReader, CodecError, FileKind, take_record};
 use crate::keygroup::{KeyGroup, KeyGroupRange};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -20,6 +21,9 @@ const WITH_CHANNELS: u16 = 2;
 /// operator state stands before it.
 const WITH_SERIALIZERS: u16 = 3;
 
+/// From this version on it says whether its keyed state is compressed.
+const WITH_COMPRESSION: u16 = 4;
+
 impl SnapshotImage {
     /// Reads a whole state file and keeps the key groups that lie in `keep`; without it, all of them.
     ///
@@ -27,7 +31,10 @@ impl SnapshotImage {
     /// The file is damaged, or `reader` failed.
     pub fn read_from(reader: impl Read, keep: Option<KeyGroupRange>) -> Result<Self, StateError> {
         let (mut blocks, header) = read_header(reader)?;
-        let keyed = |blocks: &mut _| header.keyed.map(|header| read_keyed(blocks, header, keep)).transpose();
+        let compression = header.compression;
+        let keyed = |blocks: &mut _| {
+            header.keyed.map(|header| read_keyed(blocks, header, compression, keep)).transpose()
+        };
         let (keyed, operator) = match blocks.version() {
             WITH_SERIALIZERS.. => {
                 let operator = read_operator(&mut blocks, header.operator)?;
@@ -52,7 +59,7 @@ impl OperatorImage {
     pub fn read_from(reader: impl Read) -> Result<Self, StateError> {
         let (mut blocks, header) = read_header(reader)?;
         if let (..WITH_SERIALIZERS, Some(keyed)) = (blocks.version(), header.keyed) {
-            read_keyed(&mut blocks, keyed, None)?;
+            read_keyed(&mut blocks, keyed, header.compression, None)?;
         }
         Ok(read_operator(&mut blocks, header.operator)?)
     }
@@ -61,7 +68,8 @@ impl OperatorImage {
 fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), CodecError> {
     let mut blocks = BlockReader::new(reader, FileKind::State)?;
     let header = match blocks.version() {
-        WITH_SERIALIZERS.. => blocks.read_value()?,
+        WITH_COMPRESSION.. => blocks.read_value()?,
+        WITH_SERIALIZERS => older::UncompressedHeader::into_present(blocks.read_value()?),
         _ => older::SnapshotHeader::into_present(blocks.read_value()?),
     };
     Ok((blocks, header))
@@ -70,6 +78,7 @@ fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), C
 fn read_keyed<R: Read>(
     blocks: &mut BlockReader<R>,
     header: KeyedHeader,
+    compression: Compression,
     keep: Option<KeyGroupRange>,
 ) -> Result<KeyedImage, CodecError> {
     if !header.max_parallelism.all_groups().contains(header.range.end()) {
@@ -77,7 +86,8 @@ fn read_keyed<R: Read>(
     }
     let mut states = BTreeMap::new();
     for state in &header.states {
-        let groups = read_groups(blocks, state.kind, header.range, keep)?;
+        let format = (state.kind, compression);
+        let groups = read_groups(blocks, format, header.range, keep)?;
         let raw = RawKeyedState { header: state.clone(), groups };
         if states.insert(state.name.clone(), raw).is_some() {
             return Err(blocks.corrupt(format!("state `{}` stands there twice", state.name)));
@@ -86,9 +96,12 @@ fn read_keyed<R: Read>(
     Ok(KeyedImage { header, states })
 }
 
+/// What the bytes of a state depend on.
+type Format = (StateKind, Compression);
+
 fn read_groups<R: Read>(
     blocks: &mut BlockReader<R>,
-    kind: StateKind,
+    format: Format,
     range: KeyGroupRange,
     keep: Option<KeyGroupRange>,
 ) -> Result<BTreeMap<KeyGroup, RawGroup>, CodecError> {
@@ -105,7 +118,7 @@ fn read_groups<R: Read>(
         }
         previous = Some(group);
         let is_kept = keep.is_none_or(|keep| keep.contains(group));
-        let raw = read_group(blocks, kind, is_kept)?;
+        let raw = read_group(blocks, format, is_kept)?;
         if is_kept {
             groups.insert(group, raw);
         }
@@ -114,22 +127,18 @@ fn read_groups<R: Read>(
 
 fn read_group<R: Read>(
     blocks: &mut BlockReader<R>,
-    kind: StateKind,
+    (kind, compression): Format,
     is_kept: bool,
 ) -> Result<RawGroup, CodecError> {
     let mut raw = RawGroup::default();
     let mut bytes = Vec::new();
     loop {
         let batch = blocks.read_varint()?;
-        for _ in 0..batch {
-            if !is_kept {
-                bytes.clear();
-            }
-            match (blocks.version(), kind) {
-                (..WITH_SERIALIZERS, _) => older::read_entry(blocks, &mut bytes)?,
-                (_, StateKind::Map) => read_records(blocks, 4, &mut bytes)?,
-                _ => read_records(blocks, 3, &mut bytes)?,
-            }
+        match compression {
+            Compression::None => read_batch(blocks, batch, kind, is_kept, &mut bytes)?,
+            Compression::Lz4 if batch == 0 => {}
+            Compression::Lz4 if is_kept => read_compressed_batch(blocks, batch, kind, &mut bytes)?,
+            Compression::Lz4 => skip_compressed(blocks)?,
         }
         raw.entries += batch;
         if batch == 0 || blocks.version() < WITH_SERIALIZERS {
@@ -140,10 +149,46 @@ fn read_group<R: Read>(
     }
 }
 
-fn read_records<R: Read>(
+fn read_batch<R: Read>(
     blocks: &mut BlockReader<R>,
-    records: u32,
+    entries: u64,
+    kind: StateKind,
+    is_kept: bool,
     target: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    (0..records).try_for_each(|_| blocks.append_framed_record_to(target))
+    for _ in 0..entries {
+        if !is_kept {
+            target.clear();
+        }
+        match blocks.version() {
+            WITH_SERIALIZERS.. => {
+                (0..records_of_entry(kind)).try_for_each(|_| blocks.append_framed_record_to(target))?;
+            }
+            _ => older::read_entry(blocks, target)?,
+        }
+    }
+    Ok(())
+}
+
+fn read_compressed_batch<R: Read>(
+    blocks: &mut BlockReader<R>,
+    entries: u64,
+    kind: StateKind,
+    target: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let before = target.len();
+    read_compressed(blocks, target)?;
+    let mut rest = &target[before..];
+    let mut has_entry = || (0..records_of_entry(kind)).all(|_| take_record(&mut rest).is_some());
+    match (0..entries).all(|_| has_entry()) && rest.is_empty() {
+        true => Ok(()),
+        false => Err(blocks.corrupt("compressed state has another number of entries than it says")),
+    }
+}
+
+fn records_of_entry(kind: StateKind) -> u32 {
+    match kind {
+        StateKind::Map => 4,
+        _ => 3,
+    }
 }

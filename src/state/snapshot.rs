@@ -1,3 +1,4 @@
+use super::compression::{Compression, write_compressed};
 use super::operator::{OperatorSnapshot, OperatorStateHeader};
 use super::serializer::{SerdeSerializer, SerializerSnapshot, StateSerializer};
 use super::{ChannelState, RawGroup, StateError};
@@ -78,6 +79,8 @@ pub struct KeyedHeader {
 pub(super) struct SnapshotHeader {
     pub(super) keyed: Option<KeyedHeader>,
     pub(super) operator: Vec<OperatorStateHeader>,
+    /// Of the keyed state.
+    pub(super) compression: Compression,
 }
 
 /// The keyed state of a subtask at one moment, taken by a backend and written later by another thread.
@@ -101,6 +104,7 @@ pub trait KeyedSnapshot: Send {
 /// there are.
 pub struct KeyedStateWriter<'a> {
     blocks: BlockWriter<&'a mut dyn Write>,
+    compression: Compression,
     batch: Vec<u8>,
     entries_in_batch: u64,
 }
@@ -109,8 +113,8 @@ pub struct KeyedStateWriter<'a> {
 const BATCH_BYTES: usize = 32 * 1024;
 
 impl<'a> KeyedStateWriter<'a> {
-    fn new(blocks: BlockWriter<&'a mut dyn Write>) -> Self {
-        KeyedStateWriter { blocks, batch: Vec::new(), entries_in_batch: 0 }
+    fn new(blocks: BlockWriter<&'a mut dyn Write>, compression: Compression) -> Self {
+        KeyedStateWriter { blocks, compression, batch: Vec::new(), entries_in_batch: 0 }
     }
 
     /// Starts a key group.
@@ -162,17 +166,29 @@ impl<'a> KeyedStateWriter<'a> {
             return Ok(());
         }
         self.begin_group(group)?;
-        self.blocks.write_varint(raw.entries())?;
-        self.blocks.write_all(raw.bytes())?;
+        write_entries(&mut self.blocks, self.compression, raw.entries(), raw.bytes())?;
         self.blocks.write_varint(0)
     }
 
     fn write_batch(&mut self) -> Result<(), CodecError> {
-        self.blocks.write_varint(self.entries_in_batch)?;
-        self.blocks.write_all(&self.batch)?;
+        write_entries(&mut self.blocks, self.compression, self.entries_in_batch, &self.batch)?;
         self.batch.clear();
         self.entries_in_batch = 0;
         Ok(())
+    }
+}
+
+/// Writes a batch of entries.
+fn write_entries<W: Write>(
+    blocks: &mut BlockWriter<W>,
+    compression: Compression,
+    entries: u64,
+    bytes: &[u8],
+) -> Result<(), CodecError> {
+    blocks.write_varint(entries)?;
+    match compression {
+        Compression::None => Ok(blocks.write_all(bytes)?),
+        Compression::Lz4 => write_compressed(blocks, bytes),
     }
 }
 
@@ -182,19 +198,28 @@ pub struct TaskSnapshot {
     keyed: Option<Box<dyn KeyedSnapshot>>,
     operator: OperatorSnapshot,
     channels: ChannelState,
+    compression: Compression,
 }
 
 impl TaskSnapshot {
     /// Puts the snapshots of a subtask's backends together.
     #[must_use]
     pub fn new(keyed: Option<Box<dyn KeyedSnapshot>>, operator: OperatorSnapshot) -> Self {
-        TaskSnapshot { keyed, operator, channels: ChannelState::default() }
+        TaskSnapshot { keyed, operator, ..TaskSnapshot::default() }
     }
 
     /// The same with the records that were on their way.
     #[must_use]
     pub fn with_channels(self, channels: ChannelState) -> Self {
         TaskSnapshot { channels, ..self }
+    }
+
+    /// The same, whose keyed state is compressed when it is written, each key group by itself, or not. Whoever reads it need
+    /// not know.
+    #[must_use]
+    pub fn with_compression(self, is_compressed: bool) -> Self {
+        let compression = if is_compressed { Compression::Lz4 } else { Compression::None };
+        TaskSnapshot { compression, ..self }
     }
 
     /// Whether there is nothing to write: the subtask then reports no state (H02).
@@ -211,8 +236,10 @@ impl TaskSnapshot {
     pub fn write_to(self, target: &mut dyn Write) -> Result<(), StateError> {
         let keyed = self.keyed.as_ref().map(|keyed| keyed.header());
         let states = keyed.as_ref().map_or(0, |header| header.states.len());
-        let header = SnapshotHeader { keyed, operator: self.operator.headers() };
-        let mut writer = KeyedStateWriter::new(BlockWriter::new(target, FileKind::State)?);
+        let (operator, compression) = (self.operator.headers(), self.compression);
+        let header = SnapshotHeader { keyed, operator, compression };
+        let blocks = BlockWriter::new(target, FileKind::State)?;
+        let mut writer = KeyedStateWriter::new(blocks, compression);
         writer.blocks.write_value(&header)?;
         self.operator.write_items(&mut writer.blocks)?;
         if let Some(keyed) = &self.keyed {

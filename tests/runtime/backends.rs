@@ -1,6 +1,7 @@
 //! A job keeps its keyed state in whatever backend its options name.
 
-use crate::common::{Fault, Place, Plan, World, memory, options, run};
+use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
+use snapline::coordinator::StopMode;
 use snapline::state::backend::{
     BackendContext, BackendError, BackendSnapshot, Entries, KeyedStateBackend, SortedMapStateBackendFactory,
     StateBackend, StateBackendFactory, StateBackends, StateNumber,
@@ -31,6 +32,23 @@ fn backend_found_by_name_keeps_the_state_over_a_restart() {
 #[test]
 fn backend_with_synchronous_snapshots_keeps_the_state_over_a_restart() {
     restarts_exactly_on(StateBackend::HashMap { asynchronous_snapshots: false });
+}
+
+/// T20: what compressed checkpoints hold is restored, also when the next ones are not compressed, and the other way round.
+#[test]
+fn backend_state_of_compressed_checkpoints_is_restored_with_and_without_the_option() {
+    for compressed in [[true, true], [true, false], [false, true]] {
+        let (world, storage) = (World::new(), memory());
+        let [mut first, mut second] = [options(0), options(0)];
+        first.snapshot_compression = compressed[0];
+        second.snapshot_compression = compressed[1];
+        let handle = job(&world, 2).start(first, Arc::clone(&storage)).unwrap();
+        drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+        handle.wait().unwrap();
+        let summary = run(&world, 2, second, &storage).unwrap();
+        assert!(summary.progress.restored_from.is_some());
+        world.assert_exact(2);
+    }
 }
 
 /// A backend of which one write fails, in all attempts together.

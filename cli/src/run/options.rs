@@ -45,6 +45,9 @@ pub struct RunArgs {
     /// Where checkpoints are kept: in files, or in memory until the process ends.
     #[arg(long, value_enum, default_value_t = Storage::Filesystem)]
     pub storage: Storage,
+    /// Compress the keyed state in checkpoints; they are read with and without this option.
+    #[arg(long)]
+    pub snapshot_compression: bool,
     /// How many checkpoints may fail in a row.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub tolerable_failures: u32,
@@ -123,6 +126,7 @@ impl RunArgs {
             aligned_checkpoint_timeout: self.aligned_checkpoint_timeout,
             checkpoint_interval: self.interval.0,
             checkpoint_timeout: self.timeout,
+            snapshot_compression: self.snapshot_compression,
             tolerable_failed_checkpoints: self.tolerable_failures,
             restart: match self.restart_attempts {
                 0 => RestartStrategy::None,

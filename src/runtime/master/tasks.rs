@@ -142,6 +142,7 @@ impl Master {
             mode: self.options.mode,
             batch_records: self.options.batch_records,
             state_backend: self.options.state_backend.clone(),
+            snapshot_compression: self.options.snapshot_compression,
             restored: (0..context.parallelism).map(state_of).collect(),
         }
     }

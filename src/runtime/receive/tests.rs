@@ -171,6 +171,7 @@ fn test(channels: usize, processing_time: ProcessingTime) -> Test {
         mode: CheckpointingMode::ExactlyOnce,
         batch_records: 1,
         state_backend: StateBackend::default(),
+        snapshot_compression: false,
         restored: Vec::new(),
     };
     let checkpointing = Checkpointing::new(environment, channels as u16, 1, false);

@@ -60,6 +60,15 @@ pub trait KeyedStateBackend: Send {
     /// It cannot be written.
     fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError>;
 
+    /// The length of the value at `key`, 0 if there is none. It is asked before every append, so that no list grows beyond
+    /// its limit; whoever can know it without reading the value should.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn value_bytes(&self, state: StateNumber, key: &[u8]) -> Result<usize, BackendError> {
+        Ok(self.get(state, key)?.map_or(0, |value| value.len()))
+    }
+
     /// Appends `bytes` to the value at `key`, which is empty if there was none.
     ///
     /// # Errors

@@ -44,6 +44,15 @@ impl KeyedStateBackend for SortedMapStateBackend {
         Ok(())
     }
 
+    fn value_bytes(&self, state: StateNumber, key: &[u8]) -> Result<usize, BackendError> {
+        Ok(self.states[state.0].get(key).map_or(0, Vec::len))
+    }
+
+    fn append(&mut self, state: StateNumber, key: &[u8], bytes: &[u8]) -> Result<(), BackendError> {
+        Arc::make_mut(&mut self.states[state.0]).entry(key.to_vec()).or_default().extend_from_slice(bytes);
+        Ok(())
+    }
+
     fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError> {
         Arc::make_mut(&mut self.states[state.0]).remove(key);
         Ok(())

@@ -1,10 +1,12 @@
 //! States that hold a list for each key and namespace.
 
+use super::bytes::BytesTable;
 use super::layout::{Layout, Migrated, append_serialized};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::CopyOnWriteList;
-use crate::codec::{append_record, take_record};
+use crate::codec::{CodecError, append_record, take_record};
+use crate::state::backend::KeyedStateBackend;
 use crate::state::serializer::{ResolvedSerializer, SerializerSnapshot, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
 use std::borrow::Cow;
@@ -13,6 +15,8 @@ use std::borrow::Cow;
 #[derive(Clone)]
 pub struct Elements<T> {
     pub(super) element: ResolvedSerializer<T>,
+    /// The most bytes that a list may have.
+    pub(super) max_bytes: usize,
 }
 
 impl<T: StateObject> Layout for Elements<T> {
@@ -23,9 +27,8 @@ impl<T: StateObject> Layout for Elements<T> {
     }
 
     fn after(self, header: &KeyedStateHeader) -> Result<Self, StateError> {
-        Ok(Elements {
-            element: resolve(&header.name, StatePart::Values, self.element.serializer(), &header.value)?,
-        })
+        let element = resolve(&header.name, StatePart::Values, self.element.serializer(), &header.value)?;
+        Ok(Elements { element, ..self })
     }
 
     fn read(
@@ -45,11 +48,8 @@ impl<T: StateObject> Layout for Elements<T> {
         if !self.element.migrates() {
             return Ok((None, Cow::Borrowed(value)));
         }
-        let mut migrated = Vec::new();
-        for element in self.elements(value, |bytes| self.element.read_restored(bytes))? {
-            append_serialized(&mut migrated, self.element.serializer(), &element)
-                .map_err(|error| error.to_string())?;
-        }
+        let elements = self.elements(value, |bytes| self.element.read_restored(bytes))?;
+        let migrated = self.bytes(&elements).map_err(|error| error.to_string())?;
         Ok((None, Cow::Owned(migrated)))
     }
 
@@ -59,12 +59,7 @@ impl<T: StateObject> Layout for Elements<T> {
         stored: &Self::Stored,
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
-        target.entry(scope, |bytes| {
-            let elements = |bytes: &mut Vec<u8>| {
-                stored.iter().try_for_each(|one| append_serialized(bytes, self.element.serializer(), one))
-            };
-            append_record(bytes, elements)
-        })
+        target.entry(scope, |bytes| append_record(bytes, |bytes| self.append_elements(bytes, stored.iter())))
     }
 }
 
@@ -84,8 +79,47 @@ impl<T> Elements<T> {
 
     fn bytes(&self, elements: &[T]) -> Result<Vec<u8>, StateError> {
         let mut bytes = Vec::new();
-        elements.iter().try_for_each(|one| append_serialized(&mut bytes, self.element.serializer(), one))?;
+        self.append_elements(&mut bytes, elements.iter())?;
         Ok(bytes)
+    }
+
+    /// Appends the elements of a list, and stops when it has become too long.
+    fn append_elements<'a>(
+        &self,
+        target: &mut Vec<u8>,
+        mut elements: impl Iterator<Item = &'a T>,
+    ) -> Result<(), StateError>
+    where
+        T: 'a,
+    {
+        let before = target.len();
+        elements.try_for_each(|element| {
+            append_serialized(target, self.element.serializer(), element)?;
+            self.check_length(target.len() - before)
+        })
+    }
+
+    fn check_length(&self, bytes: usize) -> Result<(), StateError> {
+        if bytes <= self.max_bytes {
+            return Ok(());
+        }
+        let (id, limit) = (self.element.serializer().snapshot().id, self.max_bytes);
+        let refused = format!("a list of {id} of {bytes} bytes is more than the {limit} that one may have");
+        Err(CodecError::Refused(refused).into())
+    }
+}
+
+/// The bytes of the list of a key and namespace, in a backend that keeps them as one value.
+impl<K: StateKey, N: Namespace, T: StateObject> BytesTable<K, N, Elements<T>> {
+    fn append(
+        &self,
+        backend: &mut dyn KeyedStateBackend,
+        scope: &[u8],
+        bytes: &[u8],
+    ) -> Result<(), StateError> {
+        let before = backend.value_bytes(self.state, scope).map_err(|error| self.failed(error))?;
+        self.schema.layout.check_length(before.saturating_add(bytes.len()))?;
+        backend.append(self.state, scope, bytes).map_err(|error| self.failed(error))
     }
 }
 
@@ -138,8 +172,7 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
             }
             ViewMut::Bytes(table, backend) => {
                 let bytes = table.schema.layout.bytes(&elements)?;
-                let appended = backend.append(table.state, &table.scope(current, namespace)?, &bytes);
-                appended.map_err(|error| table.failed(error))
+                table.append(backend, &table.scope(current, namespace)?, &bytes)
             }
         }
     }
@@ -195,12 +228,10 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
             }
             ViewMut::Bytes(table, backend) => {
                 let (from, to) = (table.scope(current, source)?, table.scope(current, target)?);
-                let mut moved = || {
-                    let Some(bytes) = backend.get(table.state, &from)? else { return Ok(()) };
-                    backend.append(table.state, &to, &bytes)?;
-                    backend.delete(table.state, &from)
-                };
-                moved().map_err(|error| table.failed(error))
+                let moved = backend.get(table.state, &from).map_err(|error| table.failed(error))?;
+                let Some(bytes) = moved else { return Ok(()) };
+                table.append(&mut **backend, &to, &bytes)?;
+                backend.delete(table.state, &from).map_err(|error| table.failed(error))
             }
         }
     }

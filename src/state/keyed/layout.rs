@@ -31,7 +31,8 @@ pub(super) fn migrate<'a, T>(
     }
     let mut migrated = Vec::new();
     let value = serializer.read_restored(bytes)?;
-    serializer.serializer().serialize(&value, &mut migrated).map_err(|error| error.to_string())?;
+    serialize_within(MAX_RECORD_BYTES, &**serializer.serializer(), &value, &mut migrated)
+        .map_err(|error| error.to_string())?;
     Ok(Cow::Owned(migrated))
 }
 

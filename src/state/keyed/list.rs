@@ -11,6 +11,10 @@ use std::sync::Arc;
 /// State of one list per key (Flink: `ListState`). Every access is about the store's current key. A list without
 /// elements is no list.
 ///
+/// The elements of a list together may have [`MAX_RECORD_BYTES`](crate::state::serializer::MAX_RECORD_BYTES), with their
+/// lengths. Where state is kept as bytes, what would make it longer is refused and the list stays as it is; where it is
+/// kept as objects, whose bytes nobody has counted, the snapshot is refused.
+///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +117,8 @@ impl<T: StateObject> StateDescriptor for ListStateDescriptor<T> {
     }
 
     fn layout(&self) -> Elements<T> {
-        Elements { element: ResolvedSerializer::new(Arc::clone(self.serializer())) }
+        let element = ResolvedSerializer::new(Arc::clone(self.serializer()));
+        Elements { element, max_bytes: self.max_list_bytes() }
     }
 
     fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> ListState<T, N> {

@@ -2,7 +2,7 @@ use super::StateSerializer;
 use crate::codec::CodecError;
 
 /// The most bytes that one key or value of state may have, 2^31 - 1 as in Flink, on every backend. What could not be
-/// taken to another backend is refused when it is written, not found out later.
+/// taken to another backend is refused when it is written, not found out later. A list is one value.
 pub const MAX_RECORD_BYTES: usize = i32::MAX as usize;
 
 /// Appends the bytes of `value` to `target`, at most `limit` of them, which is [`MAX_RECORD_BYTES`] but for tests.

@@ -1,9 +1,15 @@
 use super::*;
 use crate::base::TimeDomain::{self, EventTime, ProcessingTime};
-use crate::keygroup::{KeyGroupRange, KeyGroupRangeAssignment, MaxParallelism};
-use crate::state::{KeyedStateStore, SnapshotImage, StateError, ValueStateDescriptor};
+use crate::keygroup::{KeyGroupRange, KeyGroupRangeAssignment, KeyHash, MaxParallelism, key_group_of};
+use crate::state::backend::{SortedMapStateBackendFactory, StateBackend};
+use crate::state::{
+    KeyedStateStore, KeyedStateStoreBuilder, SnapshotImage, StateError, ValueStateDescriptor,
+};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const DOMAINS: [TimeDomain; 2] = [EventTime, ProcessingTime];
 
 type Store = KeyedStateStore<u32>;
 type Service = TimerService<u32, char>;
@@ -181,6 +187,100 @@ fn timers_format_is_fixed() {
             ("_timer_state/processing_test", "(i64, char)", "()", (vec![7], vec![0xd8, 4, 1, b'y'], vec![])),
         ]
     );
+}
+
+/// Every backend that timers may be kept in.
+fn backends() -> [StateBackend; 2] {
+    let sorted = StateBackend::Custom(Arc::new(SortedMapStateBackendFactory), BTreeMap::new());
+    [StateBackend::default(), sorted]
+}
+
+/// Timers of both domains of which many have the same time, in a file of their own for each half of the key groups, and
+/// the order in which those of each half fire.
+type Half = (KeyGroupRange, Vec<u8>, Vec<Vec<(u32, char, i64)>>);
+
+fn halves(backend: &StateBackend) -> Vec<Half> {
+    let assignment = KeyGroupRangeAssignment::new(max(), 2).expect("valid");
+    let half = |subtask| {
+        let range = assignment.range_of(subtask).expect("exists");
+        let builder = KeyedStateStoreBuilder::new(max(), range).with_backend(backend);
+        let mut store: Store = builder.restore(Vec::new()).expect("nothing");
+        let mut timers = Service::open(&mut store, "test", i64::MIN).expect("opens");
+        // Neither keys nor times come in their order.
+        for number in (0..3_000).map(|number| number * 7_919 % 3_000) {
+            let (key, time) = (number % 50, i64::from(number * 31 % 37) - 20);
+            if assignment.owner_of_key(&key) == subtask {
+                let namespace = if number % 3 == 0 { 'a' } else { 'b' };
+                let domain = domain(number % 7 < 4);
+                timers.register(on(&mut store, key), domain, &namespace, time).expect("a key");
+            }
+        }
+        let file = file_of(&mut store);
+        let order = DOMAINS.map(|domain| fired(&mut timers, &mut store, domain, i64::MAX));
+        assert!(order.iter().all(|order| order.len() > 100 && order.is_sorted_by_key(|timer| timer.2)));
+        (range, file, order.to_vec())
+    };
+    vec![half(0), half(1)]
+}
+
+/// Q40, Q41, T14: timers that come back all at once fire in the order of those that were registered one by one, also those
+/// of one time, and also when the timers of others come back with them.
+#[test]
+fn timers_restored_all_at_once_fire_in_the_order_of_those_registered_one_by_one() {
+    for backend in backends() {
+        let halves = halves(&backend);
+        let restored = |range, timers: &[&Half]| {
+            let read = |file: &[u8]| SnapshotImage::read_from(file, Some(range)).expect("intact").keyed;
+            let images = timers.iter().filter_map(|(_, file, _)| read(file)).collect();
+            let builder = KeyedStateStoreBuilder::new(max(), range).with_backend(&backend);
+            let mut store: Store = builder.restore(images).expect("restores");
+            let mut timers = Service::open(&mut store, "test", i64::MIN).expect("opens");
+            DOMAINS.map(|domain| fired(&mut timers, &mut store, domain, i64::MAX)).to_vec()
+        };
+        for half in &halves {
+            assert_eq!(restored(half.0, &[half]), half.2, "{backend:?}");
+        }
+        let [first, second] = &halves[..] else { panic!("two") };
+        let together = restored(max().all_groups(), &[first, second]);
+        assert_eq!(together, restored(max().all_groups(), &[second, first]), "{backend:?}");
+        for (half, timers) in [first, second].map(|half| (half.0, &half.2)) {
+            let of_half =
+                |(key, _, _): &&(u32, char, i64)| half.contains(key_group_of(key.key_hash(), max()));
+            let own: Vec<Vec<_>> =
+                together.iter().map(|all| all.iter().filter(of_half).copied().collect()).collect();
+            assert_eq!(own, *timers, "{backend:?}");
+        }
+    }
+}
+
+/// R11: timers whose namespaces or keys were written by another serializer are refused when they are restored, and are
+/// still there for the right one.
+#[test]
+fn timers_restored_with_an_incompatible_serializer_are_refused_and_kept() {
+    for backend in backends() {
+        let [(range, file, order), _] = &halves(&backend)[..] else { panic!("two") };
+        let image = || SnapshotImage::read_from(&file[..], Some(*range)).expect("intact").keyed;
+        let images = || image().into_iter().collect::<Vec<_>>();
+        let builder = KeyedStateStoreBuilder::new(max(), *range).with_backend(&backend);
+        let mut store: Store = builder.restore(images()).expect("restores");
+        let refused = TimerService::<u32, u64>::open(&mut store, "test", i64::MIN).expect_err("chars");
+        assert_eq!(
+            refused.to_string(),
+            "state `_timer_state/event_test` cannot be opened with this serializer of its namespaces: \
+             (i64, char) was written, the job has (i64, u64)"
+        );
+        let mut timers = Service::open(&mut store, "test", i64::MIN).expect("opens");
+        let kept = DOMAINS.map(|domain| fired(&mut timers, &mut store, domain, i64::MAX));
+        assert_eq!(kept[..], order[..], "{backend:?}");
+
+        let refused =
+            KeyedStateStoreBuilder::<u64>::new(max(), *range).with_backend(&backend).restore(images());
+        assert_eq!(
+            refused.expect_err("keys of u32").to_string(),
+            "state `all keyed state` cannot be opened with this serializer of its keys: \
+             u32 was written, the job has u64"
+        );
+    }
 }
 
 #[test]

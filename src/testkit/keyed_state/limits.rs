@@ -6,9 +6,10 @@ use crate::state::serializer::{
     Compatibility, MAX_RECORD_BYTES, SerdeSerializer, SerializerSnapshot, StateSerializer,
 };
 use crate::state::{
-    KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, MapStateDescriptor, StateError, StateKey,
-    ValueStateDescriptor,
+    KeyedStateStore, KeyedStateStoreBuilder, ListState, ListStateDescriptor, MapStateDescriptor, StateError,
+    StateKey, ValueStateDescriptor,
 };
+use std::borrow::Cow;
 
 /// Writes a number as that many bytes more than there may be, all zero, and 0 as a single one.
 ///
@@ -83,6 +84,47 @@ pub fn keyed_keys_beyond_the_limit_are_refused(backend: &StateBackend) -> Verdic
         let state = store.open(&ValueStateDescriptor::<u32>::new("value"))?;
         state.update(store.at(1)?, 1)
     });
+    Ok(())
+}
+
+/// W9: a list may be as long as its limit. What would make it longer is refused and changes nothing where state is kept as
+/// bytes; of objects the snapshot is refused.
+pub fn keyed_lists_beyond_the_limit_are_refused(backend: &StateBackend) -> Verdict {
+    // An element of one byte has two, with its length.
+    let lists = ListStateDescriptor::<u8>::new("list").with_max_list_bytes(6);
+    let keeps_objects = matches!(backend, StateBackend::HashMap { .. });
+    let is_refused = |result: &Verdict| matches!(result, Err(StateError::Codec(CodecError::Refused(_))));
+    type Grow = fn(&ListState<u8, u8>, &mut KeyedStateStore<u32>) -> Verdict;
+    let ways: [Grow; 4] = [
+        |list, store| list.add(store, 4),
+        |list, store| list.add_all(store, [4, 5]),
+        |list, store| list.update(store, [1, 2, 3, 4]),
+        |list, store| list.merge_namespaces(store, [2]),
+    ];
+    for (way, grow) in ways.into_iter().enumerate() {
+        let mut store = store::<u32>(backend)?;
+        let all = store.open_namespaced::<u8, _>(&lists)?;
+        let (list, other) = (all.of(1), all.of(2));
+        list.add_all(store.at(1)?, [1, 2])?;
+        list.add(&mut store, 3)?;
+        other.add(&mut store, 9)?;
+        written(&mut store)?;
+        let grown = grow(&list, &mut store);
+        if keeps_objects {
+            grown?;
+            let refused = written(&mut store).map(drop);
+            assert!(is_refused(&refused), "way {way}: {refused:?}");
+            continue;
+        }
+        assert!(is_refused(&grown), "way {way}: {grown:?}");
+        let elements =
+            |list: &ListState<u8, u8>, store: &KeyedStateStore<u32>| -> Result<Vec<u8>, StateError> {
+                Ok(list.get(store)?.map(Cow::into_owned).collect())
+            };
+        assert_eq!(elements(&list, &store)?, [1, 2, 3], "way {way}");
+        assert_eq!(elements(&other, &store)?, [9], "way {way}");
+        written(&mut store)?;
+    }
     Ok(())
 }
 

@@ -161,6 +161,7 @@ macro_rules! keyed_state_behaviours {
             keyed_key_serializer_is_reconfigured_by_what_was_written
             keyed_values_beyond_the_limit_are_refused
             keyed_keys_beyond_the_limit_are_refused
+            keyed_lists_beyond_the_limit_are_refused
             keyed_values_of_many_blocks_are_whole
             keyed_states_agree_with_a_reference_over_random_scripts
         }

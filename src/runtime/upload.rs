@@ -1,0 +1,145 @@
+//! The asynchronous part of a checkpoint: another thread makes the snapshot durable while the task goes on.
+
+#[cfg(test)]
+mod tests;
+
+use super::error::TaskError;
+use super::function::Durability;
+use super::task::{Control, Report, TaskReport, discard, guarded};
+use crate::base::{CheckpointId, StateFile, StateHandle};
+use crate::state::{ChannelState, StateError, TaskSnapshot};
+use crate::store::CheckpointStorage;
+use crossbeam_channel::Sender;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The uploads of a task that are under way. They are cancelled when their task ends.
+#[derive(Default)]
+pub(super) struct Uploads {
+    under_way: BTreeMap<CheckpointId, Cancellation>,
+}
+
+/// Tells an upload that nobody wants what it writes.
+#[derive(Clone, Default)]
+pub(super) struct Cancellation(Arc<AtomicBool>);
+
+impl Uploads {
+    pub(super) fn begin(&mut self, checkpoint: CheckpointId) -> Cancellation {
+        self.under_way.entry(checkpoint).or_default().clone()
+    }
+
+    pub(super) fn cancel(&mut self, checkpoint: CheckpointId) {
+        if let Some(cancellation) = self.under_way.remove(&checkpoint) {
+            cancellation.request();
+        }
+    }
+
+    pub(super) fn ended(&mut self, checkpoint: CheckpointId) {
+        self.under_way.remove(&checkpoint);
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        self.under_way.values().for_each(Cancellation::request);
+    }
+}
+
+impl Cancellation {
+    fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is to be made durable, and who is told of it.
+pub(super) struct Upload {
+    pub(super) file: StateFile,
+    pub(super) snapshot: TaskSnapshot,
+    pub(super) captured: Result<ChannelState, StateError>,
+    pub(super) durability: Option<Durability>,
+    pub(super) cancellation: Cancellation,
+    pub(super) storage: Arc<dyn CheckpointStorage>,
+    pub(super) control: Sender<Control>,
+    pub(super) reports: Sender<TaskReport>,
+}
+
+impl Upload {
+    pub(super) fn run(self) {
+        let Upload { file, snapshot, captured, durability, cancellation, storage, control, reports } = self;
+        let StateFile { checkpoint, subtask, attempt, .. } = file;
+        let report = |report| {
+            let _ = reports.send(TaskReport { attempt, subtask, report });
+        };
+        if let Some(make_durable) = durability {
+            let end = guarded(|| make_durable().map_err(TaskError::User));
+            let failed = end.is_err();
+            // The task that is gone needs no answer.
+            let _ = control.send(Control::MadeDurable(checkpoint, end));
+            if failed {
+                return;
+            }
+        }
+        let (message, written) = match guarded(|| write(file, snapshot, captured, &*storage, &cancellation)) {
+            Ok(handle) => (Control::Uploaded(checkpoint, handle), handle),
+            Err(error) => {
+                if !matches!(error, TaskError::Cancelled) {
+                    report(Report::Trouble(checkpoint, error.to_string()));
+                }
+                (Control::UploadFailed(checkpoint), None)
+            }
+        };
+        if control.send(message).is_err() && written.is_some() {
+            // The task is gone: nobody will ever refer to the file.
+            discard(&*storage, file);
+        }
+    }
+}
+
+/// Writes the state file, unless there is nothing to write. When it is over, what only the snapshot held is free.
+fn write(
+    file: StateFile,
+    snapshot: TaskSnapshot,
+    captured: Result<ChannelState, StateError>,
+    storage: &dyn CheckpointStorage,
+    cancellation: &Cancellation,
+) -> Result<Option<StateHandle>, TaskError> {
+    if cancellation.is_requested() {
+        return Err(TaskError::Cancelled);
+    }
+    let snapshot = snapshot.with_channels(captured?);
+    if snapshot.is_empty() {
+        return Ok(None);
+    }
+    let mut writer = storage.create_state(file)?;
+    match snapshot.write_to(&mut WhileWanted { target: &mut *writer, cancellation }) {
+        Ok(()) => Ok(Some(writer.finish()?)),
+        // The writer removes what it has written.
+        Err(_) if cancellation.is_requested() => Err(TaskError::Cancelled),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Passes on what is written until the upload is cancelled.
+struct WhileWanted<'a> {
+    target: &'a mut dyn Write,
+    cancellation: &'a Cancellation,
+}
+
+impl Write for WhileWanted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.cancellation.is_requested() {
+            true => Err(io::Error::other("the upload was cancelled")),
+            false => self.target.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.target.flush()
+    }
+}
