@@ -28,6 +28,7 @@ pub mod subtask;
 mod table_tests;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod ttl;
 pub mod watermark;
 pub mod window;
 

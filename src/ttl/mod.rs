@@ -1,0 +1,20 @@
+//! State TTL: when a value has expired, who sees it, and what an access or a clean-up does to it.
+//!
+//! Everything here is a decision about the time of a value's last update and the present, both in milliseconds of one
+//! clock, which is processing time or the watermark. Whoever keeps state asks ([`StateTtlConfig`]) and carries it out: the
+//! heap, a compaction filter, the model.
+//!
+//! Specification: `spec/ttl.md`. Flink: `StateTtlConfig`, `TtlUtils`, `AbstractTtlDecorator`.
+
+mod access;
+mod config;
+mod expiry;
+
+pub use access::{CellRead, ListRead};
+pub use config::{
+    CleanupStrategies, IncrementalCleanup, StateTtlConfig, StateVisibility, TtlError, UpdateType,
+};
+pub use expiry::TimeToLive;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+use super::*;
+use crate::base::{Millis, TimeDomain};
+use quickcheck::quickcheck;
+
+fn ttl(millis: u64) -> TimeToLive {
+    TimeToLive::new(Millis(millis)).unwrap()
+}
+
+fn every(millis: u64) -> Vec<StateTtlConfig> {
+    let of = |update, visibility| {
+        let config = StateTtlConfig::new(Millis(millis)).unwrap();
+        config.with_update_type(update).with_state_visibility(visibility)
+    };
+    let updates = [UpdateType::OnCreateAndWrite, UpdateType::OnReadAndWrite];
+    let visibilities = [StateVisibility::NeverReturnExpired, StateVisibility::ReturnExpiredIfNotCleanedUp];
+    updates.iter().flat_map(|update| visibilities.map(|visibility| of(*update, visibility))).collect()
+}
+
+fn config(update: UpdateType, visibility: StateVisibility) -> StateTtlConfig {
+    StateTtlConfig::new(Millis(10)).unwrap().with_update_type(update).with_state_visibility(visibility)
+}
+
+//= spec/ttl.md#ttl-1-a-time-to-live-is-positive
+//= type=test
+//# A time to live MUST be at least 1 and at most 2^63 - 1 milliseconds.
+#[test]
+fn ttl_of_nothing_and_of_more_than_all_time_is_refused() {
+    let longest = i64::MAX.unsigned_abs();
+    for millis in [0, longest + 1, u64::MAX] {
+        let refused = StateTtlConfig::new(Millis(millis));
+        assert_eq!(refused, Err(TtlError::TimeToLive(Millis(millis))));
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains(&format!("{millis} ms")) && told.contains("from 1 to"), "{told}");
+    }
+    for millis in [1, longest] {
+        assert_eq!(ttl(millis).length(), Millis(millis));
+    }
+}
+
+//= spec/ttl.md#ttl-2-the-time-of-expiry
+//= type=test
+//# The time of expiry MUST be the time of the last update plus the time to live, and the end of time if that would be later.
+#[test]
+fn ttl_that_goes_past_the_end_of_time_ends_there() {
+    let longest = i64::MAX.unsigned_abs();
+    assert_eq!(ttl(10).expiry(5), 15);
+    assert_eq!(ttl(10).expiry(-20), -10);
+    assert_eq!(ttl(10).expiry(i64::MAX - 10), i64::MAX);
+    assert_eq!(ttl(10).expiry(i64::MAX - 9), i64::MAX);
+    assert_eq!(ttl(longest).expiry(1), i64::MAX);
+    assert_eq!(ttl(longest).expiry(0), i64::MAX);
+    assert_eq!(ttl(longest).expiry(-1), i64::MAX - 1);
+    assert_eq!(ttl(longest).expiry(i64::MIN), -1);
+}
+
+//= spec/ttl.md#ttl-3-the-instant-of-expiry
+//= type=test
+//# A value MUST be expired exactly when its time of expiry is not later than the present.
+#[test]
+fn ttl_value_is_last_seen_a_millisecond_before_its_expiry() {
+    for updated in [i64::MIN, -5, 0, 5, i64::MAX - 20] {
+        assert!(!ttl(10).is_expired(updated, updated + 9));
+        assert!(ttl(10).is_expired(updated, updated + 10));
+        assert!(ttl(10).is_expired(updated, i64::MAX));
+        assert!(!ttl(10).is_expired(updated, i64::MIN), "the clock has gone back");
+    }
+    assert!(ttl(10).is_expired(i64::MAX, i64::MAX), "written at the end of time");
+    assert!(!ttl(10).is_expired(i64::MAX, i64::MAX - 1));
+}
+
+//= spec/ttl.md#ttl-4-what-is-never-returned
+//= type=test
+//# Under `NeverReturnExpired` an expired value MUST NOT be visible.
+//= spec/ttl.md#ttl-5-what-may-be-returned
+//= type=test
+//# Under `ReturnExpiredIfNotCleanedUp` an expired value that is still there MUST be visible.
+#[test]
+fn ttl_of_an_expired_value_that_is_visible() {
+    for config in every(10) {
+        let lenient = config.state_visibility() == StateVisibility::ReturnExpiredIfNotCleanedUp;
+        assert!(config.is_visible(0, 9));
+        assert_eq!(config.is_visible(0, 10), lenient);
+    }
+}
+
+//= spec/ttl.md#ttl-6-a-read-removes-what-has-expired
+//= type=test
+//# A read of a cell that has expired MUST remove it.
+//= spec/ttl.md#ttl-7-a-read-that-refreshes
+//= type=test
+//# Under `OnReadAndWrite` a read of a cell that has not expired MUST make the present its time, even if the clock has gone back.
+#[test]
+fn ttl_of_a_cell_that_is_read_in_every_situation() {
+    use CellRead::{Keep, LastTime, Refresh, Remove};
+    use StateVisibility::{NeverReturnExpired, ReturnExpiredIfNotCleanedUp};
+    use UpdateType::{OnCreateAndWrite, OnReadAndWrite};
+    for (update, visibility, alive, expired) in [
+        (OnCreateAndWrite, NeverReturnExpired, Keep, Remove),
+        (OnCreateAndWrite, ReturnExpiredIfNotCleanedUp, Keep, LastTime),
+        (OnReadAndWrite, NeverReturnExpired, Refresh, Remove),
+        (OnReadAndWrite, ReturnExpiredIfNotCleanedUp, Refresh, LastTime),
+    ] {
+        let config = config(update, visibility);
+        for now in [i64::MIN, -1, 0, 9] {
+            assert_eq!(config.read_cell(0, now), alive, "{config:?} at {now}");
+        }
+        for now in [10, 11, i64::MAX] {
+            assert_eq!(config.read_cell(0, now), expired, "{config:?} at {now}");
+        }
+    }
+}
+
+//= spec/ttl.md#ttl-8-a-list-without-a-live-element
+//= type=test
+//# A read of a list of which every element has expired MUST remove it.
+//= spec/ttl.md#ttl-9-a-list-that-is-refreshed
+//= type=test
+//# Under `OnReadAndWrite` a read of a list with a live element MUST keep its live elements alone and make the present their time.
+#[test]
+fn ttl_of_a_list_that_is_read_in_every_situation() {
+    for config in every(10) {
+        let with_a_live_one = match config.update_type() {
+            UpdateType::OnCreateAndWrite => ListRead::Keep,
+            UpdateType::OnReadAndWrite => ListRead::Refresh,
+        };
+        for (updated, expected) in [
+            (&[0][..], ListRead::Remove),
+            (&[0, -7, 1], ListRead::Remove),
+            (&[2], with_a_live_one),
+            (&[0, 2], with_a_live_one),
+            (&[2, 0], with_a_live_one),
+        ] {
+            assert_eq!(config.read_list(updated.iter().copied(), 11), expected, "{config:?} {updated:?}");
+        }
+    }
+}
+
+//= spec/ttl.md#ttl-10-an-addition-builds-on-what-is-visible
+//= type=test
+//# An addition MUST build on the value that is there exactly if that is visible.
+#[test]
+fn ttl_of_a_value_that_is_added_to() {
+    for config in every(10) {
+        for now in [0, 9, 10, 11] {
+            assert_eq!(config.builds_on(0, now), config.is_visible(0, now));
+        }
+    }
+}
+
+//= spec/ttl.md#ttl-11-clean-up-removes-what-has-expired
+//= type=test
+//# Clean-up MUST remove a value that it looks at exactly if that has expired.
+#[test]
+fn ttl_clean_up_looks_at_expiry_alone() {
+    for config in every(10) {
+        assert!(!config.is_cleaned_up(0, 9));
+        assert!(config.is_cleaned_up(0, 10));
+    }
+}
+
+#[test]
+fn ttl_configuration_by_default_is_that_of_flink() {
+    let config = StateTtlConfig::new(Millis(1)).unwrap();
+    assert_eq!(config.update_type(), UpdateType::OnCreateAndWrite);
+    assert_eq!(config.state_visibility(), StateVisibility::NeverReturnExpired);
+    assert_eq!(config.time_domain(), TimeDomain::ProcessingTime);
+    // V21: background clean-up has defaults for each kind of backend, and snapshots are whole.
+    assert!(!config.cleanup().in_full_snapshots);
+    let incremental = config.cleanup().incremental.unwrap();
+    assert_eq!((incremental.entries_per_access.get(), incremental.for_every_record), (5, false));
+    assert_eq!(config.cleanup().compaction_query_after_entries.unwrap().get(), 1_000);
+}
+
+#[test]
+fn ttl_configuration_without_clean_up_in_the_background_has_none() {
+    let config = StateTtlConfig::new(Millis(1)).unwrap().cleanup_full_snapshot();
+    let config = config.cleanup_incrementally(7, true).unwrap().cleanup_in_compaction(9).unwrap();
+    assert_eq!(config.cleanup().incremental.unwrap().entries_per_access.get(), 7);
+    assert!(config.cleanup().incremental.unwrap().for_every_record);
+    assert_eq!(config.cleanup().compaction_query_after_entries.unwrap().get(), 9);
+    let foreground = config.disable_cleanup_in_background();
+    let expected = CleanupStrategies { in_full_snapshots: true, ..CleanupStrategies::NONE };
+    assert_eq!(*foreground.cleanup(), expected);
+}
+
+#[test]
+fn ttl_configuration_of_a_clean_up_of_nothing_is_refused() {
+    let config = StateTtlConfig::new(Millis(1)).unwrap();
+    assert_eq!(config.cleanup_incrementally(0, false), Err(TtlError::CleanupSize));
+    assert_eq!(config.cleanup_in_compaction(0), Err(TtlError::CleanupSize));
+}
+
+quickcheck! {
+    /// The law of expiry in numbers that cannot overflow.
+    fn ttl_expiry_agrees_with_wide_numbers(length: u64, updated: i64, now: i64) -> bool {
+        let Ok(ttl) = TimeToLive::new(Millis(length)) else { return length == 0 || length > i64::MAX.unsigned_abs() };
+        let expiry = (i128::from(updated) + i128::from(length)).min(i128::from(i64::MAX));
+        i128::from(ttl.expiry(updated)) == expiry && ttl.is_expired(updated, now) == (expiry <= i128::from(now))
+    }
+
+    /// What has expired stays so while time goes on; what was updated later, or lives longer, expires no earlier.
+    fn ttl_expiry_is_monotone(length: u32, longer: u32, updated: i64, later: u32, now: i64, passed: u32) -> bool {
+        let (short, long) = (ttl(u64::from(length) + 1), ttl(u64::from(length) + 1 + u64::from(longer)));
+        let (then, at) = (now.saturating_add(i64::from(passed)), updated.saturating_add(i64::from(later)));
+        (!short.is_expired(updated, now) || short.is_expired(updated, then))
+            && (!short.is_expired(at, now) || short.is_expired(updated, now))
+            && (!long.is_expired(updated, now) || short.is_expired(updated, now))
+    }
+
+    /// A list of one element is removed when a cell would be, and refreshed when that would be.
+    fn ttl_list_of_one_element_is_a_cell(update: bool, visible: bool, updated: i64, now: i64) -> bool {
+        let config = every(1_000)[usize::from(update) * 2 + usize::from(visible)];
+        matches!(
+            (config.read_cell(updated, now), config.read_list([updated], now)),
+            (CellRead::Keep, ListRead::Keep)
+                | (CellRead::Refresh, ListRead::Refresh)
+                | (CellRead::Remove | CellRead::LastTime, ListRead::Remove)
+        )
+    }
+}
