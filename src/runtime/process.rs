@@ -28,6 +28,21 @@ pub(super) struct Backends<K> {
     pub(super) timers: TimerService<K, ()>,
 }
 
+impl<K: StateKey> Backends<K> {
+    /// Tells the store what time it is, if anything in it expires.
+    fn tell_time(&mut self) {
+        if self.keyed.expires() {
+            self.keyed.set_processing_time(self.times.processing.now());
+            self.keyed.set_event_time(self.times.watermark);
+        }
+    }
+}
+
+/// How often state is cleaned up whether or not it is accessed, and how many entries are looked at then: about a
+/// millisecond's worth.
+const CLEAN_UP_PAUSE: Millis = Millis(1_000);
+const CLEAN_UP_ENTRIES: usize = 10_000;
+
 /// The user's function as the runtime sees it, whether it has one input or two.
 pub(super) trait KeyedFunction {
     type Key: StateKey + StateValue;
@@ -134,6 +149,7 @@ struct Process<F: KeyedFunction> {
     watermark: WatermarkState,
     gate: Gate<F::In>,
     outputs: Outputs<F::Out>,
+    next_clean_up: Millis,
 }
 
 impl<F: KeyedFunction> Operator for Process<F> {
@@ -174,6 +190,7 @@ impl<F: KeyedFunction> Operator for Process<F> {
     }
 
     fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
+        self.backends.tell_time();
         let Backends { keyed, operator, times, .. } = &mut self.backends;
         self.function.snapshot_state(operator).map_err(TaskError::User)?;
         let finished = if input_finished { vec![true] } else { Vec::new() };
@@ -191,6 +208,7 @@ impl<F: KeyedFunction> Process<F> {
     /// Fires what is due, one timer after the other, until the output is full. Says whether nothing is left.
     fn fire(&mut self, domain: TimeDomain, time: i64) -> Result<bool, TaskError> {
         while !self.outputs.is_full() {
+            self.backends.tell_time();
             if !self.function.fire(domain, time, &mut self.backends, &mut self.outputs)? {
                 return Ok(true);
             }
@@ -206,13 +224,21 @@ impl<F: KeyedFunction> TimerDriver for Process<F> {
     }
 
     fn advance_processing_time(&mut self, now: Millis) -> Result<(), TaskError> {
+        if self.backends.keyed.expires() && now >= self.next_clean_up {
+            self.backends.tell_time();
+            self.backends.keyed.clean_up_while_idle(CLEAN_UP_ENTRIES);
+            self.next_clean_up = now + CLEAN_UP_PAUSE;
+        }
         let now = i64::try_from(now.0).unwrap_or(i64::MAX);
         self.fire(TimeDomain::ProcessingTime, now).map(drop)
     }
 
     fn deadline(&self) -> Option<Millis> {
         // A time before 1970 has come.
-        self.function.deadline(&self.backends).map(|time| Millis(u64::try_from(time).unwrap_or(0)))
+        let timer =
+            self.function.deadline(&self.backends).map(|time| Millis(u64::try_from(time).unwrap_or(0)));
+        let clean_up = self.backends.keyed.expires().then_some(self.next_clean_up);
+        timer.into_iter().chain(clean_up).min()
     }
 }
 
@@ -225,7 +251,11 @@ impl<F: KeyedFunction> Receiver for Process<F> {
 
     fn records(&mut self, records: Vec<F::In>) -> Result<(), TaskError> {
         let mut records = records.into_iter();
-        records.try_for_each(|record| self.function.process(record, &mut self.backends, &mut self.outputs))
+        records.try_for_each(|record| {
+            self.backends.tell_time();
+            self.backends.keyed.clean_up_for_record();
+            self.function.process(record, &mut self.backends, &mut self.outputs)
+        })
     }
 
     fn is_full(&self) -> bool {
@@ -264,6 +294,9 @@ pub(super) fn run<F: KeyedFunction>(
     let store = KeyedStateStoreBuilder::new(assignment.max_parallelism(), range);
     let store = store.with_backend(&environment.state_backend);
     let mut keyed = store.restore(keyed).map_err(misfit)?;
+    let now = environment.processing_time.now();
+    keyed.set_processing_time(now);
+    keyed.set_event_time(restored);
     function.initialize_state(&mut operator).map_err(TaskError::User)?;
     let timers = TimerService::open(&mut keyed, "user-timers", restored.0).map_err(misfit)?;
     let input_finished = finished.get(&operator).map_err(misfit)?.contains(&true);
@@ -272,5 +305,7 @@ pub(super) fn run<F: KeyedFunction>(
     function.open(&mut backends).map_err(misfit)?;
     environment.report(Report::Running);
     let checkpointing = Checkpointing::new(environment, gate.channels(), outputs.channels(), input_finished);
-    run_gate(checkpointing, &mut Process { function, backends, finished, watermark, gate, outputs })
+    let next_clean_up = now + CLEAN_UP_PAUSE;
+    let mut process = Process { function, backends, finished, watermark, gate, outputs, next_clean_up };
+    run_gate(checkpointing, &mut process)
 }

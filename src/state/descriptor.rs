@@ -1,4 +1,6 @@
+use super::WithTtl;
 use super::serializer::{MAX_RECORD_BYTES, SerdeSerializer, StateSerializer};
+use crate::ttl::StateTtlConfig;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +50,12 @@ macro_rules! with_serializer {
             #[must_use]
             pub fn name(&self) -> &str {
                 &self.name
+            }
+
+            /// Gives its values a time to live.
+            #[must_use]
+            pub fn with_ttl(self, ttl: StateTtlConfig) -> WithTtl<Self> {
+                WithTtl::new(self, ttl)
             }
 
             /// What turns its values into bytes and back.
@@ -214,6 +222,12 @@ impl<UK: StateObject, UV: StateObject> MapStateDescriptor<UK, UV> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Gives its entries a time to live, each for itself.
+    #[must_use]
+    pub fn with_ttl(self, ttl: StateTtlConfig) -> WithTtl<Self> {
+        WithTtl::new(self, ttl)
     }
 
     /// What turns the keys of the map into bytes and back.

@@ -9,12 +9,14 @@
 mod access;
 mod config;
 mod expiry;
+mod stamped;
 
 pub use access::{CellRead, ListRead};
 pub use config::{
     CleanupStrategies, IncrementalCleanup, StateTtlConfig, StateVisibility, TtlError, UpdateType,
 };
 pub use expiry::TimeToLive;
+pub use stamped::{Stamped, split_time};
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ mod sync {
 }
 
 pub use list::CopyOnWriteList;
-pub use segmented_map::{SegmentedMap, SharedMap};
+pub use segmented_map::{SegmentedMap, SharedMap, Visit, Visited};
 pub use user_map::CopyOnWriteMap;
 
 use foldhash::fast::FixedState;

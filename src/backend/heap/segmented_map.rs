@@ -22,6 +22,28 @@ pub struct SegmentedMap<Q, V> {
 
 type Segment<Q, V> = HashTable<(Q, V)>;
 
+/// What is done to a value that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// Nothing; if it is shared it stays so.
+    Keep,
+    /// It is changed.
+    Change,
+    /// It is removed.
+    Remove,
+}
+
+/// A value that was looked at.
+#[derive(Debug)]
+pub enum Visited<'a, V> {
+    /// It is as it was.
+    Kept(&'a V),
+    /// It may be changed.
+    Changed(&'a mut V),
+    /// It is not in the map any more.
+    Removed(V),
+}
+
 impl<Q, V> Default for SegmentedMap<Q, V> {
     fn default() -> Self {
         SegmentedMap { segments: Vec::new(), mask: 0, len: 0 }
@@ -54,6 +76,12 @@ impl<Q, V> SegmentedMap<Q, V> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// The number of entries in one segment; `None` if there are not so many segments.
+    #[must_use]
+    pub fn segment_len(&self, segment: usize) -> Option<usize> {
+        self.segments.get(segment).map(|segment| segment.read().len())
     }
 
     /// All entries, in no particular order.
@@ -171,6 +199,62 @@ impl<Q: Clone, V: Clone> SegmentedMap<Q, V> {
         self.len -= 1;
         self.release_if_empty();
         Some(value)
+    }
+
+    /// Looks at the value of the key and does to it what `decide` says.
+    #[inline]
+    pub fn visit(
+        &mut self,
+        hash: u64,
+        is: impl Fn(&Q) -> bool,
+        decide: impl FnOnce(&V) -> Visit,
+    ) -> Option<Visited<'_, V>> {
+        let index = self.index_of(hash);
+        let segment = self.segments.get(index)?.read();
+        let bucket = segment.find_bucket_index(hash, |(key, _)| is(key))?;
+        match decide(&segment.get_bucket(bucket)?.1) {
+            Visit::Keep => {
+                self.segments[index].read().get_bucket(bucket).map(|(_, value)| Visited::Kept(value))
+            }
+            // To write may copy the segment, in which nothing need lie where it lay.
+            Visit::Change => {
+                let found = self.segments[index].write().find_mut(hash, |(key, _)| is(key));
+                found.map(|(_, value)| Visited::Changed(value))
+            }
+            Visit::Remove => {
+                let found = self.segments[index].write().find_entry(hash, |(key, _)| is(key));
+                let ((_, value), _) = found.ok()?.remove();
+                self.len -= 1;
+                self.release_if_empty();
+                Some(Visited::Removed(value))
+            }
+        }
+    }
+
+    /// Does to every entry of one segment what `decide` says; `change` changes a value. Who goes through all segments by
+    /// their numbers, also while the map changes, has seen every entry that was there all the time: a segment that is
+    /// split gives its entries to a later one. A segment that is shared is copied only if something is to be done.
+    pub fn visit_segment(
+        &mut self,
+        segment: usize,
+        decide: impl Fn(&V) -> Visit,
+        mut change: impl FnMut(&mut V),
+    ) {
+        let Some(segment) = self.segments.get_mut(segment) else { return };
+        if segment.read().iter().all(|(_, value)| decide(value) == Visit::Keep) {
+            return;
+        }
+        let segment = Counted::new(segment.write(), &mut self.len);
+        segment.table.retain(|(_, value)| match decide(value) {
+            Visit::Keep => true,
+            Visit::Change => {
+                change(value);
+                true
+            }
+            Visit::Remove => false,
+        });
+        drop(segment);
+        self.release_if_empty();
     }
 
     /// Removes all entries that `keep` does not want. This copies every segment that is shared.

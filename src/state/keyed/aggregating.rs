@@ -1,5 +1,6 @@
 use super::open::sealed;
 use super::single::Single;
+use super::times::Times;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::state::serializer::ResolvedSerializer;
 use crate::state::{AggregateFunction, AggregatingStateDescriptor, StateError, StateKind};
@@ -90,8 +91,8 @@ impl<A: AggregateFunction> StateDescriptor for AggregatingStateDescriptor<A> {
         self.name()
     }
 
-    fn layout(&self) -> Self::Layout {
-        Single { value: ResolvedSerializer::new(Arc::clone(self.serializer())) }
+    fn layout(&self, _: &Times) -> Self::Layout {
+        Single { value: ResolvedSerializer::new(Arc::clone(self.serializer())), expiry: None }
     }
 
     fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> AggregatingState<A, N> {

@@ -1,3 +1,4 @@
+use super::times::Times;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
 use crate::state::backend::{BackendContext, StateBackend};
@@ -107,6 +108,8 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             synchronous_snapshots,
             current,
             states,
+            times: Times::default(),
+            expires: false,
             unclaimed,
         })
     }

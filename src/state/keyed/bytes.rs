@@ -3,11 +3,13 @@
 use super::layout::{Layout, append_serialized};
 use super::objects::{Scope, key_in_wrong_group};
 use super::schema::{AnyTable, Schema, TableSnapshot};
+use super::times::Times;
 use super::{CurrentKey, Namespace, StateKey};
 use crate::codec::{append_record, take_record};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::{BackendError, BackendSnapshot, Entry, KeyedStateBackend, StateNumber};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawKeyedState, StateError};
+use crate::ttl::StateTtlConfig;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -122,7 +124,7 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
     }
 }
 
-fn append_part(target: &mut Vec<u8>, part: &[u8]) {
+pub(super) fn append_part(target: &mut Vec<u8>, part: &[u8]) {
     let copied: Result<(), std::convert::Infallible> = append_record(target, |bytes| {
         bytes.extend_from_slice(part);
         Ok(())
@@ -131,20 +133,32 @@ fn append_part(target: &mut Vec<u8>, part: &[u8]) {
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for BytesTable<K, N, L> {
-    fn share(&mut self) -> Box<dyn TableSnapshot> {
+    fn share(&mut self, times: &Times) -> Box<dyn TableSnapshot> {
         let (name, range, state) = (self.name.clone(), self.range, self.state);
-        Box::new(BytesTable { name, range, state, schema: Arc::clone(&self.schema) })
+        let table = BytesTable { name, range, state, schema: Arc::clone(&self.schema) };
+        Box::new(SharedBytes { now: self.schema.snapshot_time(times), table })
+    }
+
+    fn ttl(&self) -> Option<&StateTtlConfig> {
+        self.schema.layout.ttl()
     }
 }
 
-impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for BytesTable<K, N, L> {
+/// A table at one moment, in the snapshot of its backend.
+struct SharedBytes<K, N, L> {
+    table: BytesTable<K, N, L>,
+    /// When the snapshot was taken, if it leaves out what had expired then.
+    now: Option<i64>,
+}
+
+impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L> {
     fn header(&self) -> KeyedStateHeader {
-        self.schema.header(&self.name)
+        self.table.schema.header(&self.table.name)
     }
 
     fn is_empty(&self, backend: Option<&dyn BackendSnapshot>) -> bool {
         // What cannot be read is told when it is written.
-        backend.is_none_or(|backend| backend.scan(self.state, &[]).next().is_none())
+        backend.is_none_or(|backend| backend.scan(self.table.state, &[]).next().is_none())
     }
 
     fn write(
@@ -153,17 +167,23 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for BytesTable<K, N, L>
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
         let Some(backend) = backend else { return Ok(()) };
-        for group in self.range.groups() {
+        let SharedBytes { table, now } = self;
+        for group in table.range.groups() {
             let prefix = key_group_bytes(group);
-            let mut entries = backend.scan(self.state, &prefix).peekable();
+            let mut entries = backend.scan(table.state, &prefix).peekable();
             if entries.peek().is_none() {
                 continue;
             }
             target.begin_group(group)?;
             for entry in entries {
-                let (key, value) = entry.map_err(|error| self.failed(error))?;
+                let (key, value) = entry.map_err(|error| table.failed(error))?;
+                let live = match now {
+                    Some(now) => table.schema.layout.purged(&value, *now),
+                    None => Some(Cow::Borrowed(&value[..])),
+                };
+                let Some(live) = live else { continue };
                 target.entry(&key[KEY_GROUP_BYTES..], |bytes| {
-                    append_part(bytes, &value);
+                    append_part(bytes, &live);
                     Ok(())
                 })?;
             }

@@ -1,7 +1,7 @@
 //! States that hold a list for each key and namespace.
 
-use super::bytes::BytesTable;
-use super::layout::{Layout, Migrated, append_serialized};
+use super::bytes::{BytesTable, append_part};
+use super::layout::{Expired, Expiry, Layout, Migrated, append_serialized, expired, has_bytes_expired};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::CopyOnWriteList;
@@ -9,6 +9,7 @@ use crate::codec::{CodecError, append_record, take_record};
 use crate::state::backend::KeyedStateBackend;
 use crate::state::serializer::{ResolvedSerializer, SerializerSnapshot, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
+use crate::ttl::StateTtlConfig;
 use std::borrow::Cow;
 
 /// A list: one entry, whose value is the elements as records.
@@ -17,6 +18,7 @@ pub struct Elements<T> {
     pub(super) element: ResolvedSerializer<T>,
     /// The most bytes that a list may have.
     pub(super) max_bytes: usize,
+    pub(super) expiry: Option<Expiry<T>>,
 }
 
 impl<T: StateObject> Layout for Elements<T> {
@@ -53,17 +55,54 @@ impl<T: StateObject> Layout for Elements<T> {
         Ok((None, Cow::Owned(migrated)))
     }
 
+    fn ttl(&self) -> Option<&StateTtlConfig> {
+        self.expiry.as_ref().map(|expiry| &expiry.ttl)
+    }
+
+    fn expired(&self, stored: &Self::Stored, now: i64) -> Expired {
+        expired(self.expiry.as_ref(), stored.iter(), now)
+    }
+
+    fn purge(&self, stored: &mut Self::Stored, now: i64) {
+        let live = stored.iter().filter(|element| !self.has_expired(element, now));
+        *stored = live.cloned().collect();
+    }
+
+    fn purged<'a>(&self, value: &'a [u8], now: i64) -> Option<Cow<'a, [u8]>> {
+        let Some(expiry) = &self.expiry else { return Some(Cow::Borrowed(value)) };
+        let (mut rest, mut live) = (value, Vec::new());
+        while let Some(element) = take_record(&mut rest) {
+            if !has_bytes_expired(expiry, element, now) {
+                append_part(&mut live, element);
+            }
+        }
+        match live.len() {
+            0 if !value.is_empty() => None,
+            length if length == value.len() => Some(Cow::Borrowed(value)),
+            _ => Some(Cow::Owned(live)),
+        }
+    }
+
     fn write(
         &self,
         scope: &[u8],
         stored: &Self::Stored,
+        now: Option<i64>,
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
-        target.entry(scope, |bytes| append_record(bytes, |bytes| self.append_elements(bytes, stored.iter())))
+        if now.is_some_and(|now| self.expired(stored, now) == Expired::All) {
+            return Ok(());
+        }
+        let live = stored.iter().filter(|element| !now.is_some_and(|now| self.has_expired(element, now)));
+        target.entry(scope, |bytes| append_record(bytes, |bytes| self.append_elements(bytes, live)))
     }
 }
 
 impl<T> Elements<T> {
+    fn has_expired(&self, element: &T, now: i64) -> bool {
+        self.expiry.as_ref().is_some_and(|expiry| expiry.has_expired(element, now))
+    }
+
     /// The elements in the bytes of a list.
     fn elements(
         &self,

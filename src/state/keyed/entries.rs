@@ -1,7 +1,9 @@
 //! States that hold a map for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Layout, Migrated, append_serialized, migrate};
+use super::layout::{
+    Expired, Expiry, Layout, Migrated, append_serialized, expired, has_bytes_expired, migrate,
+};
 use super::map::MapKey;
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
@@ -12,6 +14,7 @@ use crate::state::serializer::{
     MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
 };
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
+use crate::ttl::StateTtlConfig;
 use std::borrow::Cow;
 use std::hash::Hash;
 
@@ -19,11 +22,12 @@ use std::hash::Hash;
 pub struct Entries<UK, UV> {
     pub(super) key: ResolvedSerializer<UK>,
     pub(super) value: ResolvedSerializer<UV>,
+    pub(super) expiry: Option<Expiry<UV>>,
 }
 
 impl<UK, UV> Clone for Entries<UK, UV> {
     fn clone(&self) -> Self {
-        Entries { key: self.key.clone(), value: self.value.clone() }
+        Entries { key: self.key.clone(), value: self.value.clone(), expiry: self.expiry.clone() }
     }
 }
 
@@ -43,6 +47,7 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         Ok(Entries {
             key: resolve(&header.name, StatePart::UserKeys, self.key.serializer(), written)?,
             value: resolve(&header.name, StatePart::Values, self.value.serializer(), &header.value)?,
+            expiry: self.expiry,
         })
     }
 
@@ -67,18 +72,43 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         Ok((Some(migrate(&self.key, user_key)?), migrate(&self.value, value)?))
     }
 
+    fn ttl(&self) -> Option<&StateTtlConfig> {
+        self.expiry.as_ref().map(|expiry| &expiry.ttl)
+    }
+
+    fn expired(&self, stored: &Self::Stored, now: i64) -> Expired {
+        expired(self.expiry.as_ref(), stored.iter().map(|(_, value)| value), now)
+    }
+
+    fn purge(&self, stored: &mut Self::Stored, now: i64) {
+        stored.retain(|_, value| !self.has_expired(value, now));
+    }
+
+    fn purged<'a>(&self, value: &'a [u8], now: i64) -> Option<Cow<'a, [u8]>> {
+        let expiry = self.expiry.as_ref().filter(|expiry| has_bytes_expired(expiry, value, now));
+        expiry.is_none().then_some(Cow::Borrowed(value))
+    }
+
     fn write(
         &self,
         scope: &[u8],
         stored: &Self::Stored,
+        now: Option<i64>,
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
-        stored.iter().try_for_each(|(key, value)| {
+        let live = |(_, value): &(_, &UV)| !now.is_some_and(|now| self.has_expired(value, now));
+        stored.iter().filter(live).try_for_each(|(key, value)| {
             target.entry(scope, |bytes| {
                 append_serialized(bytes, self.key.serializer(), key)?;
                 append_serialized(bytes, self.value.serializer(), value)
             })
         })
+    }
+}
+
+impl<UK, UV> Entries<UK, UV> {
+    fn has_expired(&self, value: &UV, now: i64) -> bool {
+        self.expiry.as_ref().is_some_and(|expiry| expiry.has_expired(value, now))
     }
 }
 

@@ -1,5 +1,6 @@
 use super::elements::Elements;
 use super::open::sealed;
+use super::times::Times;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::backend::heap::CopyOnWriteList;
 use crate::state::serializer::ResolvedSerializer;
@@ -22,6 +23,12 @@ pub struct ListState<T, N = ()> {
     id: sealed::Id,
     namespace: N,
     marker: PhantomData<fn() -> T>,
+}
+
+impl<T, N> ListState<T, N> {
+    pub(super) fn new(id: sealed::Id, namespace: N) -> Self {
+        ListState { id, namespace, marker: PhantomData }
+    }
 }
 
 impl<T: StateObject, N: Namespace> ListState<T, N> {
@@ -116,13 +123,13 @@ impl<T: StateObject> StateDescriptor for ListStateDescriptor<T> {
         self.name()
     }
 
-    fn layout(&self) -> Elements<T> {
+    fn layout(&self, _: &Times) -> Elements<T> {
         let element = ResolvedSerializer::new(Arc::clone(self.serializer()));
-        Elements { element, max_bytes: self.max_list_bytes() }
+        Elements { element, max_bytes: self.max_list_bytes(), expiry: None }
     }
 
     fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> ListState<T, N> {
-        ListState { id, namespace, marker: PhantomData }
+        ListState::new(id, namespace)
     }
 }
 

@@ -1,5 +1,6 @@
 use super::entries::Entries;
 use super::open::sealed;
+use super::times::Times;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::backend::heap::CopyOnWriteMap;
 use crate::state::serializer::ResolvedSerializer;
@@ -24,6 +25,12 @@ pub struct MapState<UK, UV, N = ()> {
     id: sealed::Id,
     namespace: N,
     marker: PhantomData<fn() -> (UK, UV)>,
+}
+
+impl<UK, UV, N> MapState<UK, UV, N> {
+    pub(super) fn new(id: sealed::Id, namespace: N) -> Self {
+        MapState { id, namespace, marker: PhantomData }
+    }
 }
 
 impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
@@ -143,15 +150,16 @@ impl<UK: MapKey, UV: StateObject> StateDescriptor for MapStateDescriptor<UK, UV>
         self.name()
     }
 
-    fn layout(&self) -> Entries<UK, UV> {
+    fn layout(&self, _: &Times) -> Entries<UK, UV> {
         Entries {
             key: ResolvedSerializer::new(Arc::clone(self.key_serializer())),
             value: ResolvedSerializer::new(Arc::clone(self.value_serializer())),
+            expiry: None,
         }
     }
 
     fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> MapState<UK, UV, N> {
-        MapState { id, namespace, marker: PhantomData }
+        MapState::new(id, namespace)
     }
 }
 

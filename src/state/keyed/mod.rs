@@ -18,6 +18,8 @@ mod reducing;
 mod schema;
 mod single;
 mod snapshot;
+mod times;
+mod ttl;
 mod value;
 mod view;
 
@@ -28,6 +30,8 @@ pub use map::{MapKey, MapState};
 pub use open::{Namespaced, StateDescriptor, StateHandle};
 pub use reducing::ReducingState;
 pub use snapshot::KeyedStateSnapshot;
+pub use times::CleanUp;
+pub use ttl::{TtlAggregatingState, TtlListState, TtlMapState, TtlReducingState, TtlValueState, WithTtl};
 pub use value::ValueState;
 
 use super::backend::KeyedStateBackend;
@@ -40,6 +44,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use times::Times;
 
 /// What a type needs to be a key.
 pub trait StateKey: StateObject + Eq + Hash + KeyHash {}
@@ -64,6 +69,9 @@ pub struct KeyedStateStore<K> {
     synchronous_snapshots: bool,
     current: Option<CurrentKey<K>>,
     states: Vec<OpenState<K>>,
+    times: Times,
+    /// Whether any state has a time to live.
+    expires: bool,
     /// What was restored and not opened yet.
     unclaimed: BTreeMap<String, RawKeyedState>,
 }

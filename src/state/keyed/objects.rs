@@ -1,12 +1,14 @@
 //! A state whose content is objects in memory.
 
-use super::layout::{Layout, append_serialized};
+use super::layout::{Expired, Layout, append_serialized};
 use super::schema::{AnyTable, Schema, TableSnapshot};
+use super::times::{CleanUp, Times};
 use super::{CurrentKey, Namespace, StateKey};
-use crate::backend::heap::{SegmentedMap, SharedMap, hash_of};
+use crate::backend::heap::{SegmentedMap, SharedMap, Visit, Visited, hash_of};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::BackendSnapshot;
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawGroup, RawKeyedState, StateError};
+use crate::ttl::StateTtlConfig;
 use std::sync::Arc;
 
 /// What the content of a state belongs to.
@@ -48,12 +50,29 @@ pub(super) struct ObjectTable<K, N, L: Layout> {
     range: KeyGroupRange,
     schema: Arc<Schema<K, N, L>>,
     groups: Vec<SegmentedMap<Scope<K, N>, L::Stored>>,
+    cleaner: Cleaner,
+}
+
+/// How far incremental clean-up has come. It looks at a whole segment at once, as soon as it may look at so many
+/// entries: what is in a segment changes its place too often to go on in the middle.
+#[derive(Default)]
+struct Cleaner {
+    group: usize,
+    segment: usize,
+    /// How many entries it may look at.
+    credit: usize,
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
     pub(super) fn new(name: &str, range: KeyGroupRange, schema: Schema<K, N, L>) -> Self {
         let groups = range.groups().map(|_| SegmentedMap::default()).collect();
-        ObjectTable { name: name.to_owned(), range, schema: Arc::new(schema), groups }
+        ObjectTable {
+            name: name.to_owned(),
+            range,
+            schema: Arc::new(schema),
+            groups,
+            cleaner: Cleaner::default(),
+        }
     }
 
     #[inline]
@@ -85,6 +104,18 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
             Scope::hash,
             || (scope(), make()),
         )
+    }
+
+    /// Looks at the content and does to it what `decide` says.
+    #[inline]
+    pub(super) fn visit(
+        &mut self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        decide: impl FnOnce(&L::Stored) -> Visit,
+    ) -> Option<Visited<'_, L::Stored>> {
+        let hash = scope_hash(current.hash, namespace);
+        self.groups[current.group].visit(hash, |scope| scope.is(&current.key, namespace), decide)
     }
 
     /// Puts what `change` makes of the content in its place.
@@ -155,8 +186,44 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> {
-    fn share(&mut self) -> Box<dyn TableSnapshot> {
+    fn ttl(&self) -> Option<&StateTtlConfig> {
+        self.schema.layout.ttl()
+    }
+
+    fn clean_up(&mut self, times: &Times, entries: usize) -> Option<CleanUp> {
+        let layout = &self.schema.layout;
+        let now = times.now(layout.ttl()?.time_domain());
+        let decide = |stored: &L::Stored| match layout.expired(stored, now) {
+            Expired::Nothing => Visit::Keep,
+            Expired::Some => Visit::Change,
+            Expired::All => Visit::Remove,
+        };
+        //= spec/ttl.md#ttl-12-clean-up-looks-at-everything
+        //# A pass of incremental clean-up MUST look at every value that is there from its beginning to its end.
+        let Cleaner { group, segment, credit } = &mut self.cleaner;
+        *credit += entries;
+        let mut removed = 0;
+        while let Some(map) = self.groups.get_mut(*group) {
+            let cost = map.segment_len(*segment).unwrap_or(0).max(1);
+            if cost > *credit {
+                return Some(CleanUp { removed, is_pass_over: false });
+            }
+            *credit -= cost;
+            let before = map.len();
+            map.visit_segment(*segment, decide, |stored| layout.purge(stored, now));
+            removed += before - map.len();
+            *segment += 1;
+            if map.segment_len(*segment).is_none() {
+                (*group, *segment) = (*group + 1, 0);
+            }
+        }
+        self.cleaner = Cleaner::default();
+        Some(CleanUp { removed, is_pass_over: true })
+    }
+
+    fn share(&mut self, times: &Times) -> Box<dyn TableSnapshot> {
         Box::new(SharedTable {
+            now: self.schema.snapshot_time(times),
             name: self.name.clone(),
             range: self.range,
             schema: Arc::clone(&self.schema),
@@ -170,6 +237,8 @@ struct SharedTable<K, N, L: Layout> {
     range: KeyGroupRange,
     schema: Arc<Schema<K, N, L>>,
     groups: Vec<SharedMap<Scope<K, N>, L::Stored>>,
+    /// When the snapshot was taken, if it leaves out what had expired then.
+    now: Option<i64>,
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L> {
@@ -200,7 +269,7 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
                     in_record = Some(&scope.namespace);
                 }
                 records.extend_from_slice(&namespace_record);
-                layout.write(&records, stored, target)?;
+                layout.write(&records, stored, self.now, target)?;
             }
             target.end_group()?;
         }

@@ -2,6 +2,7 @@ use super::bytes::BytesTable;
 use super::layout::Layout;
 use super::objects::ObjectTable;
 use super::schema::{AnyTable, Schema};
+use super::times::Times;
 use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{StateError, StateKind};
@@ -21,7 +22,7 @@ pub trait StateDescriptor: Clone + sealed::Sealed {
     #[doc(hidden)]
     fn state_name(&self) -> &str;
     #[doc(hidden)]
-    fn layout(&self) -> Self::Layout;
+    fn layout(&self, times: &Times) -> Self::Layout;
     #[doc(hidden)]
     fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> Self::State<N>;
 }
@@ -101,16 +102,25 @@ impl<K: StateKey> KeyedStateStore<K> {
             kind: D::KIND,
             key: Arc::clone(&self.key_serializer),
             namespace: ResolvedSerializer::new(Arc::new(SerdeSerializer::new())),
-            layout: descriptor.layout(),
+            layout: descriptor.layout(&self.times),
         };
         let requested = schema.header(name);
         let mismatch = |existing| StateError::mismatch(name, existing, &requested);
         if let Some(index) = self.states.iter().position(|open| open.requested.name == name) {
             let OpenState { requested: existing, table } = &self.states[index];
             let any: &dyn Any = &**table;
-            return match *existing == requested && has_type::<K, N, D::Layout>(any) {
-                true => Ok(sealed::Id(StateId { store: self.id, index })),
-                false => Err(mismatch(existing)),
+            if *existing != requested || !has_type::<K, N, D::Layout>(any) {
+                return Err(mismatch(existing));
+            }
+            return match (table.ttl(), schema.layout.ttl()) {
+                (existing, requested) if existing == requested => {
+                    Ok(sealed::Id(StateId { store: self.id, index }))
+                }
+                (existing, requested) => Err(StateError::TypeMismatch {
+                    state: name.to_owned(),
+                    existing: format!("values with {existing:?}"),
+                    requested: format!("values with {requested:?}"),
+                }),
             };
         }
         let schema = match self.unclaimed.get(name) {
@@ -134,6 +144,7 @@ impl<K: StateKey> KeyedStateStore<K> {
             }
         };
         self.unclaimed.remove(name);
+        self.expires |= table.ttl().is_some();
         self.states.push(OpenState { requested, table });
         Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
     }

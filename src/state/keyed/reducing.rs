@@ -1,5 +1,6 @@
 use super::open::sealed;
 use super::single::Single;
+use super::times::Times;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::state::serializer::ResolvedSerializer;
 use crate::state::{ReduceFunction, ReducingStateDescriptor, StateError, StateKind, StateObject};
@@ -86,8 +87,8 @@ impl<T: StateObject> StateDescriptor for ReducingStateDescriptor<T> {
         self.name()
     }
 
-    fn layout(&self) -> Single<T> {
-        Single { value: ResolvedSerializer::new(Arc::clone(self.serializer())) }
+    fn layout(&self, _: &Times) -> Single<T> {
+        Single { value: ResolvedSerializer::new(Arc::clone(self.serializer())), expiry: None }
     }
 
     fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> ReducingState<T, N> {

@@ -1,7 +1,9 @@
 use super::layout::Layout;
+use super::times::{CleanUp, Times};
 use crate::state::backend::BackendSnapshot;
 use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateKind, StatePart};
+use crate::ttl::StateTtlConfig;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -13,11 +15,17 @@ pub(super) struct Schema<K, N, L> {
     pub(super) layout: L,
 }
 
-impl<K, N, L: Layout> Schema<K, N, L> {
+impl<K, N: 'static, L: Layout> Schema<K, N, L> {
     pub(super) fn header(&self, name: &str) -> KeyedStateHeader {
         let (user_key, value) = self.layout.serializers();
         let namespace = self.namespace.serializer().snapshot();
         KeyedStateHeader { name: name.to_owned(), kind: self.kind, namespace, user_key, value }
+    }
+
+    /// The time at which a snapshot asks what has expired, if it leaves that out.
+    pub(super) fn snapshot_time(&self, times: &Times) -> Option<i64> {
+        let ttl = self.layout.ttl().filter(|ttl| ttl.cleanup().in_full_snapshots);
+        ttl.map(|ttl| times.now(ttl.time_domain()))
     }
 
     /// The schema that reads what was written under `header`.
@@ -31,7 +39,16 @@ impl<K, N, L: Layout> Schema<K, N, L> {
 /// A state of a store, of which only the key type is known.
 pub(super) trait AnyTable<K>: Any + Send {
     /// Its part in a snapshot of the store that is being taken.
-    fn share(&mut self) -> Box<dyn TableSnapshot>;
+    fn share(&mut self, times: &Times) -> Box<dyn TableSnapshot>;
+
+    /// Its time to live.
+    fn ttl(&self) -> Option<&StateTtlConfig>;
+
+    /// Looks at some more entries and removes what has expired of them, and counts it. `None` says that nothing is to be
+    /// cleaned up here, since it is bytes.
+    fn clean_up(&mut self, _times: &Times, _entries: usize) -> Option<CleanUp> {
+        None
+    }
 }
 
 /// The content of a state at one moment: its own, or in the snapshot of the backend that keeps it.

@@ -1,7 +1,9 @@
 //! States that hold one value for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Layout, Migrated, append_serialized, migrate};
+use super::layout::{
+    Expired, Expiry, Layout, Migrated, append_serialized, expired, has_bytes_expired, migrate,
+};
 use super::objects::{ObjectTable, Scope};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
@@ -10,12 +12,14 @@ use crate::state::serializer::{
     MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
 };
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
+use crate::ttl::StateTtlConfig;
 use std::borrow::Cow;
 
 /// One value.
 #[derive(Clone)]
 pub struct Single<V> {
     pub(super) value: ResolvedSerializer<V>,
+    pub(super) expiry: Option<Expiry<V>>,
 }
 
 impl<V: StateObject> Layout for Single<V> {
@@ -26,9 +30,8 @@ impl<V: StateObject> Layout for Single<V> {
     }
 
     fn after(self, header: &KeyedStateHeader) -> Result<Self, StateError> {
-        Ok(Single {
-            value: resolve(&header.name, StatePart::Values, self.value.serializer(), &header.value)?,
-        })
+        let value = resolve(&header.name, StatePart::Values, self.value.serializer(), &header.value)?;
+        Ok(Single { value, ..self })
     }
 
     fn read(&self, stored: Option<&mut V>, _: Option<&[u8]>, value: &[u8]) -> Result<Option<V>, String> {
@@ -42,7 +45,31 @@ impl<V: StateObject> Layout for Single<V> {
         Ok((None, migrate(&self.value, value)?))
     }
 
-    fn write(&self, scope: &[u8], stored: &V, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
+    fn ttl(&self) -> Option<&StateTtlConfig> {
+        self.expiry.as_ref().map(|expiry| &expiry.ttl)
+    }
+
+    fn expired(&self, stored: &V, now: i64) -> Expired {
+        expired(self.expiry.as_ref(), std::iter::once(stored), now)
+    }
+
+    fn purge(&self, _: &mut V, _: i64) {}
+
+    fn purged<'a>(&self, value: &'a [u8], now: i64) -> Option<Cow<'a, [u8]>> {
+        let expiry = self.expiry.as_ref().filter(|expiry| has_bytes_expired(expiry, value, now));
+        expiry.is_none().then_some(Cow::Borrowed(value))
+    }
+
+    fn write(
+        &self,
+        scope: &[u8],
+        stored: &V,
+        now: Option<i64>,
+        target: &mut KeyedStateWriter<'_>,
+    ) -> Result<(), StateError> {
+        if now.is_some_and(|now| self.expired(stored, now) == Expired::All) {
+            return Ok(());
+        }
         target.entry(scope, |bytes| append_serialized(bytes, self.value.serializer(), stored))
     }
 }
@@ -50,7 +77,7 @@ impl<V: StateObject> Layout for Single<V> {
 /// The value of a key and namespace in a backend of bytes. What the heap does is inlined everywhere, this is not.
 impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
     #[inline(never)]
-    fn get(
+    pub(super) fn get(
         &self,
         backend: &dyn KeyedStateBackend,
         current: &CurrentKey<K>,
@@ -63,7 +90,7 @@ impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
     }
 
     #[inline(never)]
-    fn put(
+    pub(super) fn put(
         &self,
         backend: &mut dyn KeyedStateBackend,
         current: &CurrentKey<K>,
@@ -77,7 +104,7 @@ impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
     }
 
     #[inline(never)]
-    fn delete(
+    pub(super) fn delete(
         &self,
         backend: &mut dyn KeyedStateBackend,
         current: &CurrentKey<K>,

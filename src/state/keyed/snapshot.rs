@@ -37,7 +37,7 @@ impl<K: StateKey> KeyedStateStore<K> {
             max_parallelism: self.max_parallelism,
             range: self.range,
             key: self.key_serializer.snapshot(),
-            tables: self.states.iter_mut().map(|open| open.table.share()).collect(),
+            tables: self.states.iter_mut().map(|open| open.table.share(&self.times)).collect(),
             backend,
             unclaimed: self.unclaimed.clone(),
         };

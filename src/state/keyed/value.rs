@@ -1,6 +1,7 @@
 use super::objects::ObjectTable;
 use super::open::sealed;
 use super::single::Single;
+use super::times::Times;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::state::serializer::ResolvedSerializer;
 use crate::state::{StateError, StateKind, StateObject, ValueStateDescriptor};
@@ -17,6 +18,12 @@ pub struct ValueState<V, N = ()> {
     id: sealed::Id,
     namespace: N,
     marker: PhantomData<fn() -> V>,
+}
+
+impl<V, N> ValueState<V, N> {
+    pub(super) fn new(id: sealed::Id, namespace: N) -> Self {
+        ValueState { id, namespace, marker: PhantomData }
+    }
 }
 
 impl<V: StateObject, N: Namespace> ValueState<V, N> {
@@ -93,12 +100,12 @@ impl<V: StateObject> StateDescriptor for ValueStateDescriptor<V> {
         self.name()
     }
 
-    fn layout(&self) -> Single<V> {
-        Single { value: ResolvedSerializer::new(Arc::clone(self.serializer())) }
+    fn layout(&self, _: &Times) -> Single<V> {
+        Single { value: ResolvedSerializer::new(Arc::clone(self.serializer())), expiry: None }
     }
 
     fn bind<N: Namespace>(&self, id: sealed::Id, namespace: N) -> ValueState<V, N> {
-        ValueState { id, namespace, marker: PhantomData }
+        ValueState::new(id, namespace)
     }
 }
 

@@ -21,6 +21,16 @@ pub(super) enum ViewMut<'a, K, N, L: Layout> {
     Bytes(&'a BytesTable<K, N, L>, &'a mut dyn KeyedStateBackend),
 }
 
+impl<K, N, L: Layout> ViewMut<'_, K, N, L> {
+    /// The same to be read.
+    pub(super) fn as_view(&self) -> View<'_, K, N, L> {
+        match self {
+            ViewMut::Objects(table) => View::Objects(table),
+            ViewMut::Bytes(table, backend) => View::Bytes(table, &**backend),
+        }
+    }
+}
+
 impl<K: StateKey> KeyedStateStore<K> {
     /// A state of the type that its handle knows.
     #[inline]

@@ -11,6 +11,7 @@
 mod limit;
 mod resolve;
 mod serde_serializer;
+mod stamped;
 #[cfg(test)]
 mod tests;
 mod versioned;
@@ -18,6 +19,7 @@ mod versioned;
 pub use limit::{MAX_RECORD_BYTES, serialize_within};
 pub use resolve::{ResolvedSerializer, resolve};
 pub use serde_serializer::SerdeSerializer;
+pub(crate) use stamped::StampedSerializer;
 pub use versioned::{EarlierVersion, FirstVersion, VersionedSerializer, VersionedState};
 
 use crate::codec::CodecError;

@@ -1,5 +1,7 @@
+use super::stamped::written_with_times;
 use super::{Compatibility, ReadWritten, SerializerSnapshot, StateSerializer};
 use crate::state::{StateError, StatePart};
+use crate::ttl::split_time;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +43,20 @@ impl<T> ResolvedSerializer<T> {
     }
 }
 
+impl<T: 'static> ResolvedSerializer<T> {
+    /// The same for values that were written with their times.
+    fn behind_times(self) -> Self {
+        let ResolvedSerializer { serializer, previous } = self.clone();
+        //= spec/ttl.md#ttl-14-time-to-live-that-is-switched-off
+        //# Values that were restored with times by a state without a time to live MUST stay, expired or not.
+        let read = move |bytes: &[u8]| {
+            let (_, value) = split_time(bytes).ok_or("it is shorter than a time")?;
+            previous.as_ref().map_or_else(|| serializer.deserialize(value), |read| read(value))
+        };
+        ResolvedSerializer { previous: Some(Arc::new(read)), ..self }
+    }
+}
+
 impl<T> Clone for ResolvedSerializer<T> {
     fn clone(&self) -> Self {
         ResolvedSerializer { serializer: Arc::clone(&self.serializer), previous: self.previous.clone() }
@@ -59,13 +75,16 @@ impl<T> fmt::Debug for ResolvedSerializer<T> {
 /// # Errors
 /// [`StateError::IncompatibleSerializer`] when `serializer` cannot read what was written, or would have to migrate
 /// what must stay as it is: the keys and namespaces of keyed state.
-pub fn resolve<T>(
+pub fn resolve<T: 'static>(
     state: &str,
     part: StatePart,
     serializer: &Arc<dyn StateSerializer<T>>,
     written: &SerializerSnapshot,
 ) -> Result<ResolvedSerializer<T>, StateError> {
     let refused = |what| StateError::IncompatibleSerializer { state: state.to_owned(), part, what };
+    if let Some(value) = written_with_times(&serializer.snapshot(), written) {
+        return Ok(resolve(state, part, serializer, &value)?.behind_times());
+    }
     let (serializer, previous) = match serializer.compatibility(written) {
         Compatibility::AsIs => (Arc::clone(serializer), None),
         Compatibility::AfterReconfiguration(reconfigured) => (reconfigured, None),

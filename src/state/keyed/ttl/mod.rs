@@ -1,0 +1,124 @@
+//! Keyed state that expires. The values of a state with a time to live have the time of their last update beside them; what
+//! an access does to them, [`crate::ttl`] decides.
+//!
+//! A read may remove or refresh what it reads, so it needs the store to be mutable, other than that of state without a time
+//! to live: that is why there are handles of their own.
+
+mod aggregating;
+mod cell;
+mod list;
+mod map;
+mod reducing;
+mod value;
+
+pub use aggregating::TtlAggregatingState;
+pub use list::TtlListState;
+pub use map::TtlMapState;
+pub use reducing::TtlReducingState;
+pub use value::TtlValueState;
+
+use super::layout::Expiry;
+use super::open::sealed;
+use super::times::{CleanUp, Times};
+use super::{KeyedStateStore, StateHandle, StateId, StateKey};
+use crate::state::StateError;
+use crate::state::serializer::{ResolvedSerializer, StampedSerializer, StateSerializer};
+use crate::ttl::{IncrementalCleanup, Stamped, StateTtlConfig};
+use std::sync::Arc;
+
+/// A descriptor of keyed state with a time to live: made by `with_ttl` of every descriptor.
+///
+/// Opening a state again that was restored without a time to live gives all its values the time of the restore; the
+/// other way round all of them stay. Another length counts from the times that were restored.
+#[derive(Clone, Debug)]
+pub struct WithTtl<D> {
+    descriptor: D,
+    ttl: StateTtlConfig,
+}
+
+impl<D> WithTtl<D> {
+    pub(in crate::state) fn new(descriptor: D, ttl: StateTtlConfig) -> Self {
+        WithTtl { descriptor, ttl }
+    }
+
+    /// The time to live.
+    #[must_use]
+    pub fn ttl(&self) -> &StateTtlConfig {
+        &self.ttl
+    }
+
+    fn expiry<V>(&self) -> Option<Expiry<Stamped<V>>> {
+        Some(Expiry::new(self.ttl))
+    }
+
+    /// Writes values with their times; those that were restored without count as updated now.
+    fn stamped<V: 'static>(
+        &self,
+        serializer: &Arc<dyn StateSerializer<V>>,
+        times: &Times,
+    ) -> ResolvedSerializer<Stamped<V>> {
+        let now = times.now(self.ttl.time_domain());
+        ResolvedSerializer::new(Arc::new(StampedSerializer::new(Arc::clone(serializer), now)))
+    }
+}
+
+impl<D> sealed::Sealed for WithTtl<D> {}
+
+impl<K: StateKey> KeyedStateStore<K> {
+    /// The present for an access to a state, with which goes some clean-up.
+    #[inline]
+    fn access(&mut self, id: StateId, ttl: &StateTtlConfig) -> Result<i64, StateError> {
+        if id.store != self.id {
+            return Err(StateError::ForeignHandle);
+        }
+        if let Some(incremental) = &ttl.cleanup().incremental {
+            self.states[id.index].table.clean_up(&self.times, incremental.entries_per_access.get());
+        }
+        Ok(self.times.now(ttl.time_domain()))
+    }
+
+    /// Looks at about `entries` more entries of a state with a time to live and removes what has expired of them. It
+    /// goes on where the clean-up before has ended; an access to the state does the same, unless its clean-up in the
+    /// background is disabled. Where a backend compacts, nothing is done here and every pass is over at once.
+    ///
+    /// # Errors
+    /// The state was opened by another store.
+    pub fn clean_up<S: StateHandle>(&mut self, state: &S, entries: usize) -> Result<CleanUp, StateError> {
+        let id = state.id().0;
+        if id.store != self.id {
+            return Err(StateError::ForeignHandle);
+        }
+        let done = self.states[id.index].table.clean_up(&self.times, entries);
+        Ok(done.unwrap_or(CleanUp { removed: 0, is_pass_over: true }))
+    }
+
+    /// Whether any state has a time to live, so that the store must be told what time it is.
+    #[must_use]
+    pub fn expires(&self) -> bool {
+        self.expires
+    }
+
+    /// Does the clean-up of those states that want it for every record.
+    pub fn clean_up_for_record(&mut self) {
+        if !self.expires {
+            return;
+        }
+        self.clean_up_in_background(|incremental| {
+            if incremental.for_every_record { incremental.entries_per_access.get() } else { 0 }
+        });
+    }
+
+    /// Looks at about `entries` more entries of each state that is cleaned up incrementally, so that it shrinks also while
+    /// nobody accesses it.
+    pub fn clean_up_while_idle(&mut self, entries: usize) {
+        self.clean_up_in_background(|_| entries);
+    }
+
+    fn clean_up_in_background(&mut self, entries: impl Fn(&IncrementalCleanup) -> usize) {
+        for open in &mut self.states {
+            if let Some(incremental) = open.table.ttl().and_then(|ttl| ttl.cleanup().incremental) {
+                open.table.clean_up(&self.times, entries(&incremental));
+            }
+        }
+    }
+}
