@@ -1,12 +1,13 @@
 //! What the tables of the heap backend cost beside a raw `hashbrown::HashMap` with the same hasher.
 //!
 //! `cargo bench -p snapline --bench heap [-- KEYS.. PARTS..]`; without arguments 1 and 10 million keys, and all parts:
-//! `values`, `maps`, `lists` and `snapshots`. All that is compared is measured in one run, in rounds that take turns; the tables show the fastest round of each, because whatever else
+//! `values`, `maps`, `lists`, `ttl` and `snapshots`. All that is compared is measured in one run, in rounds that take turns; the tables show the fastest round of each, because whatever else
 //! the machine does only ever adds to it. `ROUNDS` changes how many there are.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod snapshots;
+mod ttl;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -49,6 +50,9 @@ fn main() {
             if is_chosen("lists") {
                 lists(keys, size);
             }
+        }
+        if is_chosen("ttl") {
+            ttl::measure(keys);
         }
         if is_chosen("snapshots") {
             snapshots::measure(keys);

@@ -1,0 +1,103 @@
+//! What a time to live costs, and how long clean-up takes.
+
+use super::{Contestant, Keys, ProcessorTime, compare, store};
+use snapline::base::Millis;
+use snapline::state::{KeyedStateStore, TtlValueState, ValueStateDescriptor};
+use snapline::ttl::StateTtlConfig;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+const TTL: Millis = Millis(1_000);
+
+/// A state of which every value lives long enough.
+struct Expiring(KeyedStateStore<u64>, TtlValueState<u64>);
+
+impl Expiring {
+    fn new(keys: &[u64], ttl: StateTtlConfig) -> Self {
+        let mut store = store();
+        let state = store.open(&ValueStateDescriptor::new("values").with_ttl(ttl)).expect("opens");
+        for &key in keys {
+            store.set_current_key(key).expect("all groups");
+            state.update(&mut store, 1).expect("there is a key");
+        }
+        Expiring(store, state)
+    }
+
+    fn get(&mut self, order: &[u64]) {
+        let Expiring(store, state) = self;
+        let get = |last: u64, key: &u64| {
+            store.set_current_key(*key ^ (last >> 63)).expect("all groups");
+            state.get(store).expect("there is a key").map_or(0, |value| *value)
+        };
+        black_box(order.iter().fold(0, get));
+    }
+
+    fn update(&mut self, order: &[u64]) {
+        let Expiring(store, state) = self;
+        for key in order {
+            store.set_current_key(*key).expect("all groups");
+            state.update(store, *key >> 1).expect("there is a key");
+        }
+    }
+}
+
+pub fn measure(count: usize) {
+    let Keys { keys, order } = Keys::new(count);
+    let mut store = store();
+    let state = store.open(&ValueStateDescriptor::<u64>::new("values")).expect("opens");
+    for &key in &keys {
+        store.set_current_key(key).expect("all groups");
+        state.update(&mut store, 1).expect("there is a key");
+    }
+    let config = StateTtlConfig::new(TTL).expect("positive");
+    let mut expiring = Expiring::new(&keys, config);
+    let mut foreground = Expiring::new(&keys, config.disable_cleanup_in_background());
+    compare(
+        "value get, one by one",
+        &order,
+        vec![
+            Contestant::new("without ttl", |order| {
+                let get = |last: u64, key: &u64| {
+                    store.set_current_key(*key ^ (last >> 63)).expect("all groups");
+                    state.get(&store).expect("there is a key").map_or(0, |value| *value)
+                };
+                black_box(order.iter().fold(0, get));
+            }),
+            Contestant::new("ttl", |order| expiring.get(order)),
+            Contestant::new("ttl, no clean-up", |order| foreground.get(order)),
+        ],
+    );
+    compare(
+        "value update",
+        &order,
+        vec![
+            Contestant::new("without ttl", |order| {
+                for key in order {
+                    store.set_current_key(*key).expect("all groups");
+                    state.update(&mut store, *key >> 1).expect("there is a key");
+                }
+            }),
+            Contestant::new("ttl", |order| expiring.update(order)),
+            Contestant::new("ttl, no clean-up", |order| foreground.update(order)),
+        ],
+    );
+    clean_up(expiring);
+}
+
+/// All of it has expired: how many accesses it takes until nothing is left, and how long the longest takes.
+fn clean_up(Expiring(mut store, state): Expiring) {
+    store.set_processing_time(TTL);
+    store.set_current_key(0).expect("all groups");
+    let (began, mut accesses, mut longest) = (ProcessorTime::now(), 0u64, Duration::ZERO);
+    while accesses % 64 != 0 || store.count(&state).expect("it is open") > 0 {
+        let before = Instant::now();
+        let _ = black_box(state.get(&mut store).expect("there is a key"));
+        longest = longest.max(before.elapsed());
+        accesses += 1;
+    }
+    println!(
+        "  empty after {accesses} reads, {:.0} ms; the longest took {:.0} us",
+        began.elapsed().as_secs_f64() * 1e3,
+        longest.as_secs_f64() * 1e6
+    );
+}
