@@ -14,6 +14,7 @@ mod finished;
 mod flow;
 mod operator_state;
 mod storage;
+mod ttl;
 mod unaligned;
 mod watermarks;
 mod windows;

@@ -89,6 +89,8 @@ struct OpenState<K> {
     /// As what it was opened; a serializer may have been reconfigured since.
     requested: KeyedStateHeader,
     table: Box<dyn AnyTable<K>>,
+    /// How many entries clean-up may look at for the accesses that there were.
+    clean_up_credit: usize,
 }
 
 /// Where a store holds a state.

@@ -107,7 +107,7 @@ impl<K: StateKey> KeyedStateStore<K> {
         let requested = schema.header(name);
         let mismatch = |existing| StateError::mismatch(name, existing, &requested);
         if let Some(index) = self.states.iter().position(|open| open.requested.name == name) {
-            let OpenState { requested: existing, table } = &self.states[index];
+            let OpenState { requested: existing, table, .. } = &self.states[index];
             let any: &dyn Any = &**table;
             if *existing != requested || !has_type::<K, N, D::Layout>(any) {
                 return Err(mismatch(existing));
@@ -145,7 +145,7 @@ impl<K: StateKey> KeyedStateStore<K> {
         };
         self.unclaimed.remove(name);
         self.expires |= table.ttl().is_some();
-        self.states.push(OpenState { requested, table });
+        self.states.push(OpenState { requested, table, clean_up_credit: 0 });
         Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
     }
 }

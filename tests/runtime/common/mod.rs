@@ -3,6 +3,7 @@
 
 pub mod broadcast;
 mod sink;
+pub mod ttl;
 pub mod union;
 mod watch;
 pub mod windows;

@@ -286,7 +286,7 @@ pub fn job_by_the_clock(world: &Arc<World>, parallelism: u16) -> Job {
     })
 }
 
-fn job(
+pub(super) fn job(
     world: &Arc<World>,
     parallelism: u16,
     keyed: impl FnOnce(&mut JobBuilder, KeyedStream<Number, u64>) -> Stream<Counted>,

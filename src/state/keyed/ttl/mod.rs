@@ -64,6 +64,9 @@ impl<D> WithTtl<D> {
 
 impl<D> sealed::Sealed for WithTtl<D> {}
 
+/// So many entries are looked at together, for several accesses: to begin costs more than to look at some more.
+const CLEAN_UP_BATCH: usize = 256;
+
 impl<K: StateKey> KeyedStateStore<K> {
     /// The present for an access to a state, with which goes some clean-up.
     #[inline]
@@ -72,7 +75,11 @@ impl<K: StateKey> KeyedStateStore<K> {
             return Err(StateError::ForeignHandle);
         }
         if let Some(incremental) = &ttl.cleanup().incremental {
-            self.states[id.index].table.clean_up(&self.times, incremental.entries_per_access.get());
+            let open = &mut self.states[id.index];
+            open.clean_up_credit += incremental.entries_per_access.get();
+            if open.clean_up_credit >= CLEAN_UP_BATCH {
+                open.table.clean_up(&self.times, std::mem::take(&mut open.clean_up_credit));
+            }
         }
         Ok(self.times.now(ttl.time_domain()))
     }

@@ -1,0 +1,74 @@
+//! State with a time to live in running jobs.
+
+use crate::common::ttl::{LAST_LOOK, TTL, job_that_forgets, left};
+use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
+use snapline::base::Millis;
+use snapline::runtime::{JobOptions, ManualClock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const KEYS: u64 = 16;
+const NUMBERS_PER_SOURCE: u64 = 2_000;
+
+/// How many numbers of a key some of three sources have.
+fn numbers(key: u64, sources: std::ops::Range<u64>) -> u64 {
+    let all = 0..3 * NUMBERS_PER_SOURCE;
+    all.filter(|number| number % KEYS == key && sources.contains(&(number % 3))).count() as u64
+}
+
+/// Two of three sources send everything, then time passes, then the third does: each key is counted anew.
+#[track_caller]
+fn assert_forgotten(world: &Arc<World>, attempts: u32) {
+    let clock = ManualClock::new(Millis(500));
+    world.hold_from(Some(2));
+    let options = JobOptions { processing_time: (&clock).into(), ..options(attempts) };
+    let job = job_that_forgets(world, 3).start(options, memory()).unwrap();
+    // What is committed is in a checkpoint, so no failure takes it back.
+    wait_until(&job, || world.committed().len() as u64 == 2 * NUMBERS_PER_SOURCE);
+    clock.advance_to(Millis(500 + TTL.0));
+    world.hold_from(None);
+    job.wait().unwrap();
+    let mut expected: Vec<_> = (0..KEYS)
+        .flat_map(|key| {
+            let since_the_start = 1..=numbers(key, 0..2);
+            since_the_start.chain(1..=numbers(key, 2..3)).map(move |count| (key, count))
+        })
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(world.committed(), expected);
+    assert_eq!(world.state.lock().unwrap().violations, Vec::<String>::new());
+}
+
+#[test]
+fn ttl_in_a_job_goes_by_its_clock() {
+    assert_forgotten(&World::new(), 0);
+}
+
+#[test]
+fn ttl_in_a_job_goes_on_after_failures() {
+    for place in [Place::Poll, Place::Write, Place::PreCommit] {
+        let world = World::with(Plan { place, fault: Fault::Error, after: 2, times: 2 });
+        assert_forgotten(&world, 2);
+        assert!(world.is_plan_over());
+    }
+}
+
+/// Nothing arrives any more, and the counts are removed all the same.
+#[test]
+fn ttl_in_an_idle_job_cleans_up_by_the_clock() {
+    let (world, clock) = (World::new(), ManualClock::new(Millis(500)));
+    world.hold_from(Some(1));
+    let options = JobOptions { processing_time: (&clock).into(), ..options(0) };
+    let job = job_that_forgets(&world, 2).start(options, memory()).unwrap();
+    let written = |records| wait_until(&job, || world.written.load(Ordering::SeqCst) == records);
+    // Every second key is that of the first source.
+    written(NUMBERS_PER_SOURCE);
+    clock.advance_to(Millis(500 + TTL.0));
+    clock.advance_to(LAST_LOOK);
+    written(NUMBERS_PER_SOURCE + KEYS / 2);
+    world.hold_from(None);
+    job.wait().unwrap();
+    let committed = world.committed();
+    let left: Vec<_> = (0..KEYS).step_by(2).map(|key| left(key, 0)).collect();
+    assert!(left.iter().all(|told| committed.contains(told)), "{committed:?}");
+}
