@@ -251,3 +251,30 @@ fn ttl_clean_up_while_idle_is_that_of_states_with_clean_up_in_the_background() {
     store.clean_up_while_idle(1_000);
     assert_eq!((store.count(&cleaned).unwrap(), store.count(&kept).unwrap()), (0, 1));
 }
+
+/// V09–V12: each key and namespace for itself, in the state and in snapshots.
+#[test]
+fn ttl_of_keys_and_namespaces_expires_independently() {
+    for backend in backends() {
+        let mut store = store_at(0, &backend, Vec::new());
+        let ttl = ttl(10).cleanup_full_snapshot();
+        let states = store.open_namespaced::<u8, _>(&value().with_ttl(ttl)).unwrap();
+        for (now, key, namespace) in [(0, 1, 1), (5, 1, 2), (5, 2, 1), (0, 2, 2)] {
+            store.set_processing_time(Millis(now));
+            store.set_current_key(key).unwrap();
+            states.of(namespace).update(&mut store, 7).unwrap();
+        }
+        store.set_processing_time(Millis(12));
+        let mut store = restored(&mut store, 12, &backend);
+        let states = store.open_namespaced::<u8, _>(&value().with_ttl(ttl)).unwrap();
+        let scopes = store.keys_and_namespaces(&states).unwrap();
+        let mut scopes: Vec<_> = scopes.map(|(key, namespace)| (*key, *namespace)).collect();
+        scopes.sort_unstable();
+        assert_eq!(scopes, [(1, 2), (2, 1)]);
+        for (key, namespace, expected) in [(1, 1, None), (1, 2, Some(7)), (2, 1, Some(7)), (2, 2, None)] {
+            store.set_current_key(key).unwrap();
+            let found = states.of(namespace).get(&mut store).unwrap().map(|value| *value);
+            assert_eq!(found, expected, "key {key}, namespace {namespace}");
+        }
+    }
+}

@@ -96,13 +96,13 @@ impl StateSerializer<String> for WordSerializer {
     }
 }
 
-fn bytes_of<T>(serializer: &dyn StateSerializer<T>, value: &T) -> Vec<u8> {
+fn bytes_of<T: 'static>(serializer: &dyn StateSerializer<T>, value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
     serializer.serialize(value, &mut bytes).expect("can be written");
     bytes
 }
 
-fn resolved<T>(
+fn resolved<T: 'static>(
     now: impl StateSerializer<T> + 'static,
     written: &SerializerSnapshot,
 ) -> Result<ResolvedSerializer<T>, StateError> {
@@ -110,7 +110,7 @@ fn resolved<T>(
     resolve("state", StatePart::Values, &now, written)
 }
 
-fn reason<T>(now: impl StateSerializer<T> + 'static, written: &SerializerSnapshot) -> String {
+fn reason<T: 'static>(now: impl StateSerializer<T> + 'static, written: &SerializerSnapshot) -> String {
     resolved(now, written).expect_err("incompatible").to_string()
 }
 
