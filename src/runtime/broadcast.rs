@@ -249,7 +249,7 @@ impl<F: KeyedBroadcastProcessFunction> KeyedFunction for TwoInputs<F> {
         Backends { keyed, operator, times, timers }: &mut Backends<F::Key>,
         out: &mut dyn Collector<F::Out>,
     ) -> Result<bool, TaskError> {
-        let Some(timer) = timers.advance(keyed, domain, time)? else { return Ok(false) };
+        let Some(timer) = Backends::next_timer(keyed, timers, domain, time)? else { return Ok(false) };
         let keyed = KeyedContext { state: keyed, times, timers };
         let mut context = ReadOnlyContext { keyed, broadcast: operator };
         self.function.on_timer(timer, &mut context, out).map_err(TaskError::User)?;

@@ -14,7 +14,7 @@ use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, T
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::{
     ChannelState, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, OperatorListState,
-    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, TimerService,
+    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, Timer, TimerService,
 };
 use crossbeam_channel::Select;
 use std::sync::Arc;
@@ -35,6 +35,22 @@ impl<K: StateKey> Backends<K> {
             self.keyed.set_processing_time(self.times.processing.now());
             self.keyed.set_event_time(self.times.watermark);
         }
+    }
+
+    /// Fires the next timer that is due at `time`, as far as the store is concerned: its key is the current one.
+    pub(super) fn next_timer(
+        keyed: &mut KeyedStateStore<K>,
+        timers: &mut TimerService<K, ()>,
+        domain: TimeDomain,
+        time: i64,
+    ) -> Result<Option<Timer<K, ()>>, StateError> {
+        let timer = timers.advance(keyed, domain, time)?;
+        if let (TimeDomain::EventTime, Some(timer)) = (domain, &timer) {
+            //= spec/ttl.md#ttl-16-the-present-of-a-timer
+            //# While a timer of event time fires, event time MUST be that of the timer for state that expires by it.
+            keyed.advance_event_time(EventTime(timer.time));
+        }
+        Ok(timer)
     }
 }
 
@@ -122,7 +138,7 @@ impl<F: KeyedProcessFunction> KeyedFunction for OneInput<F> {
         Backends { keyed, times, timers, .. }: &mut Backends<F::Key>,
         out: &mut dyn Collector<F::Out>,
     ) -> Result<bool, TaskError> {
-        let Some(timer) = timers.advance(keyed, domain, time)? else { return Ok(false) };
+        let Some(timer) = Backends::next_timer(keyed, timers, domain, time)? else { return Ok(false) };
         let mut context = KeyedContext { state: keyed, times, timers };
         self.function.on_timer(timer, &mut context, out).map_err(TaskError::User)?;
         Ok(true)
@@ -208,7 +224,9 @@ impl<F: KeyedFunction> Process<F> {
     /// Fires what is due, one timer after the other, until the output is full. Says whether nothing is left.
     fn fire(&mut self, domain: TimeDomain, time: i64) -> Result<bool, TaskError> {
         while !self.outputs.is_full() {
-            self.backends.tell_time();
+            if self.backends.keyed.expires() {
+                self.backends.keyed.set_processing_time(self.backends.times.processing.now());
+            }
             if !self.function.fire(domain, time, &mut self.backends, &mut self.outputs)? {
                 return Ok(true);
             }

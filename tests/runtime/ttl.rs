@@ -1,6 +1,6 @@
 //! State with a time to live in running jobs.
 
-use crate::common::ttl::{LAST_LOOK, TTL, job_that_forgets, left};
+use crate::common::ttl::{LAST_LOOK, TTL, job_by_event_time, job_that_forgets, left, output_by_event_time};
 use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
 use snapline::base::Millis;
 use snapline::runtime::{JobOptions, ManualClock};
@@ -71,4 +71,17 @@ fn ttl_in_an_idle_job_cleans_up_by_the_clock() {
     let committed = world.committed();
     let left: Vec<_> = (0..KEYS).step_by(2).map(|key| left(key, 0)).collect();
     assert!(left.iter().all(|told| committed.contains(told)), "{committed:?}");
+}
+
+//= spec/ttl.md#ttl-16-the-present-of-a-timer
+//= type=test
+//# While a timer of event time fires, event time MUST be that of the timer for state that expires by it.
+/// At the end of the data the watermark goes past all windows at once; what each keeps for the next is still there.
+#[test]
+fn ttl_by_event_time_is_that_of_the_timer_that_fires() {
+    for parallelism in 1..=2 {
+        let world = World::new();
+        job_by_event_time(&world, parallelism).start(options(0), memory()).unwrap().wait().unwrap();
+        assert_eq!(world.committed(), output_by_event_time(parallelism));
+    }
 }

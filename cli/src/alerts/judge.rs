@@ -9,26 +9,35 @@ use snapline::runtime::{
     BroadcastContext, Collector, KeyedBroadcastProcessFunction, ReadOnlyContext, UserError,
 };
 use snapline::state::{
-    BroadcastState, KeyedStateStore, ListStateDescriptor, MapState, MapStateDescriptor, Namespaced,
-    OperatorStateBackend, StateError, Timer,
+    BroadcastState, KeyedStateStore, ListStateDescriptor, MapStateDescriptor, Namespaced,
+    OperatorStateBackend, StateError, Timer, TtlMapState,
 };
+use snapline::ttl::StateTtlConfig;
 
 /// Judges the payments of each account by the rules that hold when they are made.
 ///
 /// A payment waits until event time has come to it. Then all payments and all changes of rules up to its time are there, so
 /// the alerts follow from the two streams alone, and not from which of them was faster.
-#[derive(Default)]
 pub struct Judge {
+    /// For how long counted payments are kept.
+    ttl: StateTtlConfig,
     rules: Option<BroadcastState<Name, History>>,
     accounts: Option<Accounts>,
+}
+
+impl Judge {
+    /// A judge for whom accounts expire by `ttl`.
+    pub fn new(ttl: StateTtlConfig) -> Self {
+        Judge { ttl, rules: None, accounts: None }
+    }
 }
 
 /// What is kept of each account.
 struct Accounts {
     /// The amounts of payments that wait, by their time.
     waiting: Namespaced<ListStateDescriptor<u64>, i64>,
-    /// The payments that each rule still counts.
-    counted: MapState<Name, Counted>,
+    /// The payments that each rule still counts. What nobody asks for any more expires: no rule counts for longer.
+    counted: TtlMapState<Name, Counted>,
 }
 
 /// Payments that did not come to an alert yet.
@@ -53,7 +62,7 @@ impl KeyedBroadcastProcessFunction for Judge {
 
     fn open(&mut self, state: &mut KeyedStateStore<Name>) -> Result<(), StateError> {
         let waiting = state.open_namespaced(&ListStateDescriptor::new("waiting"))?;
-        let counted = state.open(&MapStateDescriptor::new("counted"))?;
+        let counted = state.open(&MapStateDescriptor::new("counted").with_ttl(self.ttl))?;
         self.accounts = Some(Accounts { waiting, counted });
         Ok(())
     }
@@ -87,7 +96,7 @@ impl KeyedBroadcastProcessFunction for Judge {
         Ok(())
     }
 
-    /// Payments were made at this time, or ones that were made before it are not counted any more.
+    /// Payments were made at this time.
     fn on_timer(
         &mut self,
         timer: Timer<Name, ()>,
@@ -97,7 +106,6 @@ impl KeyedBroadcastProcessFunction for Judge {
         let accounts = self.accounts.as_ref().ok_or("the function was not opened")?;
         let rules = self.rules.ok_or("the function was not initialized")?.read(context.broadcast_state())?;
         let Timer { time, key: account, .. } = timer;
-        let mut forgotten = None;
         for amount in accounts.take(time, context.state())? {
             for (name, history) in rules.entries() {
                 let Some((since, rule)) = history.at(time) else { continue };
@@ -105,7 +113,6 @@ impl KeyedBroadcastProcessFunction for Judge {
                     None => rule.matched([amount].into_iter()),
                     Some(within) => {
                         let until = EventTime(time).saturating_add(within).0;
-                        forgotten = forgotten.max(Some(until));
                         accounts.count(name, since, rule, (until, amount), context.state())?
                     }
                 };
@@ -114,10 +121,6 @@ impl KeyedBroadcastProcessFunction for Judge {
                     out.collect(Alert { timestamp: time, account, name, rule, measured });
                 }
             }
-        }
-        // An account of which nothing more comes keeps nothing.
-        if let Some(forgotten) = forgotten {
-            context.register_timer(TimeDomain::EventTime, forgotten)?;
         }
         Ok(())
     }

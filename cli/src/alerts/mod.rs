@@ -15,9 +15,11 @@ use clap::Args;
 use generator::{PaymentGenerator, RuleGenerator};
 use judge::Judge;
 use payment::Payment;
-use snapline::base::{JobId, Millis};
+use rule::LONGEST_SPAN;
+use snapline::base::{JobId, Millis, TimeDomain};
 use snapline::runtime::file::FileSink;
 use snapline::runtime::{Job, JobBuilder, JobError};
+use snapline::ttl::StateTtlConfig;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,8 +63,10 @@ pub fn run(args: AlertsArgs) -> Result<ExitCode> {
     let payments = Input::new(&args.run.input, args.disorder, generator, args.payments)?;
     let changes = RuleGenerator::changes_among(args.payments);
     let rules = Input::new(&args.rules, args.disorder, RuleGenerator::new(args.seed), changes)?;
+    let ttl = StateTtlConfig::new(LONGEST_SPAN)?.with_time_domain(TimeDomain::EventTime);
+    let ttl = ttl.cleanup_full_snapshot();
     let directories = Directories::prepare(&args.run, "alerts")?;
-    run::run(&args.run, &directories, |job| build(&args.run, job, payments, rules, &directories.output))
+    run::run(&args.run, &directories, |job| build(&args.run, job, payments, rules, ttl, &directories.output))
 }
 
 fn build(
@@ -70,6 +74,7 @@ fn build(
     id: JobId,
     payments: Input<PaymentGenerator>,
     rules: Input<RuleGenerator>,
+    ttl: StateTtlConfig,
     output: &Path,
 ) -> Result<Job, JobError> {
     let RunArgs { parallelism, max_parallelism, .. } = *args;
@@ -78,7 +83,7 @@ fn build(
     let rules = rules.source(&mut job, "rules", RULE_SOURCES);
     let by_account = payments.key_by(|payment: &Payment| &payment.account).connect(rules.broadcast());
     let alerts =
-        job.process_broadcast(by_account, "judge", parallelism, max_parallelism, |_| Judge::default());
+        job.process_broadcast(by_account, "judge", parallelism, max_parallelism, move |_| Judge::new(ttl));
     let output = output.to_owned();
     job.sink(alerts, "files", move |context| {
         FileSink::new(context, &output, |alert: &Alert, line: &mut Vec<u8>| alert.write_to(line))

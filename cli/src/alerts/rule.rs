@@ -5,6 +5,9 @@ use snapline::base::{EventTime, Millis};
 use std::fmt;
 use std::str::FromStr;
 
+/// The longest span of a rule: what accounts have paid is kept for so long.
+pub const LONGEST_SPAN: Millis = Millis(30 * 24 * 3_600 * 1_000);
+
 /// What makes payments of one account conspicuous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rule {
@@ -116,6 +119,9 @@ fn at_least(text: &str) -> Result<u64, String> {
 fn within(text: &str) -> Result<Millis, String> {
     match duration(text).map_err(|what| format!("`{text}` is no span: {what}"))? {
         Millis(0) => Err("a span must be at least 1ms: within none there is no payment".into()),
+        span if span > LONGEST_SPAN => {
+            Err(format!("`{text}` is longer than 30 days, for which payments are kept"))
+        }
         millis => Ok(millis),
     }
 }

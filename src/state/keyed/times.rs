@@ -41,6 +41,12 @@ impl<K: StateKey> KeyedStateStore<K> {
         self.times.processing = i64::try_from(now.0).unwrap_or(i64::MAX);
     }
 
+    /// Says that event time has come to `time` at least: while timers fire one after the other, it is that of each.
+    #[inline]
+    pub fn advance_event_time(&mut self, time: EventTime) {
+        self.times.event = self.times.event.max(time.0);
+    }
+
     /// Says how far event time has come: the present of state whose time to live is in event time. The beginning of
     /// time until it is said.
     #[inline]

@@ -69,3 +69,67 @@ pub fn job_that_forgets(world: &Arc<World>, parallelism: u16) -> Job {
         job.process(numbers, "forgetful", parallelism, None, |_| Forgetful::default())
     })
 }
+
+const WINDOW: i64 = 100;
+
+/// Counts the windows in which a key has numbers, as long as each comes within two windows of the one before.
+#[derive(Default)]
+struct Streak {
+    windows: Option<TtlValueState<u64>>,
+}
+
+impl KeyedProcessFunction for Streak {
+    type Key = u64;
+    type In = Number;
+    type Out = Counted;
+
+    fn open(&mut self, state: &mut KeyedStateStore<u64>) -> Result<(), StateError> {
+        let ttl = StateTtlConfig::new(Millis(2 * WINDOW as u64)).expect("positive");
+        let ttl = ttl.with_time_domain(TimeDomain::EventTime);
+        self.windows = Some(state.open(&ValueStateDescriptor::new("windows").with_ttl(ttl))?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        number: Number,
+        context: &mut KeyedContext<'_, u64>,
+        _: &mut dyn Collector<Counted>,
+    ) -> Result<(), UserError> {
+        // Some windows are left out.
+        let window = number.time / WINDOW;
+        match window % 7 {
+            0..4 => Ok(context.register_timer(TimeDomain::EventTime, (window + 1) * WINDOW - 1)?),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_timer(
+        &mut self,
+        timer: Timer<u64, ()>,
+        context: &mut KeyedContext<'_, u64>,
+        out: &mut dyn Collector<Counted>,
+    ) -> Result<(), UserError> {
+        let state = self.windows.ok_or("not opened")?;
+        let windows = state.get(context.state())?.map_or(0, |windows| *windows) + 1;
+        state.update(context.state(), windows)?;
+        out.collect((timer.key, windows));
+        Ok(())
+    }
+}
+
+pub fn job_by_event_time(world: &Arc<World>, parallelism: u16) -> Job {
+    job(world, parallelism, |job, numbers| {
+        job.process(numbers, "streaks", parallelism, None, |_| Streak::default())
+    })
+}
+
+/// What it emits: four windows in a row, then three without any, and so on.
+pub fn output_by_event_time(sources: u16) -> Vec<Counted> {
+    let windows = super::NUMBERS_PER_SOURCE as i64 * i64::from(sources) / WINDOW;
+    let of_key =
+        |key| (0..windows).filter_map(move |window| (window % 7 < 4).then_some((key, window as u64 % 7 + 1)));
+    let mut output: Vec<_> = (0..super::KEYS).flat_map(of_key).collect();
+    output.sort_unstable();
+    output
+}

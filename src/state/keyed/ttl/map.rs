@@ -139,6 +139,17 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
         Ok(removed.filter(|cell| self.ttl.is_visible(cell.updated, now)).map(|cell| cell.value))
     }
 
+    /// Keeps the entries that may be seen and for which `keep` is true; it may change their values. Their times stay.
+    pub fn retain<K: StateKey>(
+        &self,
+        store: &mut KeyedStateStore<K>,
+        mut keep: impl FnMut(&UK, &mut UV) -> bool,
+    ) -> Result<(), StateError> {
+        let now = store.access(self.id().0, &self.ttl)?;
+        self.state
+            .retain(store, |key, cell| self.ttl.is_visible(cell.updated, now) && keep(key, &mut cell.value))
+    }
+
     /// Removes all entries.
     pub fn clear<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<(), StateError> {
         store.access(self.id().0, &self.ttl)?;
