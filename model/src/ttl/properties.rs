@@ -1,7 +1,7 @@
 //! What must hold, and what must be seen so that it means something.
 
 use super::scope::Shape;
-use super::store::Value;
+use super::store::{Slot, Store, Value, Writes};
 use super::system::ExpiringState;
 use super::world::World;
 use snapline::ttl::{StateVisibility, UpdateType};
@@ -36,11 +36,17 @@ impl World {
         self.working.store.0.values().copied().filter(move |value| rules.is_expired(value))
     }
 
-    /// How a read of the first entry, or of the list, would differ between the copies.
+    /// What a read of the first entry, or of the list, would give now and leave behind.
+    fn read(&self, model: &ExpiringState, store: &Store) -> (Writes, Store) {
+        let mut store = store.clone();
+        let seen = store.read(self.run.shape, &model.rules(self), 0);
+        (seen, store)
+    }
+
+    /// Whether it would give something else without clean-up.
     fn reads_differ(&self, model: &ExpiringState) -> bool {
-        let (rules, shape, working) = (model.rules(self), self.run.shape, &self.working);
-        let seen = working.store.clone().read(shape, &rules, 0);
-        seen != working.untouched.clone().read(shape, &rules, 0)
+        let working = &self.working;
+        self.read(model, &working.store).0 != self.read(model, &working.untouched).0
     }
 }
 
@@ -93,11 +99,13 @@ fn visibility() -> Vec<P> {
         P::always("TTL-5, 10 what nothing has removed is seen where it may be", |_, world| {
             !world.wrong.hidden
         }),
-        P::sometimes("an addition builds on what has expired", |model, world| {
-            let is_sum = |value: &Value| value.writes.count_ones() > 1;
-            !world.is_strict()
-                && world.run.shape == Shape::Reduced
-                && world.expired(model).any(|v| is_sum(&v))
+        P::sometimes("an addition has built on what had expired", |_, world| {
+            // Of what it consists of only the addition is certain.
+            let built_on = |(slot, value): (&Slot, &Value)| {
+                let life = world.working.history.0.get(slot);
+                value.writes.count_ones() > 1 && life.is_some_and(|life| life.least.count_ones() == 1)
+            };
+            world.left.backs == world.run.budgets.backs && world.working.store.0.iter().any(built_on)
         }),
     ]
 }
@@ -119,7 +127,8 @@ fn lives() -> Vec<P> {
             |_, world: &World| !world.wrong.came_back,
         ),
         P::sometimes("what has expired can be given out for the last time", |model, world| {
-            !world.is_strict() && !world.is_list() && world.expired(model).next().is_some()
+            let (seen, left) = world.read(model, &world.working.store);
+            seen != 0 && !left.0.contains_key(&0) && !world.is_list()
         }),
         P::sometimes("a list has nothing but dead elements", |model, world| {
             world.is_list()
@@ -149,16 +158,14 @@ fn times() -> Vec<P> {
         P::always("TTL-7, 9 a read refreshes exactly what it must", |_, world: &World| {
             !world.wrong.refreshed
         }),
-        P::sometimes(
-            "reads have let two elements that were added one after the other live on",
-            |_, world| {
-                let (values, writes) = (&world.working.store.0, world.run.budgets.writes - world.left.writes);
-                let all_new = values.values().all(|value| value.updated == world.now);
-                world.is_list() && world.refreshes() && values.len() == 2 && writes == 2 && all_new
-            },
-        ),
-        P::sometimes("a value is from a time that the clock has gone back before", |_, world| {
-            world.working.store.0.values().any(|value| value.updated > world.now)
+        P::sometimes("a read refreshes two elements", |model, world| {
+            let (_, left) = world.read(model, &world.working.store);
+            world.is_list() && left.0.len() == 2 && left != world.working.store
+        }),
+        P::sometimes("a read shortens a life", |model, world| {
+            let (_, left) = world.read(model, &world.working.store);
+            let time = |store: &Store| store.0.get(&0).map(|value| value.updated);
+            time(&left).is_some() && time(&left) < time(&world.working.store)
         }),
         P::always("a write makes the present the time of what it writes, and of nothing else", |_, world| {
             !world.wrong.written
@@ -169,10 +176,10 @@ fn times() -> Vec<P> {
             times.any(|time| Some(time) != first)
         }),
         P::always("times are the same after a restore", |_, world| !world.wrong.restored),
-        P::sometimes("a restored value lives, some time after the snapshot", |model, world| {
-            let was_restored = world.left.restores < world.run.budgets.restores;
-            let is_alive = world.expired(model).count() < world.working.store.0.len();
-            was_restored && world.left.writes == world.run.budgets.writes - 1 && is_alive
+        P::sometimes("a restored value lives some time after it was written", |model, world| {
+            let rules = model.rules(world);
+            let lives = |value: &Value| value.updated < world.now && !rules.is_expired(value);
+            world.left.restores < world.run.budgets.restores && world.working.store.0.values().any(lives)
         }),
     ]
 }
