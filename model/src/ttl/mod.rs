@@ -12,7 +12,7 @@
 //! a longer or a shorter one.
 //!
 //! There are two copies of the state in lockstep, one that is cleaned up and one that never is. Beside them stands a naive
-//! history of writes and reads ([`history`]), which says in plain arithmetic what each of them may show.
+//! history of writes and reads, `history.rs`, which says in plain arithmetic what each of them may show.
 //!
 //! **What is checked.** Under `NeverReturnExpired` nothing is seen that has expired. What has never been expired is always
 //! seen. What nothing has removed is seen where it may be, and what was removed, overwritten or given out for the last
