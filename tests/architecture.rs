@@ -45,7 +45,7 @@ const PURE: &[&str] = &[
 
 /// What the model may use of the library.
 const FOR_THE_MODEL: &[&str] =
-    &["base", "align", "subtask", "coordinator", "publish", "commit", "keygroup", "shared"];
+    &["base", "align", "subtask", "coordinator", "publish", "commit", "keygroup", "shared", "ttl"];
 
 /// Words that bring in files, threads, clocks, chance, unordered maps, floats or waiting.
 const IMPURE: &[&str] = &[

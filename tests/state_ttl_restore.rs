@@ -5,7 +5,7 @@ use snapline::base::Millis;
 use snapline::keygroup::MaxParallelism;
 use snapline::state::backend::{SortedMapStateBackendFactory, StateBackend};
 use snapline::state::*;
-use snapline::ttl::{StateTtlConfig, StateVisibility};
+use snapline::ttl::{StateTtlConfig, StateVisibility, UpdateType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -276,5 +276,46 @@ fn ttl_of_keys_and_namespaces_expires_independently() {
             let found = states.of(namespace).get(&mut store).unwrap().map(|value| *value);
             assert_eq!(found, expected, "key {key}, namespace {namespace}");
         }
+    }
+}
+
+//= spec/ttl.md#ttl-17-a-look-at-whether-a-map-is-empty
+//= type=test
+//# A look at whether a map is empty MUST count what is visible, and neither remove nor refresh anything.
+#[test]
+fn ttl_of_a_map_that_is_looked_at_is_not_refreshed() {
+    for backend in backends() {
+        let mut store = store_at(0, &backend, Vec::new());
+        let config = ttl(10).with_update_type(UpdateType::OnReadAndWrite);
+        let state = store.open(&map().with_ttl(config)).unwrap();
+        assert!(state.is_empty(&store).unwrap());
+        state.put(&mut store, 7, 8).unwrap();
+        store.set_processing_time(Millis(9));
+        assert!(!state.is_empty(&store).unwrap());
+        store.set_processing_time(Millis(10));
+        assert!(state.is_empty(&store).unwrap());
+        assert_eq!(store.count(&state).unwrap(), 1, "it is still there");
+    }
+}
+
+/// What stays in a map keeps its time; what may not be seen does not stay.
+#[test]
+fn ttl_of_a_map_of_which_some_is_retained() {
+    for backend in backends() {
+        let mut store = store_at(0, &backend, Vec::new());
+        let state = store.open(&map().with_ttl(ttl(10))).unwrap();
+        for (now, key) in [(0, 1), (5, 2), (5, 3)] {
+            store.set_processing_time(Millis(now));
+            state.put(&mut store, key, u64::from(key)).unwrap();
+        }
+        store.set_processing_time(Millis(12));
+        let keep = |key: &u8, value: &mut u64| {
+            *value += 10;
+            *key != 3
+        };
+        state.retain(&mut store, keep).unwrap();
+        assert_eq!(state.entries(&mut store).unwrap().collect::<Vec<_>>(), [(2, 12)]);
+        store.set_processing_time(Millis(15));
+        assert_eq!(state.remove(&mut store, &2).unwrap(), None);
     }
 }

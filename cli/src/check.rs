@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// Options of `snapline check`.
 #[derive(Args)]
 pub struct CheckArgs {
-    /// The model: end-to-end, alignment, outputs, commit, shared, publish or coordinator; all of them if none is named.
+    /// The model: end-to-end, alignment, outputs, commit, shared, publish, coordinator or ttl; all of them if none is named.
     model: Option<ModelName>,
     /// How much is checked: small (seconds), medium (minutes) or large (up to an hour).
     #[arg(long, default_value = "small")]
@@ -24,7 +24,7 @@ pub struct CheckArgs {
 /// Options of `snapline explore`.
 #[derive(Args)]
 pub struct ExploreArgs {
-    /// The model: end-to-end, alignment, outputs, commit, shared, publish or coordinator.
+    /// The model: end-to-end, alignment, outputs, commit, shared, publish, coordinator or ttl.
     #[arg(default_value = "end-to-end")]
     model: ModelName,
     /// How much there is to explore.

@@ -16,6 +16,7 @@ use crate::nearest::{Reached, nearest};
 use crate::outputs::{self, OutputSystem};
 use crate::publish::{self, system::Publication};
 use crate::shared::{self, SharedFiles};
+use crate::ttl::{self, ExpiringState};
 use stateright::{Checker, CheckerBuilder, Expectation, Model, Property};
 use std::fmt;
 use std::hash::Hash;
@@ -46,6 +47,8 @@ pub enum ModelName {
     Commit,
     /// The coordinator, with its tasks and users left to chance.
     Coordinator,
+    /// State that expires.
+    Ttl,
 }
 
 /// How much of a model is checked.
@@ -61,7 +64,7 @@ pub enum ScopeName {
 
 impl ModelName {
     /// Every model.
-    pub const ALL: [ModelName; 7] = [
+    pub const ALL: [ModelName; 8] = [
         ModelName::EndToEnd,
         ModelName::Alignment,
         ModelName::Outputs,
@@ -69,6 +72,7 @@ impl ModelName {
         ModelName::Shared,
         ModelName::Publish,
         ModelName::Coordinator,
+        ModelName::Ttl,
     ];
 }
 
@@ -87,6 +91,7 @@ impl fmt::Display for ModelName {
             ModelName::Outputs => "outputs",
             ModelName::Commit => "commit",
             ModelName::Coordinator => "coordinator",
+            ModelName::Ttl => "ttl",
         })
     }
 }
@@ -252,6 +257,7 @@ pub fn check(model: ModelName, scope: ScopeName, progress: &mut dyn FnMut(Progre
         ModelName::Coordinator => {
             prove(&Coordination::new(coordinator::Scope::named(scope), None), &task, progress)
         }
+        ModelName::Ttl => prove(&ExpiringState::new(ttl::Scope::named(scope), None), &task, progress),
     };
     let Outcome { states, unique_states, depth, duration, properties } = outcome;
     Report { model, scope, states, unique_states, depth, duration, properties }
@@ -289,6 +295,10 @@ pub fn faults(progress: &mut dyn FnMut(Progress)) -> Vec<FaultReport> {
         let job = Coordination::new(coordinator::Scope::to_find(fault), Some(fault));
         reports.push(find(&job, ModelName::Coordinator, format!("{fault:?}"), fault.source(), progress));
     }
+    for fault in ttl::Fault::ALL {
+        let state = ExpiringState::new(ttl::Scope::to_find(fault), Some(fault));
+        reports.push(find(&state, ModelName::Ttl, format!("{fault:?}"), fault.source(), progress));
+    }
     reports
 }
 
@@ -318,6 +328,9 @@ pub fn explore(model: ModelName, scope: ScopeName, address: impl ToSocketAddrs) 
         }
         ModelName::Coordinator => {
             Coordination::new(coordinator::Scope::named(scope), None).checker().serve(address);
+        }
+        ModelName::Ttl => {
+            ExpiringState::new(ttl::Scope::named(scope), None).checker().serve(address);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! `snapline` crate, exactly as they ship, with thin adapters around them. Begin with [`align`], which fits on
 //! a page, go on with [`commit`], with [`shared`], with [`publish`], where two publishers and a storage do their worst,
 //! and with [`coordinator`], where tasks and users do theirs, and then with [`end_to_end`], which has everything but
-//! shared files; [`check`] runs them.
+//! shared files; [`ttl`] has nothing to do with checkpoints but that state outlives them. [`check`] runs them.
 
 pub mod align;
 pub mod check;
@@ -15,3 +15,4 @@ mod nearest;
 pub mod outputs;
 pub mod publish;
 pub mod shared;
+pub mod ttl;

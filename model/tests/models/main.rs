@@ -74,3 +74,13 @@ fn shared_small_holds() {
 fn shared_medium_holds() {
     assert_scope(ModelName::Shared, ScopeName::Medium, 2_598_228);
 }
+
+#[test]
+fn ttl_small_holds() {
+    assert_scope(ModelName::Ttl, ScopeName::Small, 522_240);
+}
+
+#[test]
+fn ttl_medium_holds() {
+    assert_scope(ModelName::Ttl, ScopeName::Medium, 3_989_099);
+}

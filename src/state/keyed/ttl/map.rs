@@ -63,9 +63,12 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
         Ok(self.get(store, key)?.is_some())
     }
 
-    /// Whether the map has no entry, expired or not. This is no read: it removes and refreshes nothing.
+    /// Whether the map has no entry that may be seen. This is no read: it removes and refreshes nothing.
     pub fn is_empty<K: StateKey>(&self, store: &KeyedStateStore<K>) -> Result<bool, StateError> {
-        self.state.is_empty(store)
+        //= spec/ttl.md#ttl-17-a-look-at-whether-a-map-is-empty
+        //# A look at whether a map is empty MUST count what is visible, and neither remove nor refresh anything.
+        let now = store.now(&self.ttl);
+        Ok(!self.state.entries(store)?.any(|(_, cell)| self.ttl.is_visible(cell.updated, now)))
     }
 
     /// All entries that may be seen, in no particular order. This reads each of them.

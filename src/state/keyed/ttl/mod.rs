@@ -81,7 +81,12 @@ impl<K: StateKey> KeyedStateStore<K> {
                 open.table.clean_up(&self.times, std::mem::take(&mut open.clean_up_credit));
             }
         }
-        Ok(self.times.now(ttl.time_domain()))
+        Ok(self.now(ttl))
+    }
+
+    #[inline]
+    fn now(&self, ttl: &StateTtlConfig) -> i64 {
+        self.times.now(ttl.time_domain())
     }
 
     /// Looks at about `entries` more entries of a state with a time to live and removes what has expired of them. It
