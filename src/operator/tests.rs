@@ -210,6 +210,18 @@ fn window_operator_gives_back_what_is_too_late_and_keeps_nothing_of_it() {
 }
 
 #[test]
+fn window_operator_gives_back_the_last_instant_with_the_one_before() {
+    for time in [i64::MAX - 1, i64::MAX] {
+        for assigner in [tumbling(10), session(10)] {
+            let mut subtask = Subtask::new(WindowOptions::new(assigner), &elements());
+            subtask.watermark(i64::MAX - 1);
+            assert!(!subtask.add(1, time, 1), "{time}");
+            assert_eq!((subtask.windows.late_elements(), subtask.entries()), (1, 0), "{time}");
+        }
+    }
+}
+
+#[test]
 fn window_operator_takes_an_element_between_its_windows_for_nothing() {
     let gaps = WindowAssigner::sliding(Millis(2), Millis(5)).expect("valid");
     let mut subtask = Subtask::new(WindowOptions::new(gaps), &elements());
