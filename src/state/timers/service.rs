@@ -11,7 +11,8 @@ const PROCESSING_TIMERS: &str = "_timer_state/processing_";
 ///
 /// A timer belongs to a key, a namespace, a time in milliseconds since the epoch and a time domain, and is there at most
 /// once. Timers are keyed state, so they are part of every snapshot and go where their keys go. What is beside the state
-/// is only their order.
+/// is only their order: there must be one service for timers of one name, as a second one would not learn of what is
+/// registered with the first. Where a function fails, no timer has come or gone.
 pub struct TimerService<K, N> {
     event: Timers<K, N>,
     processing: Timers<K, N>,
@@ -159,8 +160,11 @@ impl<K: StateKey, N: Namespace> Timers<K, N> {
         if !self.queue.insert(time, key, namespace) {
             return Ok(false);
         }
-        self.state.of((time, namespace.clone())).update(store, ())?;
-        Ok(true)
+        let kept = self.state.of((time, namespace.clone())).update(store, ());
+        if let (Err(_), Some(key)) = (&kept, store.current_key()) {
+            self.queue.remove(time, key, namespace);
+        }
+        kept.map(|()| true)
     }
 
     fn delete(
@@ -175,8 +179,11 @@ impl<K: StateKey, N: Namespace> Timers<K, N> {
         if !self.queue.remove(time, key, namespace) {
             return Ok(false);
         }
-        self.state.of((time, namespace.clone())).clear(store)?;
-        Ok(true)
+        let removed = self.state.of((time, namespace.clone())).clear(store);
+        if let (Err(_), Some(key)) = (&removed, store.current_key()) {
+            self.queue.insert(time, key, namespace);
+        }
+        removed.map(|()| true)
     }
 
     fn pop_due(
@@ -192,9 +199,12 @@ impl<K: StateKey, N: Namespace> Timers<K, N> {
         let Some((time, key, namespace)) = self.queue.pop_due(now) else { return Ok(None) };
         //= spec/timers.md#timer-5-a-timer-fires-for-its-key
         //# A timer MUST fire with its own key as the current one and its own namespace.
-        store.set_current_key_from(&key)?;
-        self.state.of((time, namespace.clone())).clear(store)?;
-        Ok(Some(Timer { domain, time, key, namespace }))
+        let is_current = store.set_current_key_from(&key);
+        let removed = is_current.and_then(|()| self.state.of((time, namespace.clone())).clear(store));
+        if removed.is_err() {
+            self.queue.insert(time, &key, &namespace);
+        }
+        removed.map(|()| Some(Timer { domain, time, key, namespace }))
     }
 }
 
