@@ -127,3 +127,20 @@ fn heap_operator_state_round_trips_beside_keyed_state() {
     assert_eq!(names.get(&operator).expect("opened"), ["x"]);
     assert!(operator.list_state(&ListStateDescriptor::<u8>::new("names")).is_err());
 }
+
+#[test]
+fn state_handles_are_copied_and_shown_whatever_they_lead_to() {
+    /// It can neither be copied nor shown.
+    #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    struct Opaque(String);
+
+    fn assert_plain<H: Copy + std::fmt::Debug>(_: Option<H>) {}
+    fn assert_shown<H: std::fmt::Debug>(_: Option<H>) {}
+
+    assert_plain::<ValueState<Opaque>>(None);
+    assert_plain::<ListState<Opaque, u64>>(None);
+    assert_plain::<MapState<Opaque, Opaque>>(None);
+    assert_plain::<OperatorListState<Opaque>>(None);
+    assert_plain::<BroadcastState<Opaque, Opaque>>(None);
+    assert_shown::<Namespaced<ValueStateDescriptor<Opaque>, Opaque>>(None);
+}

@@ -6,6 +6,7 @@ use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{StateError, StateKind};
 use std::any::Any;
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -39,6 +40,28 @@ pub trait StateHandle: sealed::Sealed {
     fn namespace(&self) -> &Self::Namespace;
 }
 
+/// A handle is copied and shown as its namespace can be. A derive would ask the same of the types of the state, of which a
+/// handle holds nothing.
+macro_rules! copied_as_its_namespace {
+    ($handle:ident<$($value:ident),+>) => {
+        impl<$($value,)+ N: Clone> Clone for $handle<$($value,)+ N> {
+            fn clone(&self) -> Self {
+                $handle { id: self.id, namespace: self.namespace.clone(), marker: PhantomData }
+            }
+        }
+
+        impl<$($value,)+ N: Copy> Copy for $handle<$($value,)+ N> {}
+
+        impl<$($value,)+ N: std::fmt::Debug> std::fmt::Debug for $handle<$($value,)+ N> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut debug = f.debug_struct(stringify!($handle));
+                debug.field("id", &self.id).field("namespace", &self.namespace).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(super) use copied_as_its_namespace;
+
 pub(super) mod sealed {
     /// What cannot be implemented outside.
     pub trait Sealed {}
@@ -49,11 +72,22 @@ pub(super) mod sealed {
 }
 
 /// A state that was opened for all its namespaces.
-#[derive(Clone, Debug)]
 pub struct Namespaced<D, N> {
     descriptor: D,
     id: sealed::Id,
     marker: PhantomData<fn() -> N>,
+}
+
+impl<D: Clone, N> Clone for Namespaced<D, N> {
+    fn clone(&self) -> Self {
+        Namespaced { descriptor: self.descriptor.clone(), id: self.id, marker: PhantomData }
+    }
+}
+
+impl<D: fmt::Debug, N> fmt::Debug for Namespaced<D, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespaced").field("descriptor", &self.descriptor).finish_non_exhaustive()
+    }
 }
 
 impl<D: StateDescriptor, N: Namespace> Namespaced<D, N> {
