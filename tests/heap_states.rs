@@ -144,3 +144,25 @@ fn state_handles_are_copied_and_shown_whatever_they_lead_to() {
     assert_plain::<BroadcastState<Opaque, Opaque>>(None);
     assert_shown::<Namespaced<ValueStateDescriptor<Opaque>, Opaque>>(None);
 }
+
+#[test]
+fn state_namespaces_with_an_id_of_their_own_are_found_after_a_renaming() {
+    #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+    struct Day(u16);
+    #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+    struct Date(u16);
+
+    let mut written_by = backend();
+    written_by.set_current_key("a".to_owned()).expect("all groups");
+    let days = written_by.open_namespaced_with_type_id::<Day, _>(&counts(), "day").expect("opens");
+    days.of(Day(300)).update(&mut written_by, 7).expect("a key");
+    let file = written(&mut written_by);
+
+    let mut store = restored(&file);
+    let unnamed = store.open_namespaced::<Date, _>(&counts()).expect_err("an id of its own");
+    assert!(unnamed.to_string().contains("day was written"), "{unnamed}");
+    let dates = store.open_namespaced_with_type_id::<Date, _>(&counts(), "day").expect("opens");
+    store.set_current_key("a".to_owned()).expect("all groups");
+    assert_eq!(dates.of(Date(300)).get(&store).expect("a key").as_deref(), Some(&7));
+    assert!(store.open_namespaced_with_type_id::<Date, _>(&counts(), "date").is_err(), "another id");
+}

@@ -2,7 +2,7 @@ use super::*;
 use crate::base::{Millis, TimeDomain};
 use crate::keygroup::{KeyGroupRange, KeyGroupRangeAssignment, MaxParallelism};
 use crate::state::{
-    AggregateFunction, AggregatingStateDescriptor, KeyedStateStore, ListStateDescriptor,
+    AggregateFunction, AggregatingStateDescriptor, KeyedStateHeader, KeyedStateStore, ListStateDescriptor,
     ReducingStateDescriptor, SnapshotImage, StateError,
 };
 use crate::window::{Lateness, TimeWindow, Trigger, WindowAssigner};
@@ -264,6 +264,35 @@ fn window_operator_is_opened_again_only_with_what_it_had() {
     let sums = ReducingStateDescriptor::new("elements", |a: u32, b| a + b);
     let refused = WindowOperator::open(&mut store, "windows", options, &sums, 0).expect_err("a list");
     assert!(matches!(refused, StateError::TypeMismatch { .. }), "{refused}");
+}
+
+/// Types in snapshots go by names that stay when a module is renamed or a compiler names types differently.
+#[test]
+fn window_operator_states_do_not_depend_on_where_their_types_are_defined() {
+    let counting = Trigger::count(NonZeroU64::new(9).expect("positive"));
+    let options = WindowOptions::new(session(5)).with_trigger(counting).with_allowed_lateness(Millis(3));
+    let mut subtask = Subtask::new(options, &elements());
+    assert!(subtask.add(1, 3, 30));
+    let file = subtask.file();
+    let image = SnapshotImage::read_from(&file[..], None).expect("intact").keyed.expect("keyed");
+    let ids = |header: &KeyedStateHeader| {
+        let user_key = header.user_key.as_ref().map(|key| key.id.clone());
+        (header.name.clone(), header.namespace.id.clone(), user_key, header.value.id.clone())
+    };
+    let found: Vec<_> = image.states.values().map(|state| ids(&state.header)).collect();
+    let expected = |name: &str, namespace: &str, user_key: Option<&str>, value: &str| {
+        (name.to_owned(), namespace.to_owned(), user_key.map(str::to_owned), value.to_owned())
+    };
+    assert_eq!(
+        found,
+        [
+            expected("_timer_state/event_windows", "(i64, TimeWindow)", None, "()"),
+            expected("_timer_state/processing_windows", "(i64, TimeWindow)", None, "()"),
+            expected("elements", "TimeWindow", None, "u32"),
+            expected("windows/counts", "TimeWindow", None, "u64"),
+            expected("windows/sessions", "()", Some("TimeWindow"), "TimeWindow"),
+        ]
+    );
 }
 
 /// The rules said once more, without timers or state.

@@ -110,11 +110,11 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// The name is in use with another descriptor, was restored with an incompatible one, or an entry cannot be
     /// decoded. The store has not changed then.
     pub fn open<D: StateDescriptor>(&mut self, descriptor: &D) -> Result<D::State<()>, StateError> {
-        let id = self.open_table::<(), D>(descriptor)?;
+        let id = self.open_table::<(), D>(descriptor, SerdeSerializer::new())?;
         Ok(descriptor.bind(id, ()))
     }
 
-    /// Opens a state that each key has once for every namespace.
+    /// Opens a state that each key has once for every namespace. The id of their type is the name that Rust gives to it.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -122,19 +122,41 @@ impl<K: StateKey> KeyedStateStore<K> {
         &mut self,
         descriptor: &D,
     ) -> Result<Namespaced<D, N>, StateError> {
-        let id = self.open_table::<N, D>(descriptor)?;
+        self.open_namespaced_by(descriptor, SerdeSerializer::new())
+    }
+
+    /// As [`open_namespaced`](Self::open_namespaced), with an id of its own for the type of the namespaces, under which it
+    /// is found again when it has been renamed or moved.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_namespaced_with_type_id<N: Namespace, D: StateDescriptor>(
+        &mut self,
+        descriptor: &D,
+        type_id: impl Into<String>,
+    ) -> Result<Namespaced<D, N>, StateError> {
+        self.open_namespaced_by(descriptor, SerdeSerializer::with_id(type_id))
+    }
+
+    fn open_namespaced_by<N: Namespace, D: StateDescriptor>(
+        &mut self,
+        descriptor: &D,
+        namespaces: SerdeSerializer<N>,
+    ) -> Result<Namespaced<D, N>, StateError> {
+        let id = self.open_table(descriptor, namespaces)?;
         Ok(Namespaced { descriptor: descriptor.clone(), id, marker: PhantomData })
     }
 
     fn open_table<N: Namespace, D: StateDescriptor>(
         &mut self,
         descriptor: &D,
+        namespaces: SerdeSerializer<N>,
     ) -> Result<sealed::Id, StateError> {
         let name = descriptor.state_name();
         let schema = Schema::<K, N, D::Layout> {
             kind: D::KIND,
             key: Arc::clone(&self.key_serializer),
-            namespace: ResolvedSerializer::new(Arc::new(SerdeSerializer::new())),
+            namespace: ResolvedSerializer::new(Arc::new(namespaces)),
             layout: descriptor.layout(),
         };
         let requested = schema.header(name);

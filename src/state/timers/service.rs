@@ -1,6 +1,7 @@
 use super::queue::TimerQueue;
 use crate::base::TimeDomain;
 use crate::state::{KeyedStateStore, Namespace, Namespaced, StateError, StateKey, ValueStateDescriptor};
+use std::any::type_name;
 use std::fmt;
 
 /// Before the names of the two states of a timer service, as in Flink.
@@ -46,9 +47,23 @@ impl<K: StateKey, N: Namespace> TimerService<K, N> {
     /// # Errors
     /// The name is in use for timers with other namespaces, or what was restored does not fit.
     pub fn open(store: &mut KeyedStateStore<K>, name: &str, watermark: i64) -> Result<Self, StateError> {
+        TimerService::open_with_type_id(store, name, type_name::<N>(), watermark)
+    }
+
+    /// As [`open`](Self::open), with an id of its own for the type of the namespaces, under which it is found again when it
+    /// has been renamed or moved.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_type_id(
+        store: &mut KeyedStateStore<K>,
+        name: &str,
+        type_id: &str,
+        watermark: i64,
+    ) -> Result<Self, StateError> {
         Ok(TimerService {
-            event: Timers::open(store, format!("{EVENT_TIMERS}{name}"))?,
-            processing: Timers::open(store, format!("{PROCESSING_TIMERS}{name}"))?,
+            event: Timers::open(store, format!("{EVENT_TIMERS}{name}"), type_id)?,
+            processing: Timers::open(store, format!("{PROCESSING_TIMERS}{name}"), type_id)?,
             watermark,
         })
     }
@@ -136,8 +151,9 @@ impl<K: StateKey, N: Namespace> TimerService<K, N> {
 }
 
 impl<K: StateKey, N: Namespace> Timers<K, N> {
-    fn open(store: &mut KeyedStateStore<K>, name: String) -> Result<Self, StateError> {
-        let state = store.open_namespaced::<(i64, N), _>(&ValueStateDescriptor::new(name))?;
+    fn open(store: &mut KeyedStateStore<K>, name: String, type_id: &str) -> Result<Self, StateError> {
+        let (state, type_id) = (ValueStateDescriptor::new(name), format!("(i64, {type_id})"));
+        let state = store.open_namespaced_with_type_id::<(i64, N), _>(&state, type_id)?;
         let mut queue = TimerQueue::<K, N>::default();
         //= spec/timers.md#timer-6-timers-are-state
         //# A restored subtask MUST have exactly the timers that the snapshots hold for its keys.
