@@ -19,6 +19,7 @@ mod sorted;
 pub use registry::{StateBackendFactory, StateBackends, UnknownBackend};
 pub use sorted::{SortedMapStateBackend, SortedMapStateBackendFactory};
 
+use super::serializer::{MAX_RECORD_BYTES, refuse_beyond};
 use crate::keygroup::KeyGroupRange;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -63,10 +64,12 @@ pub trait KeyedStateBackend: Send {
     /// Appends `bytes` to the value at `key`, which is empty if there was none.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It cannot be written, or the value would have more than
+    /// [`MAX_RECORD_BYTES`](super::serializer::MAX_RECORD_BYTES): only here can that be told.
     fn append(&mut self, state: StateNumber, key: &[u8], bytes: &[u8]) -> Result<(), BackendError> {
         let mut value = self.get(state, key)?.unwrap_or_default();
         value.extend_from_slice(bytes);
+        refuse_beyond(MAX_RECORD_BYTES, value.len(), || "list".to_owned())?;
         self.put(state, key, &value)
     }
 

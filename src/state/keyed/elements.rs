@@ -5,7 +5,9 @@ use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::CopyOnWriteList;
 use crate::codec::{append_record, take_record};
-use crate::state::serializer::{ResolvedSerializer, SerializerSnapshot, resolve};
+use crate::state::serializer::{
+    MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, refuse_beyond, resolve,
+};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
 use std::borrow::Cow;
 
@@ -45,12 +47,8 @@ impl<T: StateObject> Layout for Elements<T> {
         if !self.element.migrates() {
             return Ok((None, Cow::Borrowed(value)));
         }
-        let mut migrated = Vec::new();
-        for element in self.elements(value, |bytes| self.element.read_restored(bytes))? {
-            append_serialized(&mut migrated, self.element.serializer(), &element)
-                .map_err(|error| error.to_string())?;
-        }
-        Ok((None, Cow::Owned(migrated)))
+        let elements = self.elements(value, |bytes| self.element.read_restored(bytes))?;
+        Ok((None, Cow::Owned(self.bytes(&elements).map_err(|error| error.to_string())?)))
     }
 
     fn write(
@@ -60,10 +58,7 @@ impl<T: StateObject> Layout for Elements<T> {
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
         target.entry(scope, |bytes| {
-            let elements = |bytes: &mut Vec<u8>| {
-                stored.iter().try_for_each(|one| append_serialized(bytes, self.element.serializer(), one))
-            };
-            append_record(bytes, elements)
+            append_record(bytes, |bytes| self.append_within(MAX_RECORD_BYTES, stored.iter(), bytes))
         })
     }
 }
@@ -84,8 +79,26 @@ impl<T> Elements<T> {
 
     fn bytes(&self, elements: &[T]) -> Result<Vec<u8>, StateError> {
         let mut bytes = Vec::new();
-        elements.iter().try_for_each(|one| append_serialized(&mut bytes, self.element.serializer(), one))?;
+        self.append_within(MAX_RECORD_BYTES, elements.iter(), &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Appends the records of all elements, at most `limit` bytes, which is [`MAX_RECORD_BYTES`] but for tests.
+    fn append_within<'a>(
+        &self,
+        limit: usize,
+        mut elements: impl Iterator<Item = &'a T>,
+        target: &mut Vec<u8>,
+    ) -> Result<(), StateError>
+    where
+        T: 'a,
+    {
+        let (serializer, before) = (self.element.serializer(), target.len());
+        elements.try_for_each(|element| {
+            append_serialized(target, serializer, element)?;
+            let what = || format!("list of {}", serializer.snapshot().id);
+            Ok(refuse_beyond(limit, target.len().saturating_sub(before), what)?)
+        })
     }
 }
 
@@ -203,5 +216,31 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
                 moved().map_err(|error| table.failed(error))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::serializer::SerdeSerializer;
+    use std::sync::Arc;
+
+    /// W9: a list as a whole has the limit that each of its elements has.
+    #[test]
+    fn keyed_list_of_more_bytes_than_a_value_may_have_is_refused() {
+        let texts = Elements {
+            element: ResolvedSerializer::new(Arc::new(SerdeSerializer::<String>::with_id("text"))),
+        };
+        let append = |limit, elements: &[String]| {
+            let mut target = b"before".to_vec();
+            texts.append_within(limit, elements.iter(), &mut target).map(|()| target.len() - 6)
+        };
+        let elements = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        assert_eq!(append(9, &elements).expect("three bytes each"), 9);
+        let refused = append(8, &elements).expect_err("nine bytes").to_string();
+        assert_eq!(
+            refused,
+            "a value is refused: a list of text of 9 bytes is more than the 8 that one may have"
+        );
     }
 }

@@ -15,6 +15,7 @@ mod serde_serializer;
 mod tests;
 mod versioned;
 
+pub(super) use limit::refuse_beyond;
 pub use limit::{MAX_RECORD_BYTES, serialize_within};
 pub use resolve::{ResolvedSerializer, resolve};
 pub use serde_serializer::SerdeSerializer;
