@@ -181,7 +181,7 @@ fn window_operator_merges_sessions_that_a_late_element_connects() {
 
 //= spec/window.md#window-7-what-is-too-late-is-given-back
 //= type=test
-//# An element MUST be added to all of its windows that have not gone, and given back if these are none.
+//# An element MUST be added to all of its windows that have not gone, and given back if all of them have gone.
 //= spec/window.md#window-8-what-has-gone-leaves-nothing
 //= type=test
 //# A window that has gone MUST leave neither state nor timers.

@@ -115,7 +115,7 @@ impl<K: StateKey, D: WindowContents<K>> WindowOperator<K, D> {
         let mut assigned = std::mem::take(&mut self.assigned);
         assigned.clear();
         //= spec/window.md#window-7-what-is-too-late-is-given-back
-        //# An element MUST be added to all of its windows that have not gone, and given back if these are none.
+        //# An element MUST be added to all of its windows that have not gone, and given back if all of them have gone.
         assigned.extend(
             self.options.assigner.assign(time).filter(|window| !lateness.is_window_late(*window, watermark)),
         );

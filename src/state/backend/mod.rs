@@ -64,8 +64,7 @@ pub trait KeyedStateBackend: Send {
     /// Appends `bytes` to the value at `key`, which is empty if there was none.
     ///
     /// # Errors
-    /// It cannot be written, or the value would have more than
-    /// [`MAX_RECORD_BYTES`](super::serializer::MAX_RECORD_BYTES): only here can that be told.
+    /// It cannot be written, or the value would have more than [`MAX_RECORD_BYTES`]: only here can that be told.
     fn append(&mut self, state: StateNumber, key: &[u8], bytes: &[u8]) -> Result<(), BackendError> {
         let mut value = self.get(state, key)?.unwrap_or_default();
         value.extend_from_slice(bytes);
