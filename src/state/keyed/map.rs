@@ -1,5 +1,5 @@
 use super::entries::Entries;
-use super::open::sealed;
+use super::open::{copied_as_its_namespace, sealed};
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::backend::heap::CopyOnWriteMap;
 use crate::state::serializer::ResolvedSerializer;
@@ -19,7 +19,6 @@ impl<UK: StateObject + Eq + Hash> MapKey for UK {}
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
-#[derive(Clone, Copy, Debug)]
 pub struct MapState<UK, UV, N = ()> {
     id: sealed::Id,
     namespace: N,
@@ -154,6 +153,8 @@ impl<UK: MapKey, UV: StateObject> StateDescriptor for MapStateDescriptor<UK, UV>
         MapState { id, namespace, marker: PhantomData }
     }
 }
+
+copied_as_its_namespace!(MapState<UK, UV>);
 
 impl<UK, UV, N> sealed::Sealed for MapState<UK, UV, N> {}
 

@@ -1,5 +1,5 @@
 use super::objects::ObjectTable;
-use super::open::sealed;
+use super::open::{copied_as_its_namespace, sealed};
 use super::single::Single;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::state::serializer::ResolvedSerializer;
@@ -12,7 +12,6 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
-#[derive(Clone, Copy, Debug)]
 pub struct ValueState<V, N = ()> {
     id: sealed::Id,
     namespace: N,
@@ -101,6 +100,8 @@ impl<V: StateObject> StateDescriptor for ValueStateDescriptor<V> {
         ValueState { id, namespace, marker: PhantomData }
     }
 }
+
+copied_as_its_namespace!(ValueState<V>);
 
 impl<V, N> sealed::Sealed for ValueState<V, N> {}
 
