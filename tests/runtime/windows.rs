@@ -1,6 +1,9 @@
 //! Windows and timers in running jobs: exact in every mode and under failures.
 
-use crate::common::windows::{Kind, job_by_the_clock, job_with_counts, job_with_elements, job_with_timers};
+use crate::common::windows::{
+    Kind, job_by_the_clock, job_with_counts, job_with_elements, job_with_elements_by_the_clock,
+    job_with_late_elements, job_with_timers, output_by_the_clock, output_with_late_elements,
+};
 use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
 use snapline::base::Millis;
 use snapline::runtime::{Job, JobOptions, ManualClock};
@@ -59,6 +62,38 @@ fn windows_that_aggregate_count_each_record_under_failures() {
     for kind in [Kind::Tumbling, Kind::Sliding, Kind::Sessions] {
         assert_exact(kind, |world, parallelism| job_with_counts(world, parallelism, kind));
     }
+}
+
+/// What a function does with late records is a part of the output like all else.
+#[test]
+fn windows_in_a_job_give_late_records_to_the_function_under_failures() {
+    for options in in_every_mode(1) {
+        let world = World::with(Plan { place: Place::Write, fault: Fault::Error, after: 2, times: 1 });
+        job_with_late_elements(&world).start(options, memory()).unwrap().wait().unwrap();
+        assert_eq!(world.committed(), output_with_late_elements());
+        assert!(world.is_plan_over());
+    }
+}
+
+/// The task wakes for the ends of its windows although nothing arrives; those that the clock has not come to do not fire.
+#[test]
+fn windows_in_a_job_fire_by_the_clock_while_no_record_comes() {
+    let (world, clock) = (World::new(), ManualClock::new(Millis(500)));
+    // The second source keeps the job from ending.
+    world.hold_from(Some(1));
+    let options = JobOptions { processing_time: (&clock).into(), ..options(0) };
+    let job = job_with_elements_by_the_clock(&world, 2).start(options, memory()).unwrap();
+    wait_until(&job, || world.emitted.load(Ordering::SeqCst) == 2_000);
+    // The second checkpoint from here on begins behind all that was emitted.
+    let completed = world.completed.load(Ordering::SeqCst);
+    wait_until(&job, || world.completed.load(Ordering::SeqCst) >= completed + 2);
+    let expected = output_by_the_clock(500);
+    assert_eq!(world.written.load(Ordering::SeqCst), 0);
+    clock.advance_to(Millis(700));
+    wait_until(&job, || world.written.load(Ordering::SeqCst) == expected.len() as u64);
+    world.hold_from(None);
+    job.wait().unwrap();
+    assert_eq!(world.committed(), expected);
 }
 
 #[test]
