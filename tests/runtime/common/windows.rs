@@ -255,7 +255,7 @@ impl KeyedProcessFunction for ByTimers {
     }
 }
 
-/// Emits a key when it is seen first, and again a second later by the clock.
+/// Emits a key when it is seen first, by a timer for which it is too late, and again a second later by the clock.
 #[derive(Default)]
 struct Twice {
     seen: Option<ValueState<bool>>,
@@ -273,16 +273,16 @@ impl KeyedProcessFunction for Twice {
 
     fn process(
         &mut self,
-        number: Number,
+        _: Number,
         context: &mut KeyedContext<'_, u64>,
-        out: &mut dyn Collector<Counted>,
+        _: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
         let seen = self.seen.ok_or("not opened")?;
         if seen.get(context.state())?.is_none() {
             seen.update(context.state(), true)?;
             let now = context.current_processing_time().0;
             context.register_timer(TimeDomain::ProcessingTime, now as i64 + 1000)?;
-            out.collect((number.key, now));
+            context.register_timer(TimeDomain::ProcessingTime, -1)?;
         }
         Ok(())
     }
@@ -290,10 +290,11 @@ impl KeyedProcessFunction for Twice {
     fn on_timer(
         &mut self,
         timer: Timer<u64, ()>,
-        _: &mut KeyedContext<'_, u64>,
+        context: &mut KeyedContext<'_, u64>,
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
-        out.collect((timer.key, timer.time as u64));
+        let time = u64::try_from(timer.time).unwrap_or(context.current_processing_time().0);
+        out.collect((timer.key, time));
         Ok(())
     }
 }
