@@ -238,6 +238,8 @@ fn window_operator_fires_by_count_and_forgets_what_it_has_fired() {
         assert!(subtask.add(1, time, element));
     }
     assert_eq!(std::mem::take(&mut subtask.emitted), [(1, 0, 15, vec![1, 2, 3])], "counts are merged");
+    // What is left is the session with its state window and its clean-up timer: neither content nor a count of none.
+    assert_eq!(subtask.entries(), 2);
     assert!(subtask.add(1, 6, 4));
     assert_eq!(subtask.watermark(i64::MAX), [], "it does not fire at the end");
     assert_eq!(subtask.entries(), 0);
@@ -254,6 +256,26 @@ fn window_operator_in_processing_time_fires_by_the_clock() {
     assert_eq!(subtask.windows.deadline(), Some(19));
     assert_eq!(subtask.advance(TimeDomain::ProcessingTime, 30), [(1, 10, 20, vec![2])]);
     assert_eq!((subtask.windows.deadline(), subtask.entries()), (None, 0));
+}
+
+#[test]
+fn window_operator_that_waits_until_the_end_of_time_has_no_timer_to_clean_up() {
+    let options = WindowOptions::new(tumbling(10)).with_allowed_lateness(Millis(u64::MAX));
+    let mut subtask = Subtask::new(options, &elements());
+    assert!(subtask.add(1, 5, 1));
+    assert_eq!(subtask.entries(), 2, "the element, and the timer at the end of its window");
+    assert_eq!(subtask.watermark(i64::MAX - 1), [(1, 0, 10, vec![1])]);
+    assert!(subtask.add(1, 5, 2));
+    assert_eq!(subtask.emitted, [(1, 0, 10, vec![1, 2])]);
+}
+
+#[test]
+fn window_operator_in_debug_output_shows_what_came_too_late() {
+    let mut subtask = Subtask::new(WindowOptions::new(tumbling(10)), &elements());
+    subtask.watermark(9);
+    assert!(!subtask.add(1, 5, 1));
+    let shown = format!("{:?}", subtask.windows);
+    assert!(shown.starts_with("WindowOperator { options: ") && shown.contains("late: 1"), "{shown}");
 }
 
 #[test]

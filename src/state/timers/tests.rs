@@ -178,6 +178,16 @@ fn timers_given_a_store_of_others_stay_as_they_are() {
     }
 }
 
+#[test]
+fn timers_in_debug_output_are_counted() {
+    let (mut store, mut timers) = opened();
+    fired(&mut timers, &mut store, EventTime, 5);
+    for (domain, time) in [(EventTime, 10), (EventTime, 11), (ProcessingTime, 10)] {
+        timers.register(on(&mut store, 1), domain, &'a', time).expect("a key");
+    }
+    assert_eq!(format!("{timers:?}"), "TimerService { watermark: 5, event_time: 2, processing_time: 1 }");
+}
+
 /// Y12: the names of the states, the types by which they are found again, and the bytes of a timer.
 #[test]
 fn timers_format_is_fixed() {
