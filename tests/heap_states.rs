@@ -127,3 +127,86 @@ fn heap_operator_state_round_trips_beside_keyed_state() {
     assert_eq!(names.get(&operator).expect("opened"), ["x"]);
     assert!(operator.list_state(&ListStateDescriptor::<u8>::new("names")).is_err());
 }
+
+#[test]
+fn state_handles_are_copied_and_shown_whatever_they_lead_to() {
+    /// It can neither be copied nor shown.
+    #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    struct Opaque(String);
+
+    fn assert_plain<H: Copy + std::fmt::Debug>(_: Option<H>) {}
+    fn assert_shown<H: std::fmt::Debug>(_: Option<H>) {}
+
+    assert_plain::<ValueState<Opaque>>(None);
+    assert_plain::<ListState<Opaque, u64>>(None);
+    assert_plain::<MapState<Opaque, Opaque>>(None);
+    assert_plain::<OperatorListState<Opaque>>(None);
+    assert_plain::<BroadcastState<Opaque, Opaque>>(None);
+    assert_shown::<Namespaced<ValueStateDescriptor<Opaque>, Opaque>>(None);
+}
+
+#[test]
+fn state_namespaces_with_an_id_of_their_own_are_found_after_a_renaming() {
+    #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+    struct Day(u16);
+    #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+    struct Date(u16);
+
+    let mut written_by = backend();
+    written_by.set_current_key("a".to_owned()).expect("all groups");
+    let days = written_by.open_namespaced_with_type_id::<Day, _>(&counts(), "day").expect("opens");
+    days.of(Day(300)).update(&mut written_by, 7).expect("a key");
+    let file = written(&mut written_by);
+
+    let mut store = restored(&file);
+    let unnamed = store.open_namespaced::<Date, _>(&counts()).expect_err("an id of its own");
+    assert!(unnamed.to_string().contains("day was written"), "{unnamed}");
+    let dates = store.open_namespaced_with_type_id::<Date, _>(&counts(), "day").expect("opens");
+    store.set_current_key("a".to_owned()).expect("all groups");
+    assert_eq!(dates.of(Date(300)).get(&store).expect("a key").as_deref(), Some(&7));
+    assert!(store.open_namespaced_with_type_id::<Date, _>(&counts(), "date").is_err(), "another id");
+}
+
+#[test]
+fn heap_functions_that_panic_harm_nothing_but_their_own_entry() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let reduce = |one: u64, other: u64| if other == 13 { panic!("thirteen") } else { one + other };
+    let sums = ReducingStateDescriptor::new("sums", reduce);
+    let maps = MapStateDescriptor::<u64, String>::new("maps");
+    let fill = |store: &mut KeyedStateStore<String>| {
+        let states = (store.open(&counts()).expect("opens"), store.open(&sums).expect("opens"));
+        let map = store.open(&maps).expect("opens");
+        for number in 0..2_000 {
+            store.set_current_key(number.to_string()).expect("all groups");
+            states.0.update(store, number).expect("a key");
+            states.1.add(store, number * 100).expect("a key");
+            map.put_all(store, (0..3).map(|key| (key, number.to_string()))).expect("a key");
+        }
+        (states.0, states.1, map)
+    };
+    let mut store = backend();
+    let (count, sum, map) = fill(&mut store);
+    let whole = image(&written(&mut store));
+    for is_shared in [false, true] {
+        let snapshot = is_shared.then(|| store.snapshot().expect("in memory"));
+        store.set_current_key("7".to_owned()).expect("all groups");
+        let store = &mut store;
+        assert!(catch_unwind(AssertUnwindSafe(|| count.modify(store, |_| panic!("seven")))).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| sum.add(store, 13))).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| map.retain(store, |_, _| panic!("eight")))).is_err());
+        assert_eq!((store.count(&count).expect("open"), store.count(&sum).expect("open")), (1_999, 1_999));
+        if let Some(snapshot) = snapshot {
+            let mut file = Vec::new();
+            snapshot.write_to(&mut file).expect("memory");
+            assert_eq!(image(&file).states.len(), whole.states.len());
+            let mut then = restored(&file);
+            let count = then.open(&counts()).expect("opens");
+            assert_eq!(then.count(&count).expect("open"), 2_000);
+        }
+        let mut later = restored(&written(store));
+        let later_count = later.open(&counts()).expect("opens");
+        assert_eq!(later.count(&later_count).expect("open"), 1_999);
+        fill(store);
+        assert_eq!(store.count(&count).expect("open"), 2_000);
+    }
+}

@@ -221,6 +221,18 @@ fn assert_holds_every_state(file: &[u8]) {
 }
 
 #[test]
+fn state_format_document_names_the_magic_numbers_and_versions_that_are_written() {
+    let document = include_str!("../docs/FORMAT.md");
+    for (name, kind) in
+        [("state", FileKind::State), ("metadata", FileKind::Metadata), ("pointer", FileKind::Pointer)]
+    {
+        let magic: Vec<_> = kind.magic().iter().map(|byte| format!("{byte:02X}")).collect();
+        let row = format!("| {name} | `{}` | {} |", magic.join(" "), kind.version());
+        assert!(document.lines().any(|line| line == row), "{row}");
+    }
+}
+
+#[test]
 fn state_format_kinds_have_a_fixed_order() {
     let bytes = |value: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = Vec::new();

@@ -106,12 +106,25 @@ impl<T: KeyHash + ?Sized> KeyHash for &T {
     }
 }
 
-impl<A: KeyHash, B: KeyHash> KeyHash for (A, B) {
-    /// `hashCode` of Flink's `Tuple2`.
-    fn key_hash(&self) -> i32 {
-        self.0.key_hash().wrapping_mul(31).wrapping_add(self.1.key_hash())
-    }
+/// Tuples hash as those of Flink do.
+macro_rules! hash_as_tuple {
+    ($tuple:literal: $first:ident $(, $next:ident)+) => {
+        impl<$first: KeyHash $(, $next: KeyHash)+> KeyHash for ($first, $($next),+) {
+            #[doc = concat!("`hashCode` of Flink's `", $tuple, "`.")]
+            #[allow(non_snake_case)]
+            fn key_hash(&self) -> i32 {
+                let ($first, $($next),+) = self;
+                let hash = $first.key_hash();
+                $(let hash = hash.wrapping_mul(31).wrapping_add($next.key_hash());)+
+                hash
+            }
+        }
+    };
 }
+
+hash_as_tuple!("Tuple2": A, B);
+hash_as_tuple!("Tuple3": A, B, C);
+hash_as_tuple!("Tuple4": A, B, C, D);
 
 fn hash_units(units: impl Iterator<Item = u16>) -> i32 {
     units.fold(0, |hash: i32, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
@@ -141,6 +154,8 @@ mod tests {
         assert_eq!((1i64 << 32).key_hash(), 1);
         assert_eq!(u64::MAX.key_hash(), 0);
         assert_eq!((1i32, 2i32).key_hash(), 33);
+        assert_eq!((1i32, 2i32, 3i32).key_hash(), 1_026);
+        assert_eq!((1i32, 2i32, 3i32, 4i32).key_hash(), 31_810);
         assert_eq!((&"hello", 1i32).key_hash(), 99_162_322i32.wrapping_mul(31).wrapping_add(1));
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::base::{Millis, TimeDomain};
 use crate::keygroup::{KeyGroupRange, KeyGroupRangeAssignment, MaxParallelism};
 use crate::state::{
-    AggregateFunction, AggregatingStateDescriptor, KeyedStateStore, ListStateDescriptor,
+    AggregateFunction, AggregatingStateDescriptor, KeyedStateHeader, KeyedStateStore, ListStateDescriptor,
     ReducingStateDescriptor, SnapshotImage, StateError,
 };
 use crate::window::{Lateness, TimeWindow, Trigger, WindowAssigner};
@@ -181,7 +181,7 @@ fn window_operator_merges_sessions_that_a_late_element_connects() {
 
 //= spec/window.md#window-7-what-is-too-late-is-given-back
 //= type=test
-//# An element MUST be added to all of its windows that have not gone, and given back if these are none.
+//# An element MUST be added to all of its windows that have not gone, and given back if all of them have gone.
 //= spec/window.md#window-8-what-has-gone-leaves-nothing
 //= type=test
 //# A window that has gone MUST leave neither state nor timers.
@@ -210,6 +210,18 @@ fn window_operator_gives_back_what_is_too_late_and_keeps_nothing_of_it() {
 }
 
 #[test]
+fn window_operator_gives_back_the_last_instant_with_the_one_before() {
+    for time in [i64::MAX - 1, i64::MAX] {
+        for assigner in [tumbling(10), session(10)] {
+            let mut subtask = Subtask::new(WindowOptions::new(assigner), &elements());
+            subtask.watermark(i64::MAX - 1);
+            assert!(!subtask.add(1, time, 1), "{time}");
+            assert_eq!((subtask.windows.late_elements(), subtask.entries()), (1, 0), "{time}");
+        }
+    }
+}
+
+#[test]
 fn window_operator_takes_an_element_between_its_windows_for_nothing() {
     let gaps = WindowAssigner::sliding(Millis(2), Millis(5)).expect("valid");
     let mut subtask = Subtask::new(WindowOptions::new(gaps), &elements());
@@ -226,6 +238,8 @@ fn window_operator_fires_by_count_and_forgets_what_it_has_fired() {
         assert!(subtask.add(1, time, element));
     }
     assert_eq!(std::mem::take(&mut subtask.emitted), [(1, 0, 15, vec![1, 2, 3])], "counts are merged");
+    // What is left is the session with its state window and its clean-up timer: neither content nor a count of none.
+    assert_eq!(subtask.entries(), 2);
     assert!(subtask.add(1, 6, 4));
     assert_eq!(subtask.watermark(i64::MAX), [], "it does not fire at the end");
     assert_eq!(subtask.entries(), 0);
@@ -245,6 +259,26 @@ fn window_operator_in_processing_time_fires_by_the_clock() {
 }
 
 #[test]
+fn window_operator_that_waits_until_the_end_of_time_has_no_timer_to_clean_up() {
+    let options = WindowOptions::new(tumbling(10)).with_allowed_lateness(Millis(u64::MAX));
+    let mut subtask = Subtask::new(options, &elements());
+    assert!(subtask.add(1, 5, 1));
+    assert_eq!(subtask.entries(), 2, "the element, and the timer at the end of its window");
+    assert_eq!(subtask.watermark(i64::MAX - 1), [(1, 0, 10, vec![1])]);
+    assert!(subtask.add(1, 5, 2));
+    assert_eq!(subtask.emitted, [(1, 0, 10, vec![1, 2])]);
+}
+
+#[test]
+fn window_operator_in_debug_output_shows_what_came_too_late() {
+    let mut subtask = Subtask::new(WindowOptions::new(tumbling(10)), &elements());
+    subtask.watermark(9);
+    assert!(!subtask.add(1, 5, 1));
+    let shown = format!("{:?}", subtask.windows);
+    assert!(shown.starts_with("WindowOperator { options: ") && shown.contains("late: 1"), "{shown}");
+}
+
+#[test]
 fn window_operator_is_opened_again_only_with_what_it_had() {
     let mut store = Store::new(max(), max().all_groups()).expect("valid");
     let options = WindowOptions::new(tumbling(10));
@@ -252,6 +286,35 @@ fn window_operator_is_opened_again_only_with_what_it_had() {
     let sums = ReducingStateDescriptor::new("elements", |a: u32, b| a + b);
     let refused = WindowOperator::open(&mut store, "windows", options, &sums, 0).expect_err("a list");
     assert!(matches!(refused, StateError::TypeMismatch { .. }), "{refused}");
+}
+
+/// Types in snapshots go by names that stay when a module is renamed or a compiler names types differently.
+#[test]
+fn window_operator_states_do_not_depend_on_where_their_types_are_defined() {
+    let counting = Trigger::count(NonZeroU64::new(9).expect("positive"));
+    let options = WindowOptions::new(session(5)).with_trigger(counting).with_allowed_lateness(Millis(3));
+    let mut subtask = Subtask::new(options, &elements());
+    assert!(subtask.add(1, 3, 30));
+    let file = subtask.file();
+    let image = SnapshotImage::read_from(&file[..], None).expect("intact").keyed.expect("keyed");
+    let ids = |header: &KeyedStateHeader| {
+        let user_key = header.user_key.as_ref().map(|key| key.id.clone());
+        (header.name.clone(), header.namespace.id.clone(), user_key, header.value.id.clone())
+    };
+    let found: Vec<_> = image.states.values().map(|state| ids(&state.header)).collect();
+    let expected = |name: &str, namespace: &str, user_key: Option<&str>, value: &str| {
+        (name.to_owned(), namespace.to_owned(), user_key.map(str::to_owned), value.to_owned())
+    };
+    assert_eq!(
+        found,
+        [
+            expected("_timer_state/event_windows", "(i64, TimeWindow)", None, "()"),
+            expected("_timer_state/processing_windows", "(i64, TimeWindow)", None, "()"),
+            expected("elements", "TimeWindow", None, "u32"),
+            expected("windows/counts", "TimeWindow", None, "u64"),
+            expected("windows/sessions", "()", Some("TimeWindow"), "TimeWindow"),
+        ]
+    );
 }
 
 /// The rules said once more, without timers or state.

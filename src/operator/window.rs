@@ -1,5 +1,6 @@
 use super::WindowContents;
 use crate::base::{Millis, TimeDomain};
+use crate::state::serializer::SerdeSerializer;
 use crate::state::{
     KeyedStateStore, MapState, MapStateDescriptor, Namespaced, StateError, StateKey, Timer, TimerService,
     ValueStateDescriptor,
@@ -35,6 +36,9 @@ impl WindowOptions {
         WindowOptions { allowed_lateness, ..self }
     }
 }
+
+/// What windows are called in snapshots, wherever their type is defined.
+const WINDOW_TYPE_ID: &str = "TimeWindow";
 
 /// Keeps elements in the windows of their key, and emits what is in a window when that fires (Flink: `WindowOperator`).
 ///
@@ -72,14 +76,17 @@ impl<K: StateKey, D: WindowContents<K>> WindowOperator<K, D> {
         contents: &D,
         watermark: i64,
     ) -> Result<Self, StateError> {
+        let windows = || SerdeSerializer::with_id(WINDOW_TYPE_ID);
+        let sessions = MapStateDescriptor::new(format!("{name}/sessions"));
         let counts = ValueStateDescriptor::new(format!("{name}/counts"));
         Ok(WindowOperator {
             options,
             lateness: Lateness::new(options.assigner.domain(), options.allowed_lateness),
-            contents: store.open_namespaced::<TimeWindow, _>(contents)?,
-            sessions: store.open(&MapStateDescriptor::new(format!("{name}/sessions")))?,
-            counts: store.open_namespaced::<TimeWindow, _>(&counts)?,
-            timers: TimerService::open(store, name, watermark)?,
+            contents: store.open_namespaced_with_type_id(contents, WINDOW_TYPE_ID)?,
+            sessions: store
+                .open(&sessions.with_key_serializer(windows()).with_value_serializer(windows()))?,
+            counts: store.open_namespaced_with_type_id(&counts, WINDOW_TYPE_ID)?,
+            timers: TimerService::open_with_type_id(store, name, WINDOW_TYPE_ID, watermark)?,
             late: 0,
             assigned: Vec::new(),
         })
@@ -108,7 +115,7 @@ impl<K: StateKey, D: WindowContents<K>> WindowOperator<K, D> {
         let mut assigned = std::mem::take(&mut self.assigned);
         assigned.clear();
         //= spec/window.md#window-7-what-is-too-late-is-given-back
-        //# An element MUST be added to all of its windows that have not gone, and given back if these are none.
+        //# An element MUST be added to all of its windows that have not gone, and given back if all of them have gone.
         assigned.extend(
             self.options.assigner.assign(time).filter(|window| !lateness.is_window_late(*window, watermark)),
         );

@@ -183,6 +183,11 @@ impl<S: TransactionalSink> Receiver for Sink<S> {
     fn forward_watermark(&mut self, _: EventTime) {}
 }
 
+/// The transactions that are to be committed. The id of their type stays when its module is renamed.
+fn transactions() -> ListStateDescriptor<TransactionId> {
+    ListStateDescriptor::new("_runtime/transactions").with_type_id("TransactionId")
+}
+
 /// Runs a sink subtask until it finishes or the attempt ends.
 pub(super) fn run<S: TransactionalSink>(
     environment: Environment,
@@ -193,9 +198,7 @@ pub(super) fn run<S: TransactionalSink>(
     let image = environment.restore()?;
     gate.restore(&image.channels, EventTime::MIN).map_err(|error| environment.open_error(error))?;
     let mut state = OperatorStateBackend::restore(image.operator);
-    let transactions = state
-        .list_state(&ListStateDescriptor::<TransactionId>::new("_runtime/transactions"))
-        .map_err(|error| environment.open_error(error))?;
+    let transactions = state.list_state(&transactions()).map_err(|error| environment.open_error(error))?;
     let restored = transactions.get(&state)?.iter().copied().collect();
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     let found = function.unfinished().map_err(TaskError::User)?;
@@ -220,4 +223,12 @@ pub(super) fn run<S: TransactionalSink>(
         let _ = sink.function.roll_back(open);
     }
     end
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sink_transactions_are_found_again_wherever_their_type_is_defined() {
+        assert_eq!(super::transactions().serializer().snapshot().id, "TransactionId");
+    }
 }

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::base::Millis;
 
-    /// Emits these, two a poll.
+    /// Emits these, two a poll behind a watermark of its own, and has a backlog until then.
     struct Times(Vec<i64>);
 
     impl SourceFunction for Times {
@@ -83,10 +83,15 @@ mod tests {
         }
 
         fn poll(&mut self, out: &mut dyn SourceCollector<i64>) -> Result<SourceStatus, UserError> {
+            out.emit_watermark(EventTime(-1));
             for time in self.0.drain(..self.0.len().min(2)) {
                 out.collect(time);
             }
             Ok(if self.0.is_empty() { SourceStatus::EndOfInput } else { SourceStatus::MoreAvailable })
+        }
+
+        fn has_backlog(&self) -> bool {
+            !self.0.is_empty()
         }
 
         fn snapshot_state(&mut self, _: &mut OperatorStateBackend) -> Result<(), UserError> {
@@ -115,7 +120,10 @@ mod tests {
         let mut source = Times(vec![10, 20, 15]).with_watermarks(strategy, |time| EventTime(*time));
         let mut seen = Seen::default();
         assert_eq!(source.poll(&mut seen).unwrap(), SourceStatus::MoreAvailable);
+        assert!(source.has_backlog());
         assert_eq!(source.poll(&mut seen).unwrap(), SourceStatus::EndOfInput);
-        assert_eq!(seen.0, ["10", "20", "watermark 15", "15", "watermark 15"]);
+        assert!(!source.has_backlog());
+        let own = "watermark -1";
+        assert_eq!(seen.0, [own, "10", "20", "watermark 15", own, "15", "watermark 15"]);
     }
 }

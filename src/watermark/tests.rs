@@ -66,6 +66,14 @@ fn watermark_of_an_unknown_channel_is_misuse_and_changes_nothing() {
     assert_eq!(gate, GateWatermarks::new(1, EventTime(0)));
 }
 
+#[test]
+fn watermark_event_time_that_is_not_the_lowest_is_a_violation() {
+    for current in [EventTime(2), EventTime(4)] {
+        let gate = GateWatermarks { channels: vec![EventTime(5), EventTime(3)], current };
+        assert!(gate.check().is_err(), "{gate:?}");
+    }
+}
+
 //= spec/watermark.md#watermark-5-no-record-within-the-bound-is-late
 //= type=test
 //# The watermark of a strategy of bounded out-of-orderness MUST be one millisecond and the bound before the

@@ -35,6 +35,8 @@ impl Lateness {
     /// Whether an element is so late that a window which ended with it has gone at this watermark.
     #[must_use]
     pub fn is_element_late(self, timestamp: i64, watermark: i64) -> bool {
+        // The last instant of all counts to the windows of the one before.
+        let timestamp = timestamp.min(i64::MAX - 1);
         self.domain == TimeDomain::EventTime && timestamp.saturating_add_unsigned(self.allowed.0) <= watermark
     }
 }

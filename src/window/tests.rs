@@ -59,6 +59,28 @@ fn window_lengths_and_offsets_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn window_contains_its_start_and_not_its_end() {
+    let window = window(-5, 10);
+    let inside: Vec<_> = (-7..13).filter(|timestamp| window.contains(*timestamp)).collect();
+    assert_eq!(inside, (-5..10).collect::<Vec<_>>());
+    assert_eq!((window.max_timestamp(), window.to_string().as_str()), (9, "[-5, 10)"));
+}
+
+/// No window could end behind it, so it would be alone in a window that holds nothing.
+#[test]
+fn window_last_instant_counts_to_the_windows_of_the_one_before() {
+    let assigners = [
+        WindowAssigner::tumbling(Millis(1)),
+        WindowAssigner::sliding(Millis(10), Millis(1)),
+        WindowAssigner::session(Millis(5)),
+    ];
+    for assigner in assigners.map(|assigner| assigner.expect("valid")) {
+        assert_eq!(assigned(assigner, i64::MAX), assigned(assigner, i64::MAX - 1));
+        assert_eq!(assigned(assigner, i64::MAX).first(), Some(&(i64::MAX - 1, i64::MAX)));
+    }
+}
+
+#[test]
 fn window_assigners_know_their_time_and_whether_they_merge() {
     let session = WindowAssigner::session(Millis(10)).expect("valid");
     assert_eq!(assigned(session.with_offset(5).expect("it means nothing here"), 7), [(7, 17)]);
@@ -279,6 +301,20 @@ fn window_trigger_by_count_fires_after_so_many_elements_and_starts_again() {
     assert_eq!(trigger.on_element(window, i64::MIN, &mut count).result, TriggerResult::FireAndPurge);
     assert_eq!(count, 0);
     assert_eq!(trigger.on_timer(window, TimeDomain::EventTime, 9), TriggerResult::Continue);
+}
+
+#[test]
+fn window_trigger_counts_only_where_it_fires_by_count() {
+    let count = Trigger::count(NonZeroU64::MIN);
+    let counting = [Trigger::event_time(), Trigger::processing_time(), count].map(Trigger::is_counting);
+    assert_eq!(counting, [false, false, true]);
+}
+
+#[test]
+fn window_trigger_results_say_what_happens_to_the_content() {
+    let results = [TriggerResult::Continue, TriggerResult::Fire, TriggerResult::FireAndPurge];
+    let said = results.map(|result| (result.is_fire(), result.is_purge()));
+    assert_eq!(said, [(false, false), (true, false), (true, true)]);
 }
 
 //= spec/window.md#window-6-a-window-has-gone-at-its-clean-up-time

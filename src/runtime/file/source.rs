@@ -24,6 +24,11 @@ struct Position {
     next: Option<u64>,
 }
 
+/// The positions of the splits. The id of their type stays when its module is renamed.
+fn positions() -> ListStateDescriptor<Position> {
+    ListStateDescriptor::new("positions").with_type_id("FileSource::Position")
+}
+
 struct Open {
     reader: BufReader<File>,
     position: Position,
@@ -126,7 +131,7 @@ where
     type Out = T;
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        let positions = state.list_state(&ListStateDescriptor::<Position>::new("positions"))?;
+        let positions = state.list_state(&positions())?;
         let began = ListStateDescriptor::<bool>::new("began");
         let began = state.list_state(&began)?;
         self.waiting = if began.get(state)?.is_empty() {
@@ -189,5 +194,13 @@ where
             handle.update(state, positions)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn file_source_positions_are_found_again_wherever_their_type_is_defined() {
+        assert_eq!(super::positions().serializer().snapshot().id, "FileSource::Position");
     }
 }

@@ -1,5 +1,5 @@
 use super::elements::Elements;
-use super::open::sealed;
+use super::open::{copied_as_its_namespace, sealed};
 use super::times::Times;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::backend::heap::CopyOnWriteList;
@@ -18,7 +18,6 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
-#[derive(Clone, Copy, Debug)]
 pub struct ListState<T, N = ()> {
     id: sealed::Id,
     namespace: N,
@@ -132,6 +131,8 @@ impl<T: StateObject> StateDescriptor for ListStateDescriptor<T> {
         ListState::new(id, namespace)
     }
 }
+
+copied_as_its_namespace!(ListState<T>);
 
 impl<T, N> sealed::Sealed for ListState<T, N> {}
 

@@ -1,5 +1,5 @@
 use super::entries::Entries;
-use super::open::sealed;
+use super::open::{copied_as_its_namespace, sealed};
 use super::times::Times;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::backend::heap::CopyOnWriteMap;
@@ -20,7 +20,6 @@ impl<UK: StateObject + Eq + Hash> MapKey for UK {}
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
-#[derive(Clone, Copy, Debug)]
 pub struct MapState<UK, UV, N = ()> {
     id: sealed::Id,
     namespace: N,
@@ -162,6 +161,8 @@ impl<UK: MapKey, UV: StateObject> StateDescriptor for MapStateDescriptor<UK, UV>
         MapState::new(id, namespace)
     }
 }
+
+copied_as_its_namespace!(MapState<UK, UV>);
 
 impl<UK, UV, N> sealed::Sealed for MapState<UK, UV, N> {}
 

@@ -57,6 +57,9 @@ pub trait Namespace: StateValue + Eq + Hash {}
 impl<N: StateValue + Eq + Hash> Namespace for N {}
 
 /// The keyed state of one subtask: the key groups of one range of one operator.
+///
+/// When a function that is given to a state panics, what the current key has there may be gone or half changed. All else
+/// is as it was, and snapshots stay what they are; the attempt should fail and restore its state, as in the local runtime.
 pub struct KeyedStateStore<K> {
     /// Recognises the handles of this store.
     id: u64,

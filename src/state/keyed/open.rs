@@ -7,6 +7,7 @@ use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{StateError, StateKind};
 use std::any::Any;
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -40,6 +41,28 @@ pub trait StateHandle: sealed::Sealed {
     fn namespace(&self) -> &Self::Namespace;
 }
 
+/// A handle is copied and shown as its namespace can be. A derive would ask the same of the types of the state, of which a
+/// handle holds nothing.
+macro_rules! copied_as_its_namespace {
+    ($handle:ident<$($value:ident),+>) => {
+        impl<$($value,)+ N: Clone> Clone for $handle<$($value,)+ N> {
+            fn clone(&self) -> Self {
+                $handle { id: self.id, namespace: self.namespace.clone(), marker: PhantomData }
+            }
+        }
+
+        impl<$($value,)+ N: Copy> Copy for $handle<$($value,)+ N> {}
+
+        impl<$($value,)+ N: std::fmt::Debug> std::fmt::Debug for $handle<$($value,)+ N> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut debug = f.debug_struct(stringify!($handle));
+                debug.field("id", &self.id).field("namespace", &self.namespace).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(super) use copied_as_its_namespace;
+
 pub(super) mod sealed {
     /// What cannot be implemented outside.
     pub trait Sealed {}
@@ -50,11 +73,22 @@ pub(super) mod sealed {
 }
 
 /// A state that was opened for all its namespaces.
-#[derive(Clone, Debug)]
 pub struct Namespaced<D, N> {
     descriptor: D,
     id: sealed::Id,
     marker: PhantomData<fn() -> N>,
+}
+
+impl<D: Clone, N> Clone for Namespaced<D, N> {
+    fn clone(&self) -> Self {
+        Namespaced { descriptor: self.descriptor.clone(), id: self.id, marker: PhantomData }
+    }
+}
+
+impl<D: fmt::Debug, N> fmt::Debug for Namespaced<D, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespaced").field("descriptor", &self.descriptor).finish_non_exhaustive()
+    }
 }
 
 impl<D: StateDescriptor, N: Namespace> Namespaced<D, N> {
@@ -77,11 +111,11 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// The name is in use with another descriptor, was restored with an incompatible one, or an entry cannot be
     /// decoded. The store has not changed then.
     pub fn open<D: StateDescriptor>(&mut self, descriptor: &D) -> Result<D::State<()>, StateError> {
-        let id = self.open_table::<(), D>(descriptor)?;
+        let id = self.open_table::<(), D>(descriptor, SerdeSerializer::new())?;
         Ok(descriptor.bind(id, ()))
     }
 
-    /// Opens a state that each key has once for every namespace.
+    /// Opens a state that each key has once for every namespace. The id of their type is the name that Rust gives to it.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -89,19 +123,41 @@ impl<K: StateKey> KeyedStateStore<K> {
         &mut self,
         descriptor: &D,
     ) -> Result<Namespaced<D, N>, StateError> {
-        let id = self.open_table::<N, D>(descriptor)?;
+        self.open_namespaced_by(descriptor, SerdeSerializer::new())
+    }
+
+    /// As [`open_namespaced`](Self::open_namespaced), with an id of its own for the type of the namespaces, under which it
+    /// is found again when it has been renamed or moved.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_namespaced_with_type_id<N: Namespace, D: StateDescriptor>(
+        &mut self,
+        descriptor: &D,
+        type_id: impl Into<String>,
+    ) -> Result<Namespaced<D, N>, StateError> {
+        self.open_namespaced_by(descriptor, SerdeSerializer::with_id(type_id))
+    }
+
+    fn open_namespaced_by<N: Namespace, D: StateDescriptor>(
+        &mut self,
+        descriptor: &D,
+        namespaces: SerdeSerializer<N>,
+    ) -> Result<Namespaced<D, N>, StateError> {
+        let id = self.open_table(descriptor, namespaces)?;
         Ok(Namespaced { descriptor: descriptor.clone(), id, marker: PhantomData })
     }
 
     fn open_table<N: Namespace, D: StateDescriptor>(
         &mut self,
         descriptor: &D,
+        namespaces: SerdeSerializer<N>,
     ) -> Result<sealed::Id, StateError> {
         let name = descriptor.state_name();
         let schema = Schema::<K, N, D::Layout> {
             kind: D::KIND,
             key: Arc::clone(&self.key_serializer),
-            namespace: ResolvedSerializer::new(Arc::new(SerdeSerializer::new())),
+            namespace: ResolvedSerializer::new(Arc::new(namespaces)),
             layout: descriptor.layout(&self.times),
         };
         let requested = schema.header(name);

@@ -1,5 +1,5 @@
 use super::objects::ObjectTable;
-use super::open::sealed;
+use super::open::{copied_as_its_namespace, sealed};
 use super::single::Single;
 use super::times::Times;
 use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
@@ -13,7 +13,6 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
-#[derive(Clone, Copy, Debug)]
 pub struct ValueState<V, N = ()> {
     id: sealed::Id,
     namespace: N,
@@ -108,6 +107,8 @@ impl<V: StateObject> StateDescriptor for ValueStateDescriptor<V> {
         ValueState::new(id, namespace)
     }
 }
+
+copied_as_its_namespace!(ValueState<V>);
 
 impl<V, N> sealed::Sealed for ValueState<V, N> {}
 

@@ -5,6 +5,7 @@ use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
 use crate::state::{StateError, StateObject, StatePart};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -22,7 +23,6 @@ impl<UK: StateObject + Ord> BroadcastKey for UK {}
 ///
 /// # Errors
 /// Of all methods: [`StateError::ForeignHandle`], the map was opened by another backend.
-#[derive(Debug)]
 pub struct BroadcastState<UK, UV> {
     id: StateId,
     marker: PhantomData<fn() -> (UK, UV)>,
@@ -35,6 +35,12 @@ impl<UK, UV> Clone for BroadcastState<UK, UV> {
 }
 
 impl<UK, UV> Copy for BroadcastState<UK, UV> {}
+
+impl<UK, UV> fmt::Debug for BroadcastState<UK, UV> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BroadcastState").field("id", &self.id).finish_non_exhaustive()
+    }
+}
 
 impl<UK: BroadcastKey, UV: StateObject> BroadcastState<UK, UV> {
     pub(super) fn new(id: StateId) -> Self {

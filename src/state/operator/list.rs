@@ -3,6 +3,7 @@ use super::{OperatorStateBackend, OperatorStateType, RawOperatorState, StateId};
 use crate::codec::{BlockWriter, CodecError};
 use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
 use crate::state::{StateError, StateObject, StatePart};
+use std::fmt;
 use std::io::Write;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Of all methods: [`StateError::ForeignHandle`], the list was opened by another backend.
-#[derive(Debug)]
 pub struct OperatorListState<T> {
     id: StateId,
     marker: PhantomData<fn() -> T>,
@@ -25,6 +25,12 @@ impl<T> Clone for OperatorListState<T> {
 }
 
 impl<T> Copy for OperatorListState<T> {}
+
+impl<T> fmt::Debug for OperatorListState<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OperatorListState").field("id", &self.id).finish_non_exhaustive()
+    }
+}
 
 impl<T: StateObject> OperatorListState<T> {
     pub(super) fn new(id: StateId) -> Self {

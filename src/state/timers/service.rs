@@ -1,6 +1,7 @@
 use super::queue::TimerQueue;
 use crate::base::TimeDomain;
 use crate::state::{KeyedStateStore, Namespace, Namespaced, StateError, StateKey, ValueStateDescriptor};
+use std::any::type_name;
 use std::fmt;
 
 /// Before the names of the two states of a timer service, as in Flink.
@@ -11,7 +12,8 @@ const PROCESSING_TIMERS: &str = "_timer_state/processing_";
 ///
 /// A timer belongs to a key, a namespace, a time in milliseconds since the epoch and a time domain, and is there at most
 /// once. Timers are keyed state, so they are part of every snapshot and go where their keys go. What is beside the state
-/// is only their order.
+/// is only their order: there must be one service for timers of one name, as a second one would not learn of what is
+/// registered with the first. Where a function fails, no timer has come or gone.
 pub struct TimerService<K, N> {
     event: Timers<K, N>,
     processing: Timers<K, N>,
@@ -45,9 +47,23 @@ impl<K: StateKey, N: Namespace> TimerService<K, N> {
     /// # Errors
     /// The name is in use for timers with other namespaces, or what was restored does not fit.
     pub fn open(store: &mut KeyedStateStore<K>, name: &str, watermark: i64) -> Result<Self, StateError> {
+        TimerService::open_with_type_id(store, name, type_name::<N>(), watermark)
+    }
+
+    /// As [`open`](Self::open), with an id of its own for the type of the namespaces, under which it is found again when it
+    /// has been renamed or moved.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_type_id(
+        store: &mut KeyedStateStore<K>,
+        name: &str,
+        type_id: &str,
+        watermark: i64,
+    ) -> Result<Self, StateError> {
         Ok(TimerService {
-            event: Timers::open(store, format!("{EVENT_TIMERS}{name}"))?,
-            processing: Timers::open(store, format!("{PROCESSING_TIMERS}{name}"))?,
+            event: Timers::open(store, format!("{EVENT_TIMERS}{name}"), type_id)?,
+            processing: Timers::open(store, format!("{PROCESSING_TIMERS}{name}"), type_id)?,
             watermark,
         })
     }
@@ -135,8 +151,9 @@ impl<K: StateKey, N: Namespace> TimerService<K, N> {
 }
 
 impl<K: StateKey, N: Namespace> Timers<K, N> {
-    fn open(store: &mut KeyedStateStore<K>, name: String) -> Result<Self, StateError> {
-        let state = store.open_namespaced::<(i64, N), _>(&ValueStateDescriptor::new(name))?;
+    fn open(store: &mut KeyedStateStore<K>, name: String, type_id: &str) -> Result<Self, StateError> {
+        let (state, type_id) = (ValueStateDescriptor::new(name), format!("(i64, {type_id})"));
+        let state = store.open_namespaced_with_type_id::<(i64, N), _>(&state, type_id)?;
         let mut queue = TimerQueue::<K, N>::default();
         //= spec/timers.md#timer-6-timers-are-state
         //# A restored subtask MUST have exactly the timers that the snapshots hold for its keys.
@@ -159,8 +176,11 @@ impl<K: StateKey, N: Namespace> Timers<K, N> {
         if !self.queue.insert(time, key, namespace) {
             return Ok(false);
         }
-        self.state.of((time, namespace.clone())).update(store, ())?;
-        Ok(true)
+        let kept = self.state.of((time, namespace.clone())).update(store, ());
+        if let (Err(_), Some(key)) = (&kept, store.current_key()) {
+            self.queue.remove(time, key, namespace);
+        }
+        kept.map(|()| true)
     }
 
     fn delete(
@@ -175,8 +195,11 @@ impl<K: StateKey, N: Namespace> Timers<K, N> {
         if !self.queue.remove(time, key, namespace) {
             return Ok(false);
         }
-        self.state.of((time, namespace.clone())).clear(store)?;
-        Ok(true)
+        let removed = self.state.of((time, namespace.clone())).clear(store);
+        if let (Err(_), Some(key)) = (&removed, store.current_key()) {
+            self.queue.insert(time, key, namespace);
+        }
+        removed.map(|()| true)
     }
 
     fn pop_due(
@@ -192,9 +215,12 @@ impl<K: StateKey, N: Namespace> Timers<K, N> {
         let Some((time, key, namespace)) = self.queue.pop_due(now) else { return Ok(None) };
         //= spec/timers.md#timer-5-a-timer-fires-for-its-key
         //# A timer MUST fire with its own key as the current one and its own namespace.
-        store.set_current_key_from(&key)?;
-        self.state.of((time, namespace.clone())).clear(store)?;
-        Ok(Some(Timer { domain, time, key, namespace }))
+        let is_current = store.set_current_key_from(&key);
+        let removed = is_current.and_then(|()| self.state.of((time, namespace.clone())).clear(store));
+        if removed.is_err() {
+            self.queue.insert(time, &key, &namespace);
+        }
+        removed.map(|()| Some(Timer { domain, time, key, namespace }))
     }
 }
 

@@ -162,6 +162,32 @@ fn timers_without_a_current_key_are_refused() {
     assert_eq!(timers.count(EventTime), 0);
 }
 
+#[test]
+fn timers_given_a_store_of_others_stay_as_they_are() {
+    for domain in [EventTime, ProcessingTime] {
+        let (mut store, mut timers) = opened();
+        let (mut other, _) = opened();
+        timers.register(on(&mut store, 1), domain, &'a', 10).expect("a key");
+        let advanced = timers.advance(on(&mut other, 1), domain, 20).expect_err("the store of others");
+        let registered = timers.register(&mut other, domain, &'a', 11).expect_err("the store of others");
+        let deleted = timers.delete(&mut other, domain, &'a', 10).expect_err("the store of others");
+        for error in [advanced, registered, deleted] {
+            assert!(matches!(error, StateError::ForeignHandle), "{error}");
+        }
+        assert_eq!(fired(&mut timers, &mut store, domain, 20), [(1, 'a', 10)]);
+    }
+}
+
+#[test]
+fn timers_in_debug_output_are_counted() {
+    let (mut store, mut timers) = opened();
+    fired(&mut timers, &mut store, EventTime, 5);
+    for (domain, time) in [(EventTime, 10), (EventTime, 11), (ProcessingTime, 10)] {
+        timers.register(on(&mut store, 1), domain, &'a', time).expect("a key");
+    }
+    assert_eq!(format!("{timers:?}"), "TimerService { watermark: 5, event_time: 2, processing_time: 1 }");
+}
+
 /// Y12: the names of the states, the types by which they are found again, and the bytes of a timer.
 #[test]
 fn timers_format_is_fixed() {

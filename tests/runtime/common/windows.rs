@@ -1,16 +1,17 @@
 //! Jobs over the same numbers with windows, and with timers of the user's own.
 
-use super::{Counted, JOB, KEYS, Keyed, Memory, NUMBERS_PER_SOURCE, Number, Numbers, World};
+use super::{Counted, JOB, KEYS, Keyed, Memory, NUMBERS_PER_SOURCE, Number, Numbers, World, add_counts};
 use snapline::base::{EventTime, Millis, TimeDomain};
 use snapline::operator::WindowOptions;
 use snapline::runtime::{
-    Collector, Job, JobBuilder, KeyedContext, KeyedProcessFunction, KeyedStream, Stream, SubtaskContext,
-    UserError, WindowFunction,
+    Collector, Job, JobBuilder, KeyedContext, KeyedProcessFunction, KeyedStream, SourceFunction, Stream,
+    SubtaskContext, UserError, WindowFunction,
 };
 use snapline::state::{
     AggregateFunction, AggregatingStateDescriptor, KeyedStateStore, ListState, ListStateDescriptor,
     StateError, Timer, ValueState, ValueStateDescriptor,
 };
+use snapline::watermark::WatermarkStrategy;
 use snapline::window::{TimeWindow, WindowAssigner};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,11 @@ const WINDOW: i64 = 100;
 fn emitted(key: u64, start: i64, numbers: u64) -> Counted {
     // The first sliding window begins before all numbers.
     (key * 1_000_000 + (start + WINDOW) as u64, numbers)
+}
+
+/// What comes out where a number is too late for its window.
+fn late(number: u64) -> Counted {
+    (u64::MAX, number)
 }
 
 /// When a number happens: in the last quarter of its window, so that there are gaps between sessions, and never behind
@@ -84,7 +90,10 @@ impl Kind {
 }
 
 /// Keeps all numbers of a window.
-struct Elements(Kind);
+struct Elements {
+    assigner: WindowAssigner,
+    time_of: fn(i64) -> i64,
+}
 
 impl WindowFunction for Elements {
     type Key = u64;
@@ -93,7 +102,7 @@ impl WindowFunction for Elements {
     type Out = Counted;
 
     fn options(&self) -> WindowOptions {
-        WindowOptions::new(self.0.assigner())
+        WindowOptions::new(self.assigner)
     }
 
     fn contents(&self) -> ListStateDescriptor<Number> {
@@ -101,7 +110,7 @@ impl WindowFunction for Elements {
     }
 
     fn event_time(&self, number: &Number) -> EventTime {
-        EventTime(time_of(number.time))
+        EventTime((self.time_of)(number.time))
     }
 
     fn fire(
@@ -115,7 +124,34 @@ impl WindowFunction for Elements {
     }
 
     fn late(&mut self, number: Number, out: &mut dyn Collector<Counted>) {
-        out.collect((u64::MAX, number.time as u64));
+        out.collect(late(number.time as u64));
+    }
+}
+
+/// Lets all numbers of a window out at its end.
+struct Delay;
+
+impl WindowFunction for Delay {
+    type Key = u64;
+    type In = Number;
+    type Contents = ListStateDescriptor<Number>;
+    type Out = Number;
+
+    fn options(&self) -> WindowOptions {
+        WindowOptions::new(Kind::Tumbling.assigner())
+    }
+
+    fn contents(&self) -> ListStateDescriptor<Number> {
+        ListStateDescriptor::new("numbers")
+    }
+
+    fn event_time(&self, number: &Number) -> EventTime {
+        EventTime(number.time)
+    }
+
+    fn fire(&mut self, key: &u64, window: TimeWindow, numbers: Vec<Number>, out: &mut dyn Collector<Number>) {
+        let time = window.max_timestamp();
+        numbers.iter().for_each(|_| out.collect(Number { key: *key, time }));
     }
 }
 
@@ -169,7 +205,7 @@ impl WindowFunction for Counts {
     }
 
     fn late(&mut self, number: Number, out: &mut dyn Collector<Counted>) {
-        out.collect((u64::MAX, number.time as u64));
+        out.collect(late(number.time as u64));
     }
 }
 
@@ -219,7 +255,7 @@ impl KeyedProcessFunction for ByTimers {
     }
 }
 
-/// Emits a key when it is seen first, and again a second later by the clock.
+/// Emits a key when it is seen first, by a timer for which it is too late, and again a second later by the clock.
 #[derive(Default)]
 struct Twice {
     seen: Option<ValueState<bool>>,
@@ -237,16 +273,16 @@ impl KeyedProcessFunction for Twice {
 
     fn process(
         &mut self,
-        number: Number,
+        _: Number,
         context: &mut KeyedContext<'_, u64>,
-        out: &mut dyn Collector<Counted>,
+        _: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
         let seen = self.seen.ok_or("not opened")?;
         if seen.get(context.state())?.is_none() {
             seen.update(context.state(), true)?;
             let now = context.current_processing_time().0;
             context.register_timer(TimeDomain::ProcessingTime, now as i64 + 1000)?;
-            out.collect((number.key, now));
+            context.register_timer(TimeDomain::ProcessingTime, -1)?;
         }
         Ok(())
     }
@@ -254,18 +290,54 @@ impl KeyedProcessFunction for Twice {
     fn on_timer(
         &mut self,
         timer: Timer<u64, ()>,
-        _: &mut KeyedContext<'_, u64>,
+        context: &mut KeyedContext<'_, u64>,
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
-        out.collect((timer.key, timer.time as u64));
+        let time = u64::try_from(timer.time).unwrap_or(context.current_processing_time().0);
+        out.collect((timer.key, time));
         Ok(())
     }
 }
 
 pub fn job_with_elements(world: &Arc<World>, parallelism: u16, kind: Kind) -> Job {
     job(world, parallelism, |job, numbers| {
-        job.window(numbers, "windows", parallelism, None, move |_| Elements(kind))
+        job.window(numbers, "windows", parallelism, None, move |_| Elements {
+            assigner: kind.assigner(),
+            time_of,
+        })
     })
+}
+
+/// Nothing advances in the numbers but their watermarks, so all of them are of one window, and late once it has gone.
+pub fn job_with_late_elements(world: &Arc<World>) -> Job {
+    job(world, 1, |job, numbers| {
+        job.window(numbers, "windows", 1, None, |_| Elements {
+            assigner: Kind::Tumbling.assigner(),
+            time_of: |_| 0,
+        })
+    })
+}
+
+/// What it emits: a window of the numbers before its end, and each number after that.
+pub fn output_with_late_elements() -> Vec<Counted> {
+    let on_time = |key| (0..WINDOW as u64).filter(|number| number % KEYS == key).count() as u64;
+    let windows = (0..KEYS).map(|key| emitted(key, 0, on_time(key)));
+    windows.chain((WINDOW as u64..NUMBERS_PER_SOURCE).map(late)).collect()
+}
+
+/// Windows by the time at which numbers are processed.
+pub fn job_with_elements_by_the_clock(world: &Arc<World>, parallelism: u16) -> Job {
+    job(world, parallelism, |job, numbers| {
+        job.window(numbers, "windows", parallelism, None, |_| Elements {
+            assigner: Kind::Tumbling.assigner().in_processing_time(),
+            time_of: |_| unreachable!("nobody asks when it happened"),
+        })
+    })
+}
+
+/// What it emits for the numbers of the first of two sources, if all are processed in the window that starts at `start`.
+pub fn output_by_the_clock(start: i64) -> Vec<Counted> {
+    (0..KEYS).step_by(2).map(|key| emitted(key, start, 2 * NUMBERS_PER_SOURCE / KEYS)).collect()
 }
 
 pub fn job_with_counts(world: &Arc<World>, parallelism: u16, kind: Kind) -> Job {
@@ -286,17 +358,35 @@ pub fn job_by_the_clock(world: &Arc<World>, parallelism: u16) -> Job {
     })
 }
 
+/// The job without windows, but that each number is counted when its window has fired.
+pub fn job_with_counts_behind_windows(world: &Arc<World>, parallelism: u16) -> Job {
+    let mut job = JobBuilder::new();
+    let numbers = add_numbers(&mut job, world, parallelism);
+    let delayed = job.window(numbers, "windows", parallelism, None, |_| Delay);
+    add_counts(&mut job, delayed, world, ["count", "memory"], parallelism);
+    job.build(JOB).unwrap()
+}
+
 pub(super) fn job(
     world: &Arc<World>,
     parallelism: u16,
     keyed: impl FnOnce(&mut JobBuilder, KeyedStream<Number, u64>) -> Stream<Counted>,
 ) -> Job {
     let mut job = JobBuilder::new();
-    let (sources, sinks) = (Arc::clone(world), Arc::clone(world));
-    let numbers = job.source("numbers", parallelism, move |context: SubtaskContext| Keyed {
-        numbers: Numbers { world: Arc::clone(&sources), context, next: 0, state: None },
-    });
-    let emitted = keyed(&mut job, numbers.key_by(|number: &Number| &number.key));
+    let sinks = Arc::clone(world);
+    let numbers = add_numbers(&mut job, world, parallelism);
+    let emitted = keyed(&mut job, numbers);
     job.sink(emitted, "memory", move |context| Memory::new(&sinks, context));
     job.build(JOB).unwrap()
+}
+
+/// The numbers, with the same watermarks as without the strategy and more in between.
+fn add_numbers(job: &mut JobBuilder, world: &Arc<World>, parallelism: u16) -> KeyedStream<Number, u64> {
+    let world = Arc::clone(world);
+    let numbers = job.source("numbers", parallelism, move |context: SubtaskContext| {
+        let numbers = Numbers { world: Arc::clone(&world), context, next: 0, state: None };
+        let strategy = WatermarkStrategy::for_monotonous_timestamps();
+        Keyed { numbers }.with_watermarks(strategy, |number: &Number| EventTime(number.time))
+    });
+    numbers.key_by(|number: &Number| &number.key)
 }

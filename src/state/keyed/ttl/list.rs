@@ -1,4 +1,4 @@
-use super::WithTtl;
+use super::{WithTtl, copied_as_its_state};
 use crate::backend::heap::{CopyOnWriteList, Visit, Visited};
 use crate::state::keyed::elements::Elements;
 use crate::state::keyed::open::sealed;
@@ -15,11 +15,12 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
-#[derive(Clone, Copy, Debug)]
 pub struct TtlListState<T, N = ()> {
     state: ListState<Stamped<T>, N>,
     ttl: StateTtlConfig,
 }
+
+copied_as_its_state!(TtlListState<T>);
 
 impl<T: StateObject, N: Namespace> TtlListState<T, N> {
     /// The elements that may be seen, in the order in which they were added. A list of which all elements have expired is

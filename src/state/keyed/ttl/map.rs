@@ -1,4 +1,4 @@
-use super::WithTtl;
+use super::{WithTtl, copied_as_its_state};
 use crate::state::keyed::entries::Entries;
 use crate::state::keyed::open::sealed;
 use crate::state::keyed::times::Times;
@@ -15,11 +15,12 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
-#[derive(Clone, Copy, Debug)]
 pub struct TtlMapState<UK, UV, N = ()> {
     state: MapState<UK, Stamped<UV>, N>,
     ttl: StateTtlConfig,
 }
+
+copied_as_its_state!(TtlMapState<UK, UV>);
 
 impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
     /// The value at `key` of the map, if there is one that may be seen. An entry that has expired is removed, another one

@@ -64,6 +64,27 @@ impl<D> WithTtl<D> {
 
 impl<D> sealed::Sealed for WithTtl<D> {}
 
+/// Copies a handle that has another one in it, whatever its values are.
+macro_rules! copied_as_its_state {
+    ($handle:ident<$($value:ident),+>) => {
+        impl<$($value,)+ N: Clone> Clone for $handle<$($value,)+ N> {
+            fn clone(&self) -> Self {
+                $handle { state: self.state.clone(), ttl: self.ttl }
+            }
+        }
+
+        impl<$($value,)+ N: Copy> Copy for $handle<$($value,)+ N> {}
+
+        impl<$($value,)+ N: std::fmt::Debug> std::fmt::Debug for $handle<$($value,)+ N> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut debug = f.debug_struct(stringify!($handle));
+                debug.field("state", &self.state).field("ttl", &self.ttl).finish()
+            }
+        }
+    };
+}
+use copied_as_its_state;
+
 /// So many entries are looked at together, for several accesses: to begin costs more than to look at some more.
 const CLEAN_UP_BATCH: usize = 256;
 

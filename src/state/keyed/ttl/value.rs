@@ -1,4 +1,4 @@
-use super::WithTtl;
+use super::{WithTtl, copied_as_its_state};
 use crate::state::keyed::open::sealed;
 use crate::state::keyed::single::Single;
 use crate::state::keyed::times::Times;
@@ -11,11 +11,12 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
-#[derive(Clone, Copy, Debug)]
 pub struct TtlValueState<V, N = ()> {
     state: ValueState<Stamped<V>, N>,
     ttl: StateTtlConfig,
 }
+
+copied_as_its_state!(TtlValueState<V>);
 
 impl<V: StateObject, N: Namespace> TtlValueState<V, N> {
     /// The value, if there is one that may be seen. A value that has expired is removed, another one is refreshed if
