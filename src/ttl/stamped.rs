@@ -8,10 +8,7 @@ pub struct Stamped<V> {
 }
 
 impl<V> Stamped<V> {
-    /// The bytes in front of those of the value, in which its time stands.
-    pub const TIME_BYTES: usize = size_of::<i64>();
-
-    /// The bytes of a time.
+    /// The bytes of a time, which stand in front of those of the value.
     #[must_use]
     pub fn time_bytes(updated: i64) -> [u8; size_of::<i64>()] {
         updated.to_be_bytes()

@@ -190,6 +190,28 @@ fn ttl_configuration_of_a_clean_up_of_nothing_is_refused() {
     assert_eq!(config.cleanup_in_compaction(0), Err(TtlError::CleanupSize));
 }
 
+/// The bytes are part of the format of state files.
+#[test]
+fn ttl_time_stands_in_front_of_the_value() {
+    for (updated, bytes) in
+        [(0x0102_0304_0506_0708, [1, 2, 3, 4, 5, 6, 7, 8]), (-2, [255, 255, 255, 255, 255, 255, 255, 254])]
+    {
+        assert_eq!(Stamped::<u8>::time_bytes(updated), bytes);
+        let stamped = [&bytes[..], &[7, 9]].concat();
+        assert_eq!(split_time(&stamped), Some((updated, &[7, 9][..])));
+        assert_eq!(split_time(&bytes), Some((updated, &[][..])));
+        assert_eq!(split_time(&bytes[1..]), None);
+    }
+}
+
+#[test]
+fn ttl_configuration_goes_by_the_clock_that_it_is_given() {
+    let config = StateTtlConfig::new(Millis(1)).unwrap();
+    for domain in [TimeDomain::EventTime, TimeDomain::ProcessingTime] {
+        assert_eq!(config.with_time_domain(domain).time_domain(), domain);
+    }
+}
+
 quickcheck! {
     /// The law of expiry in numbers that cannot overflow.
     fn ttl_expiry_agrees_with_wide_numbers(length: u64, updated: i64, now: i64) -> bool {
