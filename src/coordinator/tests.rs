@@ -9,6 +9,7 @@ mod failures;
 mod finished;
 mod invariants;
 mod life;
+mod messages;
 mod random;
 mod requests;
 mod retention;

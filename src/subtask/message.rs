@@ -259,6 +259,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::CheckpointKind;
 
     #[test]
     fn subtask_longest_durations_are_taken_each_for_itself() {
@@ -268,5 +269,23 @@ mod tests {
             asynchronous: Millis(asynchronous),
         };
         assert_eq!(durations(1, 5, 3).longest(durations(4, 2, 6)), durations(4, 5, 6));
+    }
+
+    #[test]
+    fn subtask_marker_is_read_from_the_channel_as_what_it_is() {
+        let (channel, checkpoint) = (Channel(4), CheckpointId(9));
+        let options = CheckpointOptions::aligned(CheckpointKind::Periodic);
+        let read = |output: Output| output.marker(channel);
+        assert_eq!(
+            read(Output::EmitBarrier { checkpoint, options }),
+            Some(Input::BarrierArrived { channel, checkpoint, options })
+        );
+        assert_eq!(
+            read(Output::EmitCancellation { checkpoint }),
+            Some(Input::CancellationArrived { channel, checkpoint })
+        );
+        assert_eq!(read(Output::EmitEndOfData), Some(Input::EndOfDataArrived { channel }));
+        assert_eq!(read(Output::Finish), Some(Input::ChannelEnded { channel }));
+        assert_eq!(read(Output::FinishInput), None);
     }
 }

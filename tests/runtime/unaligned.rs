@@ -1,5 +1,6 @@
 //! Jobs whose barriers overtake: what is on its way becomes part of the checkpoint and comes back from it, once.
 
+use crate::common::faulty::{Failure, Faulty};
 use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
 use snapline::base::{CheckpointingMode, Millis};
 use snapline::coordinator::StopMode;
@@ -111,6 +112,26 @@ fn unaligned_checkpoint_that_is_taken_while_restored_records_are_processed_holds
     }
     world.give_room(None);
     assert_eq!(handle.wait().unwrap().progress.restarts, 3);
+    world.assert_exact(1);
+}
+
+/// The files hold what was captured; those of one checkpoint are written, and cannot be closed.
+#[test]
+fn unaligned_checkpoint_completes_after_the_capture_of_another_could_not_be_closed() {
+    let world = World::new();
+    let faulty = Arc::new(Faulty::new(&memory(), Failure::Close, u64::MAX));
+    let storage: Arc<dyn CheckpointStorage> = Arc::clone(&faulty) as _;
+    let options = JobOptions { tolerable_failed_checkpoints: 1, ..unaligned(0, 0) };
+    let handle = start_slowly(&world, options, &storage);
+    let holds_captured = || captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0);
+    go_on_until(&world, &handle, holds_captured);
+    faulty.fail_now();
+    let newest = || handle.progress().last.map(|last| last.id);
+    go_on_until(&world, &handle, || faulty.unclosed().is_some_and(|unclosed| newest() > Some(unclosed)));
+    assert!(handle.progress().aborted >= 1);
+    go_on_until(&world, &handle, holds_captured);
+    world.give_room(None);
+    assert_eq!(handle.wait().unwrap().progress.restarts, 0);
     world.assert_exact(1);
 }
 

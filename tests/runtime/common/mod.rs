@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub mod broadcast;
+pub mod faulty;
 mod sink;
 pub mod ttl;
 pub mod union;
