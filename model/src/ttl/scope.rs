@@ -133,12 +133,11 @@ impl Scope {
         Scope { runs }
     }
 
-    /// Checked in a minute: also three writes, and the clock goes back around a restore.
+    /// Checked in half a minute: also three writes, or the clock goes back around a restore.
     #[must_use]
     pub fn medium() -> Scope {
         let mut runs = Run::of_each_kind(0, |_| Budgets::BACK);
         runs.extend(Run::of_each_kind(0, |_| Budgets { writes: 2, backs: 1, ..Budgets::RESTORE }));
-        runs.extend(Run::of_each_kind(0, |_| Budgets::RESTORE));
         runs.extend(Run::of_each_kind(LATE, |_| Budgets { backs: 1, ..Budgets::NONE }));
         Scope { runs }
     }

@@ -82,5 +82,5 @@ fn ttl_small_holds() {
 
 #[test]
 fn ttl_medium_holds() {
-    assert_scope(ModelName::Ttl, ScopeName::Medium, 3_989_099);
+    assert_scope(ModelName::Ttl, ScopeName::Medium, 1_896_258);
 }
