@@ -28,10 +28,12 @@ mod reducing;
 mod rescaling;
 mod serializers;
 mod snapshots;
+mod timers;
 mod values;
 
 pub use aggregating::*;
 pub use differential::keyed_states_agree_with_a_reference_over_random_scripts;
+pub use differential::timers::timers_agree_with_a_set_over_random_scripts;
 pub use keys::*;
 pub use limits::*;
 pub use lists::*;
@@ -43,6 +45,7 @@ pub use reducing::*;
 pub use rescaling::*;
 pub use serializers::*;
 pub use snapshots::*;
+pub use timers::*;
 pub use values::*;
 
 use crate::state::StateError;
@@ -164,6 +167,23 @@ macro_rules! keyed_state_behaviours {
             keyed_lists_beyond_the_limit_are_refused
             keyed_values_of_many_blocks_are_whole
             keyed_states_agree_with_a_reference_over_random_scripts
+            timers_registered_again_are_there_once
+            timers_of_keys_namespaces_and_domains_do_not_see_each_other
+            timers_that_were_deleted_do_not_fire_and_others_do
+            timers_have_one_deadline_which_is_that_of_the_earliest
+            timers_registered_for_the_past_fire_with_the_next_advance
+            timers_in_great_numbers_fire_in_the_order_of_time
+            timers_without_a_current_key_are_refused
+            timers_given_a_store_of_others_stay_as_they_are
+            timers_of_other_namespaces_under_one_name_are_refused
+            timers_survive_snapshot_and_restore
+            timers_are_restored_by_another_backend_and_back
+            timers_stand_in_the_key_group_of_their_key
+            timers_follow_their_key_groups_when_the_parallelism_changes
+            timers_restored_all_at_once_fire_in_the_order_of_those_registered_one_by_one
+            timers_restored_with_an_incompatible_serializer_are_refused_and_kept
+            timers_format_is_fixed
+            timers_agree_with_a_set_over_random_scripts
         }
     };
 }
