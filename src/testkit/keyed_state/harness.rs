@@ -7,8 +7,8 @@ use crate::keygroup::{
 use crate::state::backend::StateBackend;
 use crate::state::serializer::{SerdeSerializer, StateSerializer};
 use crate::state::{
-    KeyedImage, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, RawKeyedState, SnapshotImage,
-    StateError, StateKey, StateValue, ValueStateDescriptor,
+    KeyedImage, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, OperatorSnapshot, RawKeyedState,
+    SnapshotImage, StateError, StateKey, StateValue, TaskSnapshot, ValueStateDescriptor,
 };
 use std::thread;
 
@@ -79,6 +79,11 @@ pub(super) fn written<K: StateKey>(store: &mut KeyedStateStore<K>) -> Result<Fil
 
 /// The file of a snapshot, written by another thread as an engine does.
 pub(super) fn file_of(snapshot: KeyedStateSnapshot) -> Result<File, StateError> {
+    file_of_task(TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default()))
+}
+
+/// The same of all that a subtask has.
+pub(super) fn file_of_task(snapshot: TaskSnapshot) -> Result<File, StateError> {
     let write = || {
         let mut file = Vec::new();
         snapshot.write_to(&mut file).map(|()| file)

@@ -24,6 +24,7 @@ mod maps;
 mod migration;
 mod namespaces;
 mod opening;
+mod operator;
 mod reducing;
 mod rescaling;
 mod serializers;
@@ -41,6 +42,7 @@ pub use maps::*;
 pub use migration::*;
 pub use namespaces::*;
 pub use opening::*;
+pub use operator::*;
 pub use reducing::*;
 pub use rescaling::*;
 pub use serializers::*;
@@ -167,6 +169,10 @@ macro_rules! keyed_state_behaviours {
             keyed_lists_beyond_the_limit_are_refused
             keyed_values_of_many_blocks_are_whole
             keyed_states_agree_with_a_reference_over_random_scripts
+            operator_state_is_written_and_restored_beside_keyed_state
+            operator_state_is_whole_without_keyed_state_and_the_other_way_round
+            operator_state_is_redistributed_while_keyed_state_follows_its_key_groups
+            operator_state_and_keyed_state_of_one_name_do_not_interfere
             timers_registered_again_are_there_once
             timers_of_keys_namespaces_and_domains_do_not_see_each_other
             timers_that_were_deleted_do_not_fire_and_others_do
