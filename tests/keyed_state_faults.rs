@@ -312,7 +312,7 @@ fn keyed_state_error_of_a_backend_names_the_state() {
 }
 
 /// How the names of behaviours begin.
-const AREAS: [&str; 3] = ["keyed_", "operator_", "timers_"];
+const AREAS: [&str; 4] = ["keyed_", "operator_", "timers_", "ttl_"];
 
 /// Every behaviour is one of those that the macro makes tests of.
 #[test]

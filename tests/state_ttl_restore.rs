@@ -1,4 +1,4 @@
-//! State with a time to live over restores, merges and clean-up.
+//! State with a time to live in merges and clean-up; `testkit::keyed_state` has what becomes of it over restores.
 #![cfg(feature = "runtime")]
 
 use snapline::base::Millis;
@@ -42,75 +42,6 @@ fn list() -> ListStateDescriptor<u64> {
 
 fn map() -> MapStateDescriptor<u8, u64> {
     MapStateDescriptor::new("map")
-}
-
-//= spec/ttl.md#ttl-13-time-to-live-that-is-switched-on
-//= type=test
-//# Values that were restored without times MUST count as updated at the time of the restore.
-/// R27, on every backend.
-#[test]
-fn ttl_switched_on_counts_from_the_restore() {
-    for backend in backends() {
-        let mut old = store_at(0, &backend, Vec::new());
-        old.open(&value()).unwrap().update(&mut old, 5).unwrap();
-        old.open(&list()).unwrap().add_all(&mut old, [1, 2]).unwrap();
-        old.open(&map()).unwrap().put(&mut old, 7, 8).unwrap();
-        let mut store = restored(&mut old, 1_000, &backend);
-        let single = store.open(&value().with_ttl(ttl(10))).unwrap();
-        let elements = store.open(&list().with_ttl(ttl(10))).unwrap();
-        let entries = store.open(&map().with_ttl(ttl(10))).unwrap();
-        for (now, is_there) in [(1_000, true), (1_009, true), (1_010, false)] {
-            store.set_processing_time(Millis(now));
-            assert_eq!(single.get(&mut store).unwrap().is_some(), is_there, "at {now}");
-            assert_eq!(elements.get(&mut store).unwrap().count(), 2 * usize::from(is_there), "at {now}");
-            assert_eq!(entries.entries(&mut store).unwrap().count(), usize::from(is_there), "at {now}");
-        }
-    }
-}
-
-//= spec/ttl.md#ttl-14-time-to-live-that-is-switched-off
-//= type=test
-//# Values that were restored with times by a state without a time to live MUST stay, expired or not.
-/// R26, V14 (which Flink's heap refuses), on every backend.
-#[test]
-fn ttl_switched_off_keeps_what_has_expired() {
-    for backend in backends() {
-        let mut old = store_at(0, &backend, Vec::new());
-        old.open(&value().with_ttl(ttl(10))).unwrap().update(&mut old, 5).unwrap();
-        old.open(&list().with_ttl(ttl(10))).unwrap().add_all(&mut old, [1, 2]).unwrap();
-        old.open(&map().with_ttl(ttl(10))).unwrap().put(&mut old, 7, 8).unwrap();
-        let mut store = restored(&mut old, 1_000, &backend);
-        let (single, elements) = (store.open(&value()).unwrap(), store.open(&list()).unwrap());
-        let entries = store.open(&map()).unwrap();
-        assert_eq!(single.get(&store).unwrap().as_deref(), Some(&5));
-        assert_eq!(elements.get(&store).unwrap().map(|one| *one).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(entries.get(&store, &7).unwrap().as_deref(), Some(&8));
-        // Another snapshot is one of plain values.
-        let mut store = restored(&mut store, 1_000, &backend);
-        let single = store.open(&value()).unwrap();
-        assert_eq!(single.get(&store).unwrap().as_deref(), Some(&5));
-    }
-}
-
-/// R25, V13: the stored times count, and need no migration.
-#[test]
-fn ttl_of_another_length_counts_from_the_stored_times() {
-    for backend in backends() {
-        let mut old = store_at(100, &backend, Vec::new());
-        let state = old.open(&value().with_ttl(ttl(10))).unwrap();
-        state.update(&mut old, 5).unwrap();
-        let mut longer = restored(&mut old, 149, &backend);
-        state.update(&mut old, 6).unwrap();
-        let state = longer.open(&value().with_ttl(ttl(50))).unwrap();
-        assert_eq!(
-            state.get(&mut longer).unwrap().as_deref(),
-            Some(&5),
-            "the update after the snapshot is not in it"
-        );
-        let mut shorter = restored(&mut longer, 105, &backend);
-        let state = shorter.open(&value().with_ttl(ttl(5))).unwrap();
-        assert_eq!(state.get(&mut shorter).unwrap(), None);
-    }
 }
 
 #[test]

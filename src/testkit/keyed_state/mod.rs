@@ -16,6 +16,7 @@
 mod aggregating;
 pub mod differential;
 mod everything;
+mod expiring;
 mod harness;
 mod keys;
 mod limits;
@@ -35,6 +36,7 @@ mod values;
 pub use aggregating::*;
 pub use differential::keyed_states_agree_with_a_reference_over_random_scripts;
 pub use differential::timers::timers_agree_with_a_set_over_random_scripts;
+pub use expiring::*;
 pub use keys::*;
 pub use limits::*;
 pub use lists::*;
@@ -169,6 +171,10 @@ macro_rules! keyed_state_behaviours {
             keyed_lists_beyond_the_limit_are_refused
             keyed_values_of_many_blocks_are_whole
             keyed_states_agree_with_a_reference_over_random_scripts
+            ttl_value_is_there_until_it_expires
+            ttl_switched_on_counts_from_the_restore
+            ttl_switched_off_keeps_what_has_expired
+            ttl_of_another_length_counts_from_the_stored_times
             operator_state_is_written_and_restored_beside_keyed_state
             operator_state_is_whole_without_keyed_state_and_the_other_way_round
             operator_state_is_redistributed_while_keyed_state_follows_its_key_groups
