@@ -136,6 +136,7 @@ macro_rules! keyed_state_behaviours {
             keyed_snapshot_that_is_given_up_leaves_the_state_as_it_is
             keyed_snapshot_outlives_its_store
             keyed_snapshot_is_restored_by_another_backend_and_back
+            keyed_snapshots_round_trip_with_and_without_compression
             keyed_state_of_four_subtasks_is_restored_by_two
             keyed_state_of_two_subtasks_is_restored_by_four
             keyed_state_of_as_many_subtasks_as_before_stays_where_it_was
