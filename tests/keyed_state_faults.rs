@@ -34,7 +34,7 @@ enum Fault {
     SnapshotsAreOld,
     SnapshotsAreTheNewest,
     SnapshotsForgetDeletes,
-    SnapshotsForgetTheLastState,
+    SnapshotsHaveTheFirstStateOnly,
     SnapshotsStopWrites,
     EverythingFails,
 }
@@ -58,7 +58,7 @@ const FAULTS: [Fault; 21] = [
     Fault::SnapshotsAreOld,
     Fault::SnapshotsAreTheNewest,
     Fault::SnapshotsForgetDeletes,
-    Fault::SnapshotsForgetTheLastState,
+    Fault::SnapshotsHaveTheFirstStateOnly,
     Fault::SnapshotsStopWrites,
     Fault::EverythingFails,
 ];
@@ -200,9 +200,8 @@ impl KeyedStateBackend for Faulty {
                 }
                 Arc::new(Mutex::new(states))
             }
-            Fault::SnapshotsForgetTheLastState => {
-                let states = &self.states[..self.states.len().saturating_sub(1)];
-                Arc::new(Mutex::new(states.to_vec()))
+            Fault::SnapshotsHaveTheFirstStateOnly => {
+                Arc::new(Mutex::new(self.states.iter().take(1).cloned().collect()))
             }
             _ => Arc::new(Mutex::new(self.states.clone())),
         };
@@ -289,7 +288,8 @@ fn keyed_state_behaviours_find_every_planted_fault() {
 /// everything fails, but for refusals, which need no backend to be right.
 #[test]
 fn keyed_state_behaviours_of_what_rests_on_it_find_a_planted_fault_each() {
-    const REFUSALS: [&str; 3] = [
+    const REFUSALS: [&str; 4] = [
+        "ttl_of_a_state_that_is_opened_with_another_one_is_refused",
         "timers_without_a_current_key_are_refused",
         "timers_given_a_store_of_others_stay_as_they_are",
         "timers_of_other_namespaces_under_one_name_are_refused",

@@ -3,9 +3,10 @@ use super::harness::{AtKey, builder, images, store, written};
 use crate::base::Millis;
 use crate::state::backend::StateBackend;
 use crate::state::{
-    KeyedSnapshot, KeyedStateStore, ListStateDescriptor, MapStateDescriptor, StateError, ValueStateDescriptor,
+    KeyedSnapshot, KeyedStateStore, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
+    StateError, ValueStateDescriptor,
 };
-use crate::ttl::StateTtlConfig;
+use crate::ttl::{StateTtlConfig, StateVisibility, UpdateType};
 
 fn ttl(millis: u64) -> StateTtlConfig {
     StateTtlConfig::new(Millis(millis)).expect("in bounds").disable_cleanup_in_background()
@@ -123,5 +124,130 @@ pub fn ttl_of_another_length_counts_from_the_stored_times(backend: &StateBackend
     let mut shorter = restored_at(105, backend, &mut longer)?;
     let state = shorter.open(&value().with_ttl(ttl(5)))?;
     assert_eq!(state.get(&mut shorter)?, None);
+    Ok(())
+}
+
+/// A state that is open has one time to live, or none.
+pub fn ttl_of_a_state_that_is_opened_with_another_one_is_refused(backend: &StateBackend) -> Verdict {
+    let mut store = store_at(0, backend)?;
+    store.open(&value().with_ttl(ttl(10)))?;
+    store.open(&value().with_ttl(ttl(10)))?;
+    for refused in [store.open(&value().with_ttl(ttl(11))).err(), store.open(&value()).err()] {
+        assert!(matches!(refused, Some(StateError::TypeMismatch { .. })), "{refused:?}");
+    }
+    Ok(())
+}
+
+/// V08, V11: what several became lives from the merge on, and lists keep the times of their elements.
+//= spec/ttl.md#ttl-15-merging
+//= type=test
+//# A merge MUST combine the values that are visible, and make the present the time of what several became.
+pub fn ttl_of_merged_namespaces_is_that_of_what_is_left(backend: &StateBackend) -> Verdict {
+    for lenient in [false, true] {
+        let visibility = match lenient {
+            true => StateVisibility::ReturnExpiredIfNotCleanedUp,
+            false => StateVisibility::NeverReturnExpired,
+        };
+        let ttl = ttl(10).with_state_visibility(visibility);
+        let mut store = store_at(0, backend)?;
+        let sums = ReducingStateDescriptor::new("sums", |a: u64, b: u64| a + b).with_ttl(ttl);
+        let sums = store.open_namespaced::<u8, _>(&sums)?;
+        let lists = store.open_namespaced::<u8, _>(&list().with_ttl(ttl))?;
+        for (now, namespace) in [(0, 1), (5, 2), (6, 3)] {
+            store.set_processing_time(Millis(now));
+            sums.of(namespace).add(&mut store, 1 << namespace)?;
+            lists.of(namespace).add(&mut store, u64::from(namespace))?;
+        }
+        store.set_processing_time(Millis(12));
+        sums.of(1).merge_namespaces(&mut store, [2, 3])?;
+        lists.of(1).merge_namespaces(&mut store, [2, 3])?;
+        let (sum, elements) = if lenient { (14, &[1, 2, 3][..]) } else { (12, &[2, 3][..]) };
+        assert_eq!(lists.of(1).get(&mut store)?.map(|one| *one).collect::<Vec<_>>(), elements);
+        // Two were combined, so the sum lives from now on.
+        store.set_processing_time(Millis(21));
+        assert_eq!(sums.of(1).get(&mut store)?.as_deref(), Some(&sum));
+        assert_eq!(sums.of(2).get(&mut store)?, None);
+        store.set_processing_time(Millis(22));
+        assert_eq!(sums.of(1).get(&mut store)?.is_some(), lenient);
+    }
+    Ok(())
+}
+
+/// A single value that is merged has changed its place only.
+pub fn ttl_of_a_single_value_that_is_merged_stays_as_it_was(backend: &StateBackend) -> Verdict {
+    let mut store = store_at(0, backend)?;
+    let sums = ReducingStateDescriptor::new("sums", |a: u64, b: u64| a + b).with_ttl(ttl(10));
+    let sums = store.open_namespaced::<u8, _>(&sums)?;
+    sums.of(2).add(&mut store, 7)?;
+    store.set_processing_time(Millis(5));
+    sums.of(1).merge_namespaces(&mut store, [2])?;
+    assert_eq!(sums.of(2).get(&mut store)?, None);
+    store.set_processing_time(Millis(9));
+    assert_eq!(sums.of(1).get(&mut store)?.as_deref(), Some(&7));
+    store.set_processing_time(Millis(10));
+    assert_eq!(sums.of(1).get(&mut store)?, None);
+    Ok(())
+}
+
+/// V09–V12: each key and namespace for itself, in the state and in snapshots.
+pub fn ttl_of_keys_and_namespaces_expires_independently(backend: &StateBackend) -> Verdict {
+    let mut store = store_at(0, backend)?;
+    let ttl = ttl(10).cleanup_full_snapshot();
+    let states = store.open_namespaced::<u8, _>(&value().with_ttl(ttl))?;
+    for (now, key, namespace) in [(0, 1, 1), (5, 1, 2), (5, 2, 1), (0, 2, 2)] {
+        store.set_processing_time(Millis(now));
+        store.at(key)?;
+        states.of(namespace).update(&mut store, 7)?;
+    }
+    store.set_processing_time(Millis(12));
+    let mut store = restored_at(12, backend, &mut store)?;
+    let states = store.open_namespaced::<u8, _>(&value().with_ttl(ttl))?;
+    let scopes = store.keys_and_namespaces(&states)?;
+    let mut scopes: Vec<_> = scopes.map(|(key, namespace)| (*key, *namespace)).collect();
+    scopes.sort_unstable();
+    assert_eq!(scopes, [(1, 2), (2, 1)]);
+    for (key, namespace, expected) in [(1, 1, None), (1, 2, Some(7)), (2, 1, Some(7)), (2, 2, None)] {
+        store.at(key)?;
+        let found = states.of(namespace).get(&mut store)?.map(|value| *value);
+        assert_eq!(found, expected, "key {key}, namespace {namespace}");
+    }
+    Ok(())
+}
+
+/// Whether a map is empty can be asked without keeping it alive.
+//= spec/ttl.md#ttl-17-a-look-at-whether-a-map-is-empty
+//= type=test
+//# A look at whether a map is empty MUST count what is visible, and neither remove nor refresh anything.
+pub fn ttl_of_a_map_that_is_looked_at_is_not_refreshed(backend: &StateBackend) -> Verdict {
+    let mut store = store_at(0, backend)?;
+    let config = ttl(10).with_update_type(UpdateType::OnReadAndWrite);
+    let state = store.open(&map().with_ttl(config))?;
+    assert!(state.is_empty(&store)?);
+    state.put(&mut store, 7, 8)?;
+    store.set_processing_time(Millis(9));
+    assert!(!state.is_empty(&store)?);
+    store.set_processing_time(Millis(10));
+    assert!(state.is_empty(&store)?);
+    assert_eq!(store.count(&state)?, 1, "it is still there");
+    Ok(())
+}
+
+/// What stays in a map keeps its time; what may not be seen does not stay.
+pub fn ttl_of_a_map_of_which_some_is_retained(backend: &StateBackend) -> Verdict {
+    let mut store = store_at(0, backend)?;
+    let state = store.open(&map().with_ttl(ttl(10)))?;
+    for (now, key) in [(0, 1), (5, 2), (5, 3)] {
+        store.set_processing_time(Millis(now));
+        state.put(&mut store, key, u64::from(key))?;
+    }
+    store.set_processing_time(Millis(12));
+    let keep = |key: &u8, value: &mut u64| {
+        *value += 10;
+        *key != 3
+    };
+    state.retain(&mut store, keep)?;
+    assert_eq!(state.entries(&mut store)?.collect::<Vec<_>>(), [(2, 12)]);
+    store.set_processing_time(Millis(15));
+    assert_eq!(state.remove(&mut store, &2)?, None);
     Ok(())
 }

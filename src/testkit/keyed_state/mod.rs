@@ -176,6 +176,12 @@ macro_rules! keyed_state_behaviours {
             ttl_switched_on_counts_from_the_restore
             ttl_switched_off_keeps_what_has_expired
             ttl_of_another_length_counts_from_the_stored_times
+            ttl_of_a_state_that_is_opened_with_another_one_is_refused
+            ttl_of_merged_namespaces_is_that_of_what_is_left
+            ttl_of_a_single_value_that_is_merged_stays_as_it_was
+            ttl_of_keys_and_namespaces_expires_independently
+            ttl_of_a_map_that_is_looked_at_is_not_refreshed
+            ttl_of_a_map_of_which_some_is_retained
             operator_state_is_written_and_restored_beside_keyed_state
             operator_state_is_whole_without_keyed_state_and_the_other_way_round
             operator_state_is_redistributed_while_keyed_state_follows_its_key_groups
