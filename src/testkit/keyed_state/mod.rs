@@ -1,4 +1,4 @@
-//! What keyed state does on every backend, one function for each behaviour.
+//! What keyed state, and what rests on it, does on every backend, one function for each behaviour.
 //!
 //! The author of a backend writes
 //!
@@ -11,7 +11,21 @@
 //! ```
 //!
 //! in a file of tests and gets a test of each by its name. Ids like `Q16` are those of the behaviours of Flink in
-//! `spec/conformance.md`.
+//! `spec/conformance.md`, of which these groups are shown:
+//!
+//! | group | behaviours | what is shown |
+//! | --- | --- | --- |
+//! | Q, keyed state | `keyed_…` | all that is adopted; `ttl_…` of values that expire (Q07), `timers_…` of the order of timers (Q40, Q41) |
+//! | R, serializers that change | `keyed_…` | those of keyed state; `ttl_…` of a time to live that changes (R25–R27), `timers_…` of timers (R11) |
+//! | S, operator state | `operator_…` | S05–S08, beside keyed state: in one snapshot, one file, one rescaling |
+//! | T, inside of the heap | `keyed_…` | key groups (T15, T17–T19), compression (T20, T21), random operations (T03); `timers_…` of the queue (T12–T14) |
+//! | V, values that expire | `ttl_…` | restores, merges, namespaces and maps (V08–V14); clean-up is the heap's |
+//! | Y, timers | `timers_…` | all that is adopted |
+//!
+//! The other lines of these groups are about what no backend has in its hands, and are tested once, in this crate: serializers
+//! by themselves (R15, R16, R28, R30–R34), operator state, which is in memory whatever the backend is (S01–S04, S10, R18–R24,
+//! R36), the tables of the heap (T01, T02, T04–T07, T10, T11), ranges of key groups (T16), and the threads that write
+//! snapshots (T22–T26).
 
 mod aggregating;
 pub mod differential;
