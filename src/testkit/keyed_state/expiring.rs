@@ -1,5 +1,6 @@
 use super::Verdict;
 use super::harness::{AtKey, builder, images, store, written};
+use super::migration::{Name, NameV1, names, new, old};
 use crate::base::Millis;
 use crate::state::backend::StateBackend;
 use crate::state::{
@@ -7,6 +8,7 @@ use crate::state::{
     StateError, ValueStateDescriptor,
 };
 use crate::ttl::{StateTtlConfig, StateVisibility, UpdateType};
+use std::borrow::Cow;
 
 fn ttl(millis: u64) -> StateTtlConfig {
     StateTtlConfig::new(Millis(millis)).expect("in bounds").disable_cleanup_in_background()
@@ -108,6 +110,31 @@ pub fn ttl_switched_off_keeps_what_has_expired(backend: &StateBackend) -> Verdic
     let mut store = restored_at(1_000, backend, &mut store)?;
     let single = store.open(&value())?;
     assert_eq!(single.get(&store)?.as_deref(), Some(&5));
+    Ok(())
+}
+
+/// R26, R27: it may be switched on or off, or stay, while the values migrate to a new version.
+pub fn ttl_is_switched_on_and_off_while_values_migrate(backend: &StateBackend) -> Verdict {
+    let before = || ListStateDescriptor::<NameV1>::new("names").with_serializer(names());
+    let after = || ListStateDescriptor::<Name>::new("names").with_serializer(names());
+    let migrated = [new("ada", "lovelace"), new("alan", "turing")];
+    for had_ttl in [false, true] {
+        let mut written = store_at(0, backend)?;
+        let persons = ["ada lovelace", "alan turing"].map(old);
+        match had_ttl {
+            true => written.open(&before().with_ttl(ttl(10)))?.add_all(&mut written, persons)?,
+            false => written.open(&before())?.add_all(&mut written, persons)?,
+        }
+        let mut without = restored_at(9, backend, &mut written)?;
+        let list = without.open(&after())?;
+        assert_eq!(list.get(&without)?.map(Cow::into_owned).collect::<Vec<_>>(), migrated);
+        let mut with = restored_at(9, backend, &mut written)?;
+        let list = with.open(&after().with_ttl(ttl(10)))?;
+        assert_eq!(list.get(&mut with)?.map(Cow::into_owned).collect::<Vec<_>>(), migrated);
+        // Their times are the old ones, or that of the restore.
+        with.set_processing_time(Millis(10));
+        assert_eq!(list.get(&mut with)?.next().is_none(), had_ttl);
+    }
     Ok(())
 }
 

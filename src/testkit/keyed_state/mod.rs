@@ -189,6 +189,7 @@ macro_rules! keyed_state_behaviours {
             ttl_value_is_there_until_it_expires
             ttl_switched_on_counts_from_the_restore
             ttl_switched_off_keeps_what_has_expired
+            ttl_is_switched_on_and_off_while_values_migrate
             ttl_of_another_length_counts_from_the_stored_times
             ttl_of_a_state_that_is_opened_with_another_one_is_refused
             ttl_of_merged_namespaces_is_that_of_what_is_left
