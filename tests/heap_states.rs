@@ -1,4 +1,4 @@
-//! What the heap does in its own way, and state files of keyed and operator state; `testkit::keyed_state` has the rest.
+//! What the heap does in its own way, and what becomes of damaged state files; `testkit::keyed_state` has the rest.
 #![cfg(feature = "runtime")]
 
 use snapline::codec::CodecError;
@@ -75,57 +75,6 @@ fn heap_state_file_with_any_flipped_bit_or_truncated_is_corrupt() {
     for length in 0..file.len() {
         assert!(matches!(read(&file[..length]), Err(StateError::Codec(CodecError::Corrupt(_)))), "{length}");
     }
-}
-
-#[test]
-fn heap_snapshot_of_nothing_is_empty() {
-    let mut backend = backend();
-    let operator = OperatorStateBackend::new();
-    backend.open(&counts()).expect("opens");
-    let snapshot =
-        TaskSnapshot::new(Some(Box::new(backend.snapshot().expect("in memory"))), operator.snapshot());
-    assert!(snapshot.is_empty(), "Q42");
-    let snapshot =
-        TaskSnapshot::new(Some(Box::new(filled().snapshot().expect("in memory"))), operator.snapshot());
-    assert!(!snapshot.is_empty());
-}
-
-#[test]
-fn heap_operator_state_round_trips_beside_keyed_state() {
-    let mut operator = OperatorStateBackend::new();
-    let offsets = operator.list_state(&ListStateDescriptor::<(u32, u64)>::new("offsets")).expect("opens");
-    let names = operator.list_state(&ListStateDescriptor::<String>::new("names")).expect("opens");
-    offsets.update(&mut operator, vec![(0, 10), (1, 20)]).expect("opened");
-    names.add(&mut operator, "x".to_owned()).expect("opened");
-    let snapshot =
-        TaskSnapshot::new(Some(Box::new(filled().snapshot().expect("in memory"))), operator.snapshot());
-    // S08: isolated from what comes after.
-    offsets.add(&mut operator, (2, 30)).expect("opened");
-    names.clear(&mut operator).expect("opened");
-    let mut file = Vec::new();
-    snapshot.write_to(&mut file).expect("writes");
-    assert_eq!(offsets.get(&operator).expect("opened").len(), 3);
-
-    let image = SnapshotImage::read_from(&file[..], None).expect("intact");
-    let keyed = vec![image.keyed.expect("keyed state")];
-    let mut backend = KeyedStateStore::restore(max(), max().all_groups(), keyed).expect("restores");
-    assert_eq!(content(&mut backend).len(), 4);
-    let mut operator = OperatorStateBackend::restore(image.operator);
-    // `names` is not opened, and must go on.
-    let offsets = operator.list_state(&ListStateDescriptor::<(u32, u64)>::new("offsets")).expect("opens");
-    assert_eq!(offsets.get(&operator).expect("opened"), [(0, 10), (1, 20)]);
-    let mut file = Vec::new();
-    TaskSnapshot::new(None, operator.snapshot()).write_to(&mut file).expect("writes");
-    let image = SnapshotImage::read_from(&file[..], None).expect("intact");
-    assert_eq!(image.keyed, None);
-    let mut operator = OperatorStateBackend::restore(image.operator);
-    let wrong = operator.list_state(&ListStateDescriptor::<u8>::new("names"));
-    assert!(matches!(wrong, Err(StateError::IncompatibleSerializer { .. })));
-    let lie = ListStateDescriptor::<u64>::new("names").with_type_id("alloc::string::String");
-    assert!(matches!(operator.list_state(&lie), Err(StateError::Undecodable { .. })));
-    let names = operator.list_state(&ListStateDescriptor::<String>::new("names")).expect("opens");
-    assert_eq!(names.get(&operator).expect("opened"), ["x"]);
-    assert!(operator.list_state(&ListStateDescriptor::<u8>::new("names")).is_err());
 }
 
 #[test]

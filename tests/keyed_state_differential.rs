@@ -6,7 +6,7 @@ use quickcheck::quickcheck;
 use snapline::keygroup::MaxParallelism;
 use snapline::state::backend::{SortedMapStateBackendFactory, StateBackend};
 use snapline::state::*;
-use snapline::testkit::keyed_state::differential::{Step, run};
+use snapline::testkit::keyed_state::differential::{Step, run, timers};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,6 +31,17 @@ proptest! {
         let mut backends = backends();
         backends.rotate_left(first);
         run(&backends, &steps).expect("backends in memory do not fail");
+    }
+
+    /// Y01, Y02, Y10, Y11, Y13: likewise.
+    #[test]
+    fn timers_agree_with_a_set_over_restores_and_rescaling(
+        steps in proptest::collection::vec(any::<[u8; 8]>().prop_map(timers::Step::of), 1..120),
+        first in 0..3usize,
+    ) {
+        let mut backends = backends();
+        backends.rotate_left(first);
+        timers::run(&backends, &steps).expect("backends in memory do not fail");
     }
 }
 

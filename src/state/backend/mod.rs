@@ -11,7 +11,13 @@
 //! ```
 //!
 //! so that the entries of one key group stand together, and within it those of one key and namespace.
-//! `testkit::keyed_state` holds what every backend must do as tests.
+//!
+//! Timers, windows and times to live are kept in keyed state, so whoever keeps that keeps them. Operator state is not the
+//! backend's: it is small, in memory, and goes into the same file as the keyed state of its subtask
+//! ([`TaskSnapshot`](super::TaskSnapshot)).
+//!
+//! `testkit::keyed_state` holds what every backend must do as tests: keyed state and serializers that change, timers, values
+//! that expire, and operator state beside all this. [`SortedMapStateBackend`] is the one to read first.
 
 mod registry;
 mod sorted;

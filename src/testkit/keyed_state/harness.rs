@@ -5,9 +5,10 @@ use crate::keygroup::{
     KeyGroup, KeyGroupRange, KeyGroupRangeAssignment, KeyHash, MaxParallelism, key_group_of,
 };
 use crate::state::backend::StateBackend;
+use crate::state::serializer::{SerdeSerializer, StateSerializer};
 use crate::state::{
-    KeyedImage, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, SnapshotImage, StateError,
-    StateKey, StateValue, ValueStateDescriptor,
+    KeyedImage, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, OperatorSnapshot, RawKeyedState,
+    SnapshotImage, StateError, StateKey, StateValue, TaskSnapshot, ValueStateDescriptor,
 };
 use std::thread;
 
@@ -57,6 +58,20 @@ pub(super) fn images(file: &File, keep: Option<KeyGroupRange>) -> Result<Vec<Key
     Ok(SnapshotImage::read_from(&file[..], keep)?.keyed.into_iter().collect())
 }
 
+/// The keys of a state of an image in their order, each of which must stand in its own key group.
+pub(super) fn keys_of_groups(state: &RawKeyedState) -> Vec<u32> {
+    let mut keys = Vec::new();
+    for (group, entries) in &state.groups {
+        for entry in entries.iter(state.header.kind) {
+            let key = SerdeSerializer::<u32>::new().deserialize(entry.key).expect("a number");
+            assert_eq!(group_of(key), *group, "key {key}");
+            keys.push(key);
+        }
+    }
+    keys.sort_unstable();
+    keys
+}
+
 /// The file of a snapshot of the store.
 pub(super) fn written<K: StateKey>(store: &mut KeyedStateStore<K>) -> Result<File, StateError> {
     file_of(store.snapshot()?)
@@ -64,6 +79,11 @@ pub(super) fn written<K: StateKey>(store: &mut KeyedStateStore<K>) -> Result<Fil
 
 /// The file of a snapshot, written by another thread as an engine does.
 pub(super) fn file_of(snapshot: KeyedStateSnapshot) -> Result<File, StateError> {
+    file_of_task(TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default()))
+}
+
+/// The same of all that a subtask has.
+pub(super) fn file_of_task(snapshot: TaskSnapshot) -> Result<File, StateError> {
     let write = || {
         let mut file = Vec::new();
         snapshot.write_to(&mut file).map(|()| file)
@@ -85,7 +105,7 @@ impl<K: StateKey> AtKey<K> for KeyedStateStore<K> {
 
 /// The subtasks of one operator, each with a store of its own key groups.
 pub(super) struct Operator {
-    assignment: KeyGroupRangeAssignment,
+    pub(super) assignment: KeyGroupRangeAssignment,
     pub(super) stores: Vec<KeyedStateStore<u32>>,
 }
 

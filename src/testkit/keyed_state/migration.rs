@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// A name, as it was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct NameV1 {
+pub(super) struct NameV1 {
     full: String,
 }
 
@@ -38,7 +38,7 @@ impl KeyHash for NameV1 {
 
 /// A name, as it is now: the last name stands first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct Name {
+pub(super) struct Name {
     last: String,
     first: String,
 }
@@ -59,15 +59,15 @@ impl KeyHash for Name {
     }
 }
 
-fn names<T: VersionedState>() -> VersionedSerializer<T> {
+pub(super) fn names<T: VersionedState>() -> VersionedSerializer<T> {
     VersionedSerializer::with_id("name")
 }
 
-fn old(full: &str) -> NameV1 {
+pub(super) fn old(full: &str) -> NameV1 {
     NameV1 { full: full.to_owned() }
 }
 
-fn new(first: &str, last: &str) -> Name {
+pub(super) fn new(first: &str, last: &str) -> Name {
     Name { last: last.to_owned(), first: first.to_owned() }
 }
 

@@ -1,4 +1,4 @@
-//! What keyed state does on every backend, one function for each behaviour.
+//! What keyed state, and what rests on it, does on every backend, one function for each behaviour.
 //!
 //! The author of a backend writes
 //!
@@ -11,11 +11,26 @@
 //! ```
 //!
 //! in a file of tests and gets a test of each by its name. Ids like `Q16` are those of the behaviours of Flink in
-//! `spec/conformance.md`.
+//! `spec/conformance.md`, of which these groups are shown:
+//!
+//! | group | behaviours | what is shown |
+//! | --- | --- | --- |
+//! | Q, keyed state | `keyed_…` | all that is adopted; `ttl_…` of values that expire (Q07), `timers_…` of the order of timers (Q40, Q41) |
+//! | R, serializers that change | `keyed_…` | those of keyed state; `ttl_…` of a time to live that changes (R25–R27), `timers_…` of timers (R11) |
+//! | S, operator state | `operator_…` | S05–S08, beside keyed state: in one snapshot, one file, one rescaling |
+//! | T, inside of the heap | `keyed_…` | key groups (T15, T17–T19), compression (T20, T21), random operations (T03); `timers_…` of the queue (T12–T14) |
+//! | V, values that expire | `ttl_…` | restores, merges, namespaces and maps (V08–V14); clean-up is the heap's |
+//! | Y, timers | `timers_…` | all that is adopted |
+//!
+//! The other lines of these groups are about what no backend has in its hands, and are tested once, in this crate: serializers
+//! by themselves (R15, R16, R28, R30–R34), operator state, which is in memory whatever the backend is (S01–S04, S10, R18–R24,
+//! R36), the tables of the heap (T01, T02, T04–T07, T10, T11), ranges of key groups (T16), and the threads that write
+//! snapshots (T22–T26).
 
 mod aggregating;
 pub mod differential;
 mod everything;
+mod expiring;
 mod harness;
 mod keys;
 mod limits;
@@ -24,14 +39,18 @@ mod maps;
 mod migration;
 mod namespaces;
 mod opening;
+mod operator;
 mod reducing;
 mod rescaling;
 mod serializers;
 mod snapshots;
+mod timers;
 mod values;
 
 pub use aggregating::*;
 pub use differential::keyed_states_agree_with_a_reference_over_random_scripts;
+pub use differential::timers::timers_agree_with_a_set_over_random_scripts;
+pub use expiring::*;
 pub use keys::*;
 pub use limits::*;
 pub use lists::*;
@@ -39,10 +58,12 @@ pub use maps::*;
 pub use migration::*;
 pub use namespaces::*;
 pub use opening::*;
+pub use operator::*;
 pub use reducing::*;
 pub use rescaling::*;
 pub use serializers::*;
 pub use snapshots::*;
+pub use timers::*;
 pub use values::*;
 
 use crate::state::StateError;
@@ -129,6 +150,7 @@ macro_rules! keyed_state_behaviours {
             keyed_snapshot_that_is_given_up_leaves_the_state_as_it_is
             keyed_snapshot_outlives_its_store
             keyed_snapshot_is_restored_by_another_backend_and_back
+            keyed_snapshots_round_trip_with_and_without_compression
             keyed_state_of_four_subtasks_is_restored_by_two
             keyed_state_of_two_subtasks_is_restored_by_four
             keyed_state_of_as_many_subtasks_as_before_stays_where_it_was
@@ -164,6 +186,38 @@ macro_rules! keyed_state_behaviours {
             keyed_lists_beyond_the_limit_are_refused
             keyed_values_of_many_blocks_are_whole
             keyed_states_agree_with_a_reference_over_random_scripts
+            ttl_value_is_there_until_it_expires
+            ttl_switched_on_counts_from_the_restore
+            ttl_switched_off_keeps_what_has_expired
+            ttl_is_switched_on_and_off_while_values_migrate
+            ttl_of_another_length_counts_from_the_stored_times
+            ttl_of_a_state_that_is_opened_with_another_one_is_refused
+            ttl_of_merged_namespaces_is_that_of_what_is_left
+            ttl_of_a_single_value_that_is_merged_stays_as_it_was
+            ttl_of_keys_and_namespaces_expires_independently
+            ttl_of_a_map_that_is_looked_at_is_not_refreshed
+            ttl_of_a_map_of_which_some_is_retained
+            operator_state_is_written_and_restored_beside_keyed_state
+            operator_state_is_whole_without_keyed_state_and_the_other_way_round
+            operator_state_is_redistributed_while_keyed_state_follows_its_key_groups
+            operator_state_and_keyed_state_of_one_name_do_not_interfere
+            timers_registered_again_are_there_once
+            timers_of_keys_namespaces_and_domains_do_not_see_each_other
+            timers_that_were_deleted_do_not_fire_and_others_do
+            timers_have_one_deadline_which_is_that_of_the_earliest
+            timers_registered_for_the_past_fire_with_the_next_advance
+            timers_in_great_numbers_fire_in_the_order_of_time
+            timers_without_a_current_key_are_refused
+            timers_given_a_store_of_others_stay_as_they_are
+            timers_of_other_namespaces_under_one_name_are_refused
+            timers_survive_snapshot_and_restore
+            timers_are_restored_by_another_backend_and_back
+            timers_stand_in_the_key_group_of_their_key
+            timers_follow_their_key_groups_when_the_parallelism_changes
+            timers_restored_all_at_once_fire_in_the_order_of_those_registered_one_by_one
+            timers_restored_with_an_incompatible_serializer_are_refused_and_kept
+            timers_format_is_fixed
+            timers_agree_with_a_set_over_random_scripts
         }
     };
 }

@@ -1,12 +1,11 @@
 use super::Verdict;
 use super::everything::{Content, fill};
 use super::harness::{
-    AtKey, File, Operator, builder, counts, file_of, group_of, groups, images, max_parallelism, restored,
-    store, written,
+    AtKey, File, Operator, builder, counts, file_of, group_of, groups, images, keys_of_groups,
+    max_parallelism, restored, store, written,
 };
 use crate::keygroup::{KeyGroup, KeyGroupRange, KeyHash, key_group_of};
 use crate::state::backend::StateBackend;
-use crate::state::serializer::{SerdeSerializer, StateSerializer};
 use crate::state::{KeyedStateStore, KeyedStateStoreBuilder, StateError};
 
 /// Restores an operator of one parallelism with another one, twice, so that parts of the first come from several files.
@@ -106,17 +105,7 @@ pub fn keyed_snapshot_stands_by_key_group(backend: &StateBackend) -> Verdict {
     }
     let file = written(&mut store)?;
     let image = images(&file, None)?.pop().expect("keyed state");
-    let raw = &image.states["counts"];
-    let mut keys = Vec::new();
-    for (group, entries) in &raw.groups {
-        for entry in entries.iter(raw.header.kind) {
-            let key = SerdeSerializer::<u32>::new().deserialize(entry.key).expect("a number");
-            assert_eq!(group_of(key), *group, "key {key}");
-            keys.push(key);
-        }
-    }
-    keys.sort_unstable();
-    assert_eq!(keys, (0..100).collect::<Vec<_>>());
+    assert_eq!(keys_of_groups(&image.states["counts"]), (0..100).collect::<Vec<_>>());
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 use super::Verdict;
 use super::everything::{Content, fill};
-use super::harness::{AtKey, counts, file_of, restored, store, written};
+use super::harness::{AtKey, counts, file_of, file_of_task, restored, store, written};
 use crate::codec::CodecError;
 use crate::state::backend::StateBackend;
-use crate::state::{KeyedSnapshot, StateError, ValueStateDescriptor};
+use crate::state::{KeyedSnapshot, OperatorSnapshot, StateError, TaskSnapshot, ValueStateDescriptor};
 use std::collections::BTreeMap;
 use std::io;
 use std::thread;
@@ -157,6 +157,25 @@ pub fn keyed_snapshot_outlives_its_store(backend: &StateBackend) -> Verdict {
     let snapshot = store.snapshot()?;
     drop(store);
     assert_eq!(Content::of(&mut restored(backend, &file_of(snapshot)?)?)?, expected);
+    Ok(())
+}
+
+/// T20, T21: a file is read whether its keyed state was compressed or not, and holds the same.
+pub fn keyed_snapshots_round_trip_with_and_without_compression(backend: &StateBackend) -> Verdict {
+    let mut store = store::<u32>(backend)?;
+    let expected = fill(&mut store, 0..60)?;
+    let mut lengths = Vec::new();
+    for is_compressed in [false, true] {
+        let snapshot = TaskSnapshot::new(Some(Box::new(store.snapshot()?)), OperatorSnapshot::default());
+        let file = file_of_task(snapshot.with_compression(is_compressed))?;
+        lengths.push(file.len());
+        // Nobody opens it before the next snapshot, which is not compressed.
+        let next = written(&mut restored::<u32>(backend, &file)?)?;
+        for file in [file, next] {
+            assert_eq!(Content::of(&mut restored(backend, &file)?)?, expected, "{is_compressed}");
+        }
+    }
+    assert!(lengths[1] < lengths[0], "{lengths:?}");
     Ok(())
 }
 

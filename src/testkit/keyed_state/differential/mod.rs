@@ -2,6 +2,7 @@
 
 mod reference;
 mod step;
+pub mod timers;
 
 pub use step::{Operation, Step};
 
@@ -127,20 +128,21 @@ fn compare(store: &mut KeyedStateStore<u32>, step: &Step, expected: &Content) ->
     Ok(())
 }
 
-/// Random scripts, always the same ones, agree with the reference, also where a restore changes to objects in memory and
-/// back. Whoever has proptest gives scripts of its making to [`run`].
-pub fn keyed_states_agree_with_a_reference_over_random_scripts(backend: &StateBackend) -> Verdict {
-    let backends = [backend.clone(), StateBackend::default()];
+/// Scripts of 300 random steps each, always the same ones.
+fn random_steps<S>(step: fn([u8; 8]) -> S) -> impl Iterator<Item = Vec<S>> {
     let mut random = 1u64;
-    let mut next = || {
+    let mut next = move || {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         random
     };
-    for _ in 0..12 {
-        let steps: Vec<Step> = (0..300).map(|_| Step::of((next() >> 16).to_le_bytes())).collect();
-        run(&backends, &steps)?;
-    }
-    Ok(())
+    std::iter::repeat_with(move || (0..300).map(|_| step((next() >> 16).to_le_bytes())).collect())
+}
+
+/// Random scripts, always the same ones, agree with the reference, also where a restore changes to objects in memory and
+/// back. Whoever has proptest gives scripts of its making to [`run`].
+pub fn keyed_states_agree_with_a_reference_over_random_scripts(backend: &StateBackend) -> Verdict {
+    let backends = [backend.clone(), StateBackend::default()];
+    random_steps(Step::of).take(12).try_for_each(|steps| run(&backends, &steps))
 }

@@ -1,0 +1,100 @@
+//! How the heap cleans up state with a time to live; `testkit::keyed_state` has what every backend does with it.
+#![cfg(feature = "runtime")]
+
+use snapline::base::Millis;
+use snapline::keygroup::MaxParallelism;
+use snapline::state::*;
+use snapline::ttl::StateTtlConfig;
+
+fn ttl(millis: u64) -> StateTtlConfig {
+    StateTtlConfig::new(Millis(millis)).unwrap().disable_cleanup_in_background()
+}
+
+/// A store whose clock shows 0, with a current key.
+fn store_at_0(images: Vec<KeyedImage>) -> KeyedStateStore<u32> {
+    let max = MaxParallelism::new(4).unwrap();
+    let mut store = KeyedStateStore::restore(max, max.all_groups(), images).unwrap();
+    store.set_processing_time(Millis(0));
+    store.set_current_key(1).unwrap();
+    store
+}
+
+fn value() -> ValueStateDescriptor<u64> {
+    ValueStateDescriptor::new("value")
+}
+
+//= spec/ttl.md#ttl-12-clean-up-looks-at-everything
+//= type=test
+//# A pass of incremental clean-up MUST look at every value that is there from its beginning to its end.
+/// V15, V16: beside an open snapshot, while the state grows and shrinks.
+#[test]
+fn ttl_clean_up_visits_the_whole_state_while_it_changes() {
+    const KEYS: u32 = 20_000;
+    let mut store = store_at_0(Vec::new());
+    let state = store.open(&value().with_ttl(ttl(10))).unwrap();
+    for key in 0..KEYS {
+        store.set_processing_time(Millis(u64::from(key % 2 * 5)));
+        store.set_current_key(key).unwrap();
+        state.update(&mut store, u64::from(key)).unwrap();
+    }
+    // The even ones have expired.
+    store.set_processing_time(Millis(10));
+    let snapshot = store.snapshot().unwrap();
+    let (mut next, mut removed) = (KEYS, 0);
+    loop {
+        let done = store.clean_up(&state, 7).unwrap();
+        removed += done.removed;
+        if done.is_pass_over {
+            break;
+        }
+        // New keys split segments; some of the old ones go.
+        store.set_current_key(next).unwrap();
+        state.update(&mut store, 0).unwrap();
+        store.set_current_key((next - KEYS) * 2 + 1).unwrap();
+        state.clear(&mut store).unwrap();
+        next += 1;
+    }
+    assert_eq!(removed, KEYS as usize / 2);
+    // As many were cleared as have come.
+    assert_eq!(store.count(&state).unwrap(), KEYS as usize / 2);
+    let mut file = Vec::new();
+    snapshot.write_to(&mut file).unwrap();
+    let keyed = SnapshotImage::read_from(&file[..], None).unwrap().keyed.into_iter().collect();
+    let mut before = store_at_0(keyed);
+    let state = before.open(&value().with_ttl(ttl(10))).unwrap();
+    assert_eq!(before.count(&state).unwrap(), KEYS as usize, "the snapshot holds what there was");
+}
+
+/// In the background each access looks at some entries, so what nobody reads goes, too.
+#[test]
+fn ttl_clean_up_goes_with_every_access() {
+    let mut store = store_at_0(Vec::new());
+    let config = StateTtlConfig::new(Millis(10)).unwrap();
+    let state = store.open(&value().with_ttl(config)).unwrap();
+    for key in 0..1_000 {
+        store.set_current_key(key).unwrap();
+        state.update(&mut store, 1).unwrap();
+    }
+    store.set_processing_time(Millis(10));
+    store.set_current_key(5_000).unwrap();
+    let mut reads = 0;
+    while store.count(&state).unwrap() > 0 {
+        assert_eq!(state.get(&mut store).unwrap(), None);
+        reads += 1;
+        assert!(reads <= 2 * 1_000 / 5, "five entries with each access");
+    }
+}
+
+#[test]
+fn ttl_clean_up_while_idle_is_that_of_states_with_clean_up_in_the_background() {
+    let mut store = store_at_0(Vec::new());
+    let cleaned = store.open(&value().with_ttl(StateTtlConfig::new(Millis(10)).unwrap())).unwrap();
+    let kept = store.open(&ListStateDescriptor::<u64>::new("list").with_ttl(ttl(10))).unwrap();
+    assert!(store.expires());
+    cleaned.update(&mut store, 1).unwrap();
+    kept.add(&mut store, 1).unwrap();
+    store.set_processing_time(Millis(10));
+    store.clean_up_for_record();
+    store.clean_up_while_idle(1_000);
+    assert_eq!((store.count(&cleaned).unwrap(), store.count(&kept).unwrap()), (0, 1));
+}
