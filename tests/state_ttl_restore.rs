@@ -1,7 +1,7 @@
 //! State with a time to live over restores, merges and clean-up.
 #![cfg(feature = "runtime")]
 
-use snapline::base::Millis;
+use snapline::base::{EventTime, Millis, TimeDomain};
 use snapline::keygroup::MaxParallelism;
 use snapline::state::backend::{SortedMapStateBackendFactory, StateBackend};
 use snapline::state::*;
@@ -110,6 +110,23 @@ fn ttl_of_another_length_counts_from_the_stored_times() {
         let mut shorter = restored(&mut longer, 105, &backend);
         let state = shorter.open(&value().with_ttl(ttl(5))).unwrap();
         assert_eq!(state.get(&mut shorter).unwrap(), None);
+    }
+}
+
+#[test]
+fn ttl_switched_on_by_event_time_counts_from_the_event_time_of_the_restore() {
+    for backend in backends() {
+        let mut old = store_at(0, &backend, Vec::new());
+        old.open(&value()).unwrap().update(&mut old, 5).unwrap();
+        // The clock is far ahead of event time.
+        let mut store = restored(&mut old, 1_000_000, &backend);
+        store.set_event_time(EventTime(1_000));
+        let by_event_time = ttl(10).with_time_domain(TimeDomain::EventTime);
+        let state = store.open(&value().with_ttl(by_event_time)).unwrap();
+        for (now, is_there) in [(1_009, true), (1_010, false)] {
+            store.set_event_time(EventTime(now));
+            assert_eq!(state.get(&mut store).unwrap().is_some(), is_there, "at {now}");
+        }
     }
 }
 
