@@ -73,19 +73,11 @@ impl<T: StateObject> Layout for Elements<T> {
         *stored = live.cloned().collect();
     }
 
-    fn count_expired(
-        &self,
-        stored: &Self::Stored,
-        now: i64,
-        found: &mut ExpiredButPresent,
-    ) -> Result<(), StateError> {
-        let mut expired = stored.iter().filter(|element| self.has_expired(element, now));
-        expired.try_for_each(|element| {
-            let mut bytes = Vec::new();
-            append_serialized(&mut bytes, self.element.serializer(), element)?;
-            found.add(1, bytes.len());
-            Ok(())
-        })
+    fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError> {
+        let expired: Vec<_> = stored.iter().filter(|element| self.has_expired(element, now)).collect();
+        let mut bytes = Vec::new();
+        expired.iter().try_for_each(|one| append_serialized(&mut bytes, self.element.serializer(), one))?;
+        Ok(ExpiredButPresent { values: expired.len() as u64, bytes: bytes.len() as u64 })
     }
 
     fn compact<'a>(&self, value: &'a [u8], now: i64) -> Compacted<'a> {

@@ -87,14 +87,9 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         stored.retain(|_, value| !self.has_expired(value, now));
     }
 
-    fn count_expired(
-        &self,
-        stored: &Self::Stored,
-        now: i64,
-        found: &mut ExpiredButPresent,
-    ) -> Result<(), StateError> {
-        let mut expired = stored.iter().filter(|(_, value)| self.has_expired(value, now));
-        expired.try_for_each(|(_, value)| found.add_serialized(&**self.value.serializer(), value))
+    fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError> {
+        let expired = stored.iter().map(|(_, value)| value).filter(|value| self.has_expired(value, now));
+        ExpiredButPresent::of(&**self.value.serializer(), expired)
     }
 
     fn compact<'a>(&self, value: &'a [u8], now: i64) -> Compacted<'a> {

@@ -139,13 +139,8 @@ pub trait Layout: Clone + Send + Sync + 'static {
     /// Removes what has expired at `now`, of which there is some and not all.
     fn purge(&self, stored: &mut Self::Stored, now: i64);
 
-    /// Adds what has expired at `now` to what was found before.
-    fn count_expired(
-        &self,
-        stored: &Self::Stored,
-        now: i64,
-        found: &mut ExpiredButPresent,
-    ) -> Result<(), StateError>;
+    /// How many values have expired at `now`, and the bytes that they would be written as.
+    fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError>;
 
     /// What clean-up at `now` leaves of the bytes of a value, or of a list.
     fn compact<'a>(&self, value: &'a [u8], now: i64) -> Compacted<'a>;

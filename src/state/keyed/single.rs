@@ -58,10 +58,10 @@ impl<V: StateObject> Layout for Single<V> {
 
     fn purge(&self, _: &mut V, _: i64) {}
 
-    fn count_expired(&self, stored: &V, now: i64, found: &mut ExpiredButPresent) -> Result<(), StateError> {
+    fn measure_expired(&self, stored: &V, now: i64) -> Result<ExpiredButPresent, StateError> {
         match self.expired(stored, now) {
-            Expired::All => found.add_serialized(&**self.value.serializer(), stored),
-            Expired::Some | Expired::Nothing => Ok(()),
+            Expired::All => ExpiredButPresent::of(&**self.value.serializer(), std::iter::once(stored)),
+            Expired::Some | Expired::Nothing => Ok(ExpiredButPresent::default()),
         }
     }
 

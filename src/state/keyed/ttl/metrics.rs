@@ -75,21 +75,23 @@ pub struct ExpiredButPresent {
 }
 
 impl ExpiredButPresent {
-    pub(in crate::state::keyed) fn add(&mut self, values: usize, bytes: usize) {
-        self.values += values as u64;
-        self.bytes += bytes as u64;
+    /// Of values that would be written so.
+    pub(in crate::state::keyed) fn of<'a, V: 'a>(
+        serializer: &dyn StateSerializer<V>,
+        values: impl Iterator<Item = &'a V>,
+    ) -> Result<Self, StateError> {
+        let mut found = ExpiredButPresent::default();
+        for value in values {
+            let mut bytes = Vec::new();
+            serialize_within(MAX_RECORD_BYTES, serializer, value, &mut bytes)?;
+            found.add(ExpiredButPresent { values: 1, bytes: bytes.len() as u64 });
+        }
+        Ok(found)
     }
 
-    /// Adds a value that would be written so.
-    pub(in crate::state::keyed) fn add_serialized<V>(
-        &mut self,
-        serializer: &dyn StateSerializer<V>,
-        value: &V,
-    ) -> Result<(), StateError> {
-        let mut bytes = Vec::new();
-        serialize_within(MAX_RECORD_BYTES, serializer, value, &mut bytes)?;
-        self.add(1, bytes.len());
-        Ok(())
+    fn add(&mut self, other: ExpiredButPresent) {
+        self.values += other.values;
+        self.bytes += other.bytes;
     }
 }
 
@@ -166,13 +168,15 @@ impl<K: StateKey> KeyedStateStore<K> {
         //# A look at what has expired and is still there MUST count what clean-up would remove now, and change nothing.
         let mut found = ExpiredButPresent::default();
         match view {
-            View::Objects(table) => {
-                table.iter().try_for_each(|(_, stored)| layout.count_expired(stored, now, &mut found))?;
-            }
+            View::Objects(table) => table.iter().try_for_each(|(_, stored)| {
+                found.add(layout.measure_expired(stored, now)?);
+                Ok::<_, StateError>(())
+            })?,
             View::Bytes(table, backend) => backend.scan(table.state, &[]).try_for_each(|entry| {
                 let (_, value) = entry.map_err(|error| table.failed(error))?;
                 let compacted = layout.compact(&value, now);
-                found.add(compacted.expired, value.len() - compacted.left.map_or(0, |left| left.len()));
+                let bytes = (value.len() - compacted.left.map_or(0, |left| left.len())) as u64;
+                found.add(ExpiredButPresent { values: compacted.expired as u64, bytes });
                 Ok::<_, StateError>(())
             })?,
         }
