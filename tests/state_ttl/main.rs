@@ -2,6 +2,7 @@
 #![cfg(feature = "testkit")]
 
 mod compaction;
+mod handles;
 mod metrics;
 mod reference;
 mod subject;
