@@ -6,6 +6,7 @@ use super::function::{
 };
 use super::gate::Gate;
 use super::output::Outputs;
+use super::progress::Meters;
 use super::receive::{Receiver, TimerDriver, run_gate};
 use super::source::emit;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
@@ -14,7 +15,7 @@ use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, T
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::{
     ChannelState, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, OperatorListState,
-    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, Timer, TimerService,
+    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, Timer, TimerService, TtlMetrics,
 };
 use crossbeam_channel::Select;
 use std::sync::Arc;
@@ -166,6 +167,9 @@ struct Process<F: KeyedFunction> {
     gate: Gate<F::In>,
     outputs: Outputs<F::Out>,
     next_clean_up: Millis,
+    meters: Meters,
+    /// What was reported of what has expired.
+    reported: TtlMetrics,
 }
 
 impl<F: KeyedFunction> Operator for Process<F> {
@@ -207,6 +211,7 @@ impl<F: KeyedFunction> Operator for Process<F> {
 
     fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
         self.backends.tell_time();
+        self.report_ttl();
         let Backends { keyed, operator, times, .. } = &mut self.backends;
         self.function.snapshot_state(operator).map_err(TaskError::User)?;
         let finished = if input_finished { vec![true] } else { Vec::new() };
@@ -221,6 +226,16 @@ impl<F: KeyedFunction> Operator for Process<F> {
 }
 
 impl<F: KeyedFunction> Process<F> {
+    /// Adds what has been removed since the last report to the progress of the job.
+    fn report_ttl(&mut self) {
+        if !self.backends.keyed.expires() {
+            return;
+        }
+        let removed = self.backends.keyed.ttl_metrics_of_all();
+        self.meters.update(|progress| progress.ttl += removed - self.reported);
+        self.reported = removed;
+    }
+
     /// Fires what is due, one timer after the other, until the output is full. Says whether nothing is left.
     fn fire(&mut self, domain: TimeDomain, time: i64) -> Result<bool, TaskError> {
         while !self.outputs.is_full() {
@@ -245,6 +260,7 @@ impl<F: KeyedFunction> TimerDriver for Process<F> {
         if self.backends.keyed.expires() && now >= self.next_clean_up {
             self.backends.tell_time();
             self.backends.keyed.clean_up_while_idle(CLEAN_UP_ENTRIES);
+            self.report_ttl();
             self.next_clean_up = now + CLEAN_UP_PAUSE;
         }
         let now = i64::try_from(now.0).unwrap_or(i64::MAX);
@@ -322,8 +338,13 @@ pub(super) fn run<F: KeyedFunction>(
     let mut backends = Backends { keyed, operator, times, timers };
     function.open(&mut backends).map_err(misfit)?;
     environment.report(Report::Running);
+    let meters = environment.meters.clone();
     let checkpointing = Checkpointing::new(environment, gate.channels(), outputs.channels(), input_finished);
     let next_clean_up = now + CLEAN_UP_PAUSE;
-    let mut process = Process { function, backends, finished, watermark, gate, outputs, next_clean_up };
-    run_gate(checkpointing, &mut process)
+    let reported = TtlMetrics::default();
+    let mut process =
+        Process { function, backends, finished, watermark, gate, outputs, next_clean_up, meters, reported };
+    let ended = run_gate(checkpointing, &mut process);
+    process.report_ttl();
+    ended
 }

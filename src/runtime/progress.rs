@@ -1,4 +1,5 @@
 use crate::base::{Attempt, CheckpointId, CheckpointKind, Millis};
+use crate::state::TtlMetrics;
 use crate::subtask::Durations;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -39,6 +40,9 @@ pub struct Progress {
     pub restored_from: Option<CheckpointId>,
     /// Restarts in this process.
     pub restarts: u32,
+    /// Values that were removed because they had expired, in all attempts and subtasks, a second ago at most. What a
+    /// snapshot leaves out is in the numbers when the next checkpoint is taken, or the subtask ends.
+    pub ttl: TtlMetrics,
 }
 
 /// How a job ended well.

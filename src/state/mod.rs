@@ -28,9 +28,10 @@ pub use descriptor::{
 pub use error::{StateError, StatePart};
 pub use image::{KeyedImage, RawEntry, RawGroup, RawKeyedState, SnapshotImage, merge_keyed};
 pub use keyed::{
-    AggregatingState, CleanUp, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, ListState,
-    MapKey, MapState, Namespace, Namespaced, ReducingState, StateDescriptor, StateHandle, StateKey,
-    TtlAggregatingState, TtlListState, TtlMapState, TtlReducingState, TtlValueState, ValueState, WithTtl,
+    AggregatingState, CleanUp, ExpiredButPresent, KeyedStateSnapshot, KeyedStateStore,
+    KeyedStateStoreBuilder, ListState, MapKey, MapState, Namespace, Namespaced, ReducingState,
+    StateDescriptor, StateHandle, StateKey, TtlAggregatingState, TtlListState, TtlMapState, TtlMetrics,
+    TtlReducingState, TtlValueState, ValueState, WithTtl,
 };
 pub use operator::{
     BroadcastKey, BroadcastState, OperatorImage, OperatorListState, OperatorSnapshot, OperatorStateBackend,

@@ -7,11 +7,13 @@
 //! Specification: `spec/ttl.md`. Flink: `StateTtlConfig`, `TtlUtils`, `AbstractTtlDecorator`.
 
 mod access;
+mod compaction;
 mod config;
 mod expiry;
 mod stamped;
 
 pub use access::{CellRead, ListRead};
+pub use compaction::{Compacted, CompactionClock};
 pub use config::{
     CleanupStrategies, IncrementalCleanup, StateTtlConfig, StateVisibility, TtlError, UpdateType,
 };

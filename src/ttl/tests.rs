@@ -1,6 +1,7 @@
 use super::*;
 use crate::base::{Millis, TimeDomain};
 use quickcheck::quickcheck;
+use std::borrow::Cow;
 
 fn ttl(millis: u64) -> TimeToLive {
     TimeToLive::new(Millis(millis)).unwrap()
@@ -212,7 +213,107 @@ fn ttl_configuration_goes_by_the_clock_that_it_is_given() {
     }
 }
 
+/// A value that was updated at `updated`, as it is written.
+fn written(updated: i64, value: &[u8]) -> Vec<u8> {
+    [&Stamped::<u8>::time_bytes(updated), value].concat()
+}
+
+/// Elements with a byte in front that says how long they are.
+fn list_of(updated: &[i64]) -> Vec<u8> {
+    let element = |updated: &i64| {
+        let element = written(*updated, &vec![7; updated.unsigned_abs() as usize % 3]);
+        [&[element.len() as u8], &element[..]].concat()
+    };
+    updated.iter().flat_map(element).collect()
+}
+
+fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = bytes.split_first()?;
+    let (element, rest) = rest.split_at_checked(usize::from(*length))?;
+    *bytes = rest;
+    Some(element)
+}
+
+//= spec/ttl.md#ttl-18-compaction-of-a-value
+//= type=test
+//# A compaction MUST remove a value exactly if clean-up would.
+#[test]
+fn ttl_compaction_removes_a_value_that_has_expired() {
+    for config in every(10) {
+        for value in [&[][..], &[1, 2]] {
+            let bytes = written(5, value);
+            for now in [i64::MIN, 5, 14] {
+                assert_eq!(config.compact_value(&bytes, now), Compacted::kept(&bytes), "at {now}");
+            }
+            for now in [15, i64::MAX] {
+                assert_eq!(
+                    config.compact_value(&bytes, now),
+                    Compacted { expired: 1, left: None },
+                    "at {now}"
+                );
+            }
+        }
+        let damaged = &written(5, &[])[..7];
+        assert_eq!(config.compact_value(damaged, 100), Compacted::kept(damaged), "what is no value stays");
+    }
+}
+
+//= spec/ttl.md#ttl-19-compaction-of-a-list
+//= type=test
+//# A compaction MUST leave those elements of a list, in their order, that clean-up would not remove.
+#[test]
+fn ttl_compaction_leaves_the_elements_that_live() {
+    for config in every(10) {
+        for (updated, left, copied) in [
+            (&[][..], &[][..], false),
+            (&[5, 7, 6], &[5, 7, 6], false),
+            // What was added first expires first, so this is what mostly happens: the rest stands in one piece.
+            (&[0, 1, 5, 6], &[5, 6], false),
+            (&[5, 6, 0], &[5, 6], false),
+            (&[0, 5, 6, 1, 2], &[5, 6], false),
+            (&[5, 0, 6], &[5, 6], true),
+            (&[0, 5, 1, 6, 2, 7], &[5, 6, 7], true),
+        ] {
+            let (list, expected) = (list_of(updated), list_of(left));
+            let compacted = config.compact_list(&list, 12, take);
+            assert_eq!(compacted.expired, updated.len() - left.len(), "{updated:?}");
+            assert_eq!(compacted.left.as_deref(), Some(&expected[..]), "{updated:?}");
+            assert_eq!(matches!(compacted.left, Some(Cow::Owned(_))), copied, "{updated:?}");
+        }
+        let list = list_of(&[0, 2, 1]);
+        assert_eq!(config.compact_list(&list, 12, take), Compacted { expired: 3, left: None });
+        let damaged = &list[..list.len() - 1];
+        assert_eq!(config.compact_list(damaged, 12, take), Compacted::kept(damaged), "what is no list stays");
+    }
+}
+
+//= spec/ttl.md#ttl-20-the-present-of-a-compaction
+//= type=test
+//# A compaction MUST ask for the present before its first entry, and again after as many as its state says.
+#[test]
+fn ttl_compaction_asks_for_the_time_as_often_as_it_is_told() {
+    let config = StateTtlConfig::new(Millis(1)).unwrap();
+    assert!(CompactionClock::new(&config.disable_cleanup_in_background()).is_none());
+    for (entries, expected) in [(1, [100, 101, 102, 103, 104, 105]), (3, [100, 100, 100, 103, 103, 103])] {
+        let mut clock = CompactionClock::new(&config.cleanup_in_compaction(entries).unwrap()).unwrap();
+        let seen: Vec<_> = (100..106).map(|now| clock.now(|| now)).collect();
+        assert_eq!(seen, expected, "every {entries}");
+    }
+}
+
 quickcheck! {
+    /// What is left of a list is what is left of each of its elements.
+    fn ttl_compaction_of_a_list_is_that_of_its_elements(updated: Vec<i8>, now: i8) -> bool {
+        let (updated, now) = (updated.into_iter().map(i64::from).collect::<Vec<_>>(), i64::from(now));
+        let config = StateTtlConfig::new(Millis(10)).unwrap();
+        let live: Vec<_> = updated.iter().copied().filter(|updated| !config.is_cleaned_up(*updated, now)).collect();
+        let list = list_of(&updated);
+        let compacted = config.compact_list(&list, now, take);
+        let left = compacted.left.map(Cow::into_owned);
+        compacted.expired == updated.len() - live.len()
+            && left == (!live.is_empty() || updated.is_empty()).then(|| list_of(&live))
+    }
+
     /// The law of expiry in numbers that cannot overflow.
     fn ttl_expiry_agrees_with_wide_numbers(length: u64, updated: i64, now: i64) -> bool {
         let Ok(ttl) = TimeToLive::new(Millis(length)) else { return length == 0 || length > i64::MAX.unsigned_abs() };

@@ -4,6 +4,7 @@ use crate::common::ttl::{LAST_LOOK, TTL, job_by_event_time, job_that_forgets, le
 use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
 use snapline::base::Millis;
 use snapline::runtime::{JobOptions, ManualClock};
+use snapline::state::TtlMetrics;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -66,8 +67,12 @@ fn ttl_in_an_idle_job_cleans_up_by_the_clock() {
     clock.advance_to(Millis(500 + TTL.0));
     clock.advance_to(LAST_LOOK);
     written(NUMBERS_PER_SOURCE + KEYS / 2);
+    // Nobody has looked at the counts but the clock.
+    let removed = TtlMetrics { by_cleanup_while_idle: KEYS / 2, ..TtlMetrics::default() };
+    wait_until(&job, || job.progress().ttl == removed);
     world.hold_from(None);
-    job.wait().unwrap();
+    let summary = job.wait().unwrap();
+    assert_eq!(summary.progress.ttl, removed);
     let committed = world.committed();
     let left: Vec<_> = (0..KEYS).step_by(2).map(|key| left(key, 0)).collect();
     assert!(left.iter().all(|told| committed.contains(told)), "{committed:?}");

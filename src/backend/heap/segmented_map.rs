@@ -231,27 +231,27 @@ impl<Q: Clone, V: Clone> SegmentedMap<Q, V> {
         }
     }
 
-    /// Does to every entry of one segment what `decide` says; `change` changes a value. Who goes through all segments by
+    /// Does to every entry of one segment what `decide` says; `touch` is given each value that is to be changed, to do that,
+    /// and each that is removed. Who goes through all segments by
     /// their numbers, also while the map changes, has seen every entry that was there all the time: a segment that is
     /// split gives its entries to a later one. A segment that is shared is copied only if something is to be done.
     pub fn visit_segment(
         &mut self,
         segment: usize,
         decide: impl Fn(&V) -> Visit,
-        mut change: impl FnMut(&mut V),
+        mut touch: impl FnMut(&mut V, Visit),
     ) {
         let Some(segment) = self.segments.get_mut(segment) else { return };
         if segment.read().iter().all(|(_, value)| decide(value) == Visit::Keep) {
             return;
         }
         let segment = Counted::new(segment.write(), &mut self.len);
-        segment.table.retain(|(_, value)| match decide(value) {
-            Visit::Keep => true,
-            Visit::Change => {
-                change(value);
-                true
+        segment.table.retain(|(_, value)| {
+            let visit = decide(value);
+            if visit != Visit::Keep {
+                touch(value, visit);
             }
-            Visit::Remove => false,
+            visit != Visit::Remove
         });
         drop(segment);
         self.release_if_empty();

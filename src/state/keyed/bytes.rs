@@ -1,15 +1,16 @@
 //! A state whose content a backend keeps as bytes.
 
-use super::layout::{Layout, append_serialized};
+use super::layout::{Expiring, Layout, append_serialized};
 use super::objects::{Scope, key_in_wrong_group};
 use super::schema::{AnyTable, Schema, TableSnapshot};
 use super::times::Times;
+use super::ttl::RemovedBy;
 use super::{CurrentKey, Namespace, StateKey};
 use crate::codec::{append_record, take_record};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::{BackendError, BackendSnapshot, Entry, KeyedStateBackend, StateNumber};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawKeyedState, StateError};
-use crate::ttl::StateTtlConfig;
+use crate::ttl::Compacted;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -139,8 +140,8 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for BytesTable<K, N, L> {
         Box::new(SharedBytes { now: self.schema.snapshot_time(times), table })
     }
 
-    fn ttl(&self) -> Option<&StateTtlConfig> {
-        self.schema.layout.ttl()
+    fn expiring(&self) -> Option<&Expiring> {
+        self.schema.layout.expiring()
     }
 }
 
@@ -177,11 +178,12 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
             target.begin_group(group)?;
             for entry in entries {
                 let (key, value) = entry.map_err(|error| table.failed(error))?;
-                let live = match now {
-                    Some(now) => table.schema.layout.purged(&value, *now),
-                    None => Some(Cow::Borrowed(&value[..])),
-                };
-                let Some(live) = live else { continue };
+                let layout = &table.schema.layout;
+                let compacted = now.map_or(Compacted::kept(&value), |now| layout.compact(&value, now));
+                if compacted.expired > 0 {
+                    layout.count_removed(RemovedBy::Snapshot, compacted.expired);
+                }
+                let Some(live) = compacted.left else { continue };
                 target.entry(&key[KEY_GROUP_BYTES..], |bytes| {
                     append_part(bytes, &live);
                     Ok(())

@@ -1,7 +1,8 @@
 //! States that hold a list for each key and namespace.
 
-use super::bytes::{BytesTable, append_part};
-use super::layout::{Expired, Expiry, Layout, Migrated, append_serialized, expired, has_bytes_expired};
+use super::bytes::BytesTable;
+use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired};
+use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::CopyOnWriteList;
@@ -9,7 +10,7 @@ use crate::codec::{CodecError, append_record, take_record};
 use crate::state::backend::KeyedStateBackend;
 use crate::state::serializer::{ResolvedSerializer, SerializerSnapshot, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
-use crate::ttl::StateTtlConfig;
+use crate::ttl::Compacted;
 use std::borrow::Cow;
 
 /// A list: one entry, whose value is the elements as records.
@@ -55,8 +56,12 @@ impl<T: StateObject> Layout for Elements<T> {
         Ok((None, Cow::Owned(migrated)))
     }
 
-    fn ttl(&self) -> Option<&StateTtlConfig> {
-        self.expiry.as_ref().map(|expiry| &expiry.ttl)
+    fn expiring(&self) -> Option<&Expiring> {
+        self.expiry.as_ref().map(|expiry| &*expiry.of)
+    }
+
+    fn values(&self, stored: &Self::Stored) -> usize {
+        stored.len()
     }
 
     fn expired(&self, stored: &Self::Stored, now: i64) -> Expired {
@@ -68,18 +73,17 @@ impl<T: StateObject> Layout for Elements<T> {
         *stored = live.cloned().collect();
     }
 
-    fn purged<'a>(&self, value: &'a [u8], now: i64) -> Option<Cow<'a, [u8]>> {
-        let Some(expiry) = &self.expiry else { return Some(Cow::Borrowed(value)) };
-        let (mut rest, mut live) = (value, Vec::new());
-        while let Some(element) = take_record(&mut rest) {
-            if !has_bytes_expired(expiry, element, now) {
-                append_part(&mut live, element);
-            }
-        }
-        match live.len() {
-            0 if !value.is_empty() => None,
-            length if length == value.len() => Some(Cow::Borrowed(value)),
-            _ => Some(Cow::Owned(live)),
+    fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError> {
+        let expired: Vec<_> = stored.iter().filter(|element| self.has_expired(element, now)).collect();
+        let mut bytes = Vec::new();
+        expired.iter().try_for_each(|one| append_serialized(&mut bytes, self.element.serializer(), one))?;
+        Ok(ExpiredButPresent { values: expired.len() as u64, bytes: bytes.len() as u64 })
+    }
+
+    fn compact<'a>(&self, value: &'a [u8], now: i64) -> Compacted<'a> {
+        match self.expiring() {
+            None => Compacted::kept(value),
+            Some(expiring) => expiring.ttl.compact_list(value, now, take_record),
         }
     }
 
@@ -90,10 +94,15 @@ impl<T: StateObject> Layout for Elements<T> {
         now: Option<i64>,
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
-        if now.is_some_and(|now| self.expired(stored, now) == Expired::All) {
-            return Ok(());
+        let has_expired = |element: &T| now.is_some_and(|now| self.has_expired(element, now));
+        let expired = now.map_or(0, |_| stored.iter().filter(|element| has_expired(element)).count());
+        if expired > 0 {
+            self.count_removed(RemovedBy::Snapshot, expired);
+            if expired == stored.len() {
+                return Ok(());
+            }
         }
-        let live = stored.iter().filter(|element| !now.is_some_and(|now| self.has_expired(element, now)));
+        let live = stored.iter().filter(|element| !has_expired(element));
         target.entry(scope, |bytes| append_record(bytes, |bytes| self.append_elements(bytes, live)))
     }
 }

@@ -1,10 +1,9 @@
 //! States that hold a map for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{
-    Expired, Expiry, Layout, Migrated, append_serialized, expired, has_bytes_expired, migrate,
-};
+use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate};
 use super::map::MapKey;
+use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::CopyOnWriteMap;
@@ -14,7 +13,7 @@ use crate::state::serializer::{
     MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
 };
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
-use crate::ttl::StateTtlConfig;
+use crate::ttl::Compacted;
 use std::borrow::Cow;
 use std::hash::Hash;
 
@@ -72,8 +71,12 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         Ok((Some(migrate(&self.key, user_key)?), migrate(&self.value, value)?))
     }
 
-    fn ttl(&self) -> Option<&StateTtlConfig> {
-        self.expiry.as_ref().map(|expiry| &expiry.ttl)
+    fn expiring(&self) -> Option<&Expiring> {
+        self.expiry.as_ref().map(|expiry| &*expiry.of)
+    }
+
+    fn values(&self, stored: &Self::Stored) -> usize {
+        stored.len()
     }
 
     fn expired(&self, stored: &Self::Stored, now: i64) -> Expired {
@@ -84,9 +87,13 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         stored.retain(|_, value| !self.has_expired(value, now));
     }
 
-    fn purged<'a>(&self, value: &'a [u8], now: i64) -> Option<Cow<'a, [u8]>> {
-        let expiry = self.expiry.as_ref().filter(|expiry| has_bytes_expired(expiry, value, now));
-        expiry.is_none().then_some(Cow::Borrowed(value))
+    fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError> {
+        let expired = stored.iter().map(|(_, value)| value).filter(|value| self.has_expired(value, now));
+        ExpiredButPresent::of(&**self.value.serializer(), expired)
+    }
+
+    fn compact<'a>(&self, value: &'a [u8], now: i64) -> Compacted<'a> {
+        self.expiring().map_or(Compacted::kept(value), |expiring| expiring.ttl.compact_value(value, now))
     }
 
     fn write(
@@ -96,8 +103,12 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         now: Option<i64>,
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
-        let live = |(_, value): &(_, &UV)| !now.is_some_and(|now| self.has_expired(value, now));
-        stored.iter().filter(live).try_for_each(|(key, value)| {
+        let has_expired = |value: &UV| now.is_some_and(|now| self.has_expired(value, now));
+        stored.iter().try_for_each(|(key, value)| {
+            if has_expired(value) {
+                self.count_removed(RemovedBy::Snapshot, 1);
+                return Ok(());
+            }
             target.entry(scope, |bytes| {
                 append_serialized(bytes, self.key.serializer(), key)?;
                 append_serialized(bytes, self.value.serializer(), value)

@@ -1,11 +1,12 @@
 //! How the state of one key and namespace is kept in memory, and how it becomes entries of a snapshot.
 
+use super::ttl::{ExpiredButPresent, Removals, RemovedBy};
 use crate::codec::append_record;
 use crate::state::serializer::{
     MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, StateSerializer, serialize_within,
 };
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject};
-use crate::ttl::{Stamped, StateTtlConfig, split_time};
+use crate::ttl::{Compacted, Stamped, StateTtlConfig};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -48,28 +49,35 @@ pub enum Expired {
     All,
 }
 
+/// The time to live of a state, and what was removed by it.
+pub struct Expiring {
+    pub(super) ttl: StateTtlConfig,
+    pub(super) removals: Removals,
+}
+
 /// The time to live of values that have the time of their last update.
 pub struct Expiry<V> {
-    pub(super) ttl: StateTtlConfig,
+    pub(super) of: Arc<Expiring>,
     updated: fn(&V) -> i64,
 }
 
 impl<V> Clone for Expiry<V> {
     fn clone(&self) -> Self {
-        Expiry { ttl: self.ttl, updated: self.updated }
+        Expiry { of: Arc::clone(&self.of), updated: self.updated }
     }
 }
 
 impl<V> Expiry<Stamped<V>> {
     pub(super) fn new(ttl: StateTtlConfig) -> Self {
-        Expiry { ttl, updated: |stamped| stamped.updated }
+        let of = Arc::new(Expiring { ttl, removals: Removals::default() });
+        Expiry { of, updated: |stamped| stamped.updated }
     }
 }
 
 impl<V> Expiry<V> {
     /// Whether clean-up removes a value.
     pub(super) fn has_expired(&self, value: &V, now: i64) -> bool {
-        self.ttl.is_cleaned_up((self.updated)(value), now)
+        self.of.ttl.is_cleaned_up((self.updated)(value), now)
     }
 }
 
@@ -87,11 +95,6 @@ pub(super) fn expired<'a, V: 'a>(
         false if is_first_expired => Expired::All,
         false => Expired::Nothing,
     }
-}
-
-/// Whether the bytes of a value that has its time in front have expired; what is no such value stays.
-pub(super) fn has_bytes_expired<V>(expiry: &Expiry<V>, value: &[u8], now: i64) -> bool {
-    split_time(value).is_some_and(|(updated, _)| expiry.ttl.is_cleaned_up(updated, now))
 }
 
 /// What one kind of state keeps for each key and namespace.
@@ -117,8 +120,18 @@ pub trait Layout: Clone + Send + Sync + 'static {
     /// are those that stand there unless something is migrated.
     fn migrate<'a>(&self, user_key: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String>;
 
-    /// Its time to live.
-    fn ttl(&self) -> Option<&StateTtlConfig>;
+    /// Its time to live, and what was removed by it.
+    fn expiring(&self) -> Option<&Expiring>;
+
+    /// Counts values that are removed because they have expired.
+    fn count_removed(&self, by: RemovedBy, values: usize) {
+        if let Some(expiring) = self.expiring() {
+            expiring.removals.count(by, values);
+        }
+    }
+
+    /// How many values the content has: those that may expire each for itself.
+    fn values(&self, stored: &Self::Stored) -> usize;
 
     /// How much of the content has expired at `now`.
     fn expired(&self, stored: &Self::Stored, now: i64) -> Expired;
@@ -126,8 +139,11 @@ pub trait Layout: Clone + Send + Sync + 'static {
     /// Removes what has expired at `now`, of which there is some and not all.
     fn purge(&self, stored: &mut Self::Stored, now: i64);
 
-    /// The bytes of a value, or of a list, without what has expired at `now`; nothing if that is all.
-    fn purged<'a>(&self, value: &'a [u8], now: i64) -> Option<Cow<'a, [u8]>>;
+    /// How many values have expired at `now`, and the bytes that they would be written as.
+    fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError>;
+
+    /// What clean-up at `now` leaves of the bytes of a value, or of a list.
+    fn compact<'a>(&self, value: &'a [u8], now: i64) -> Compacted<'a>;
 
     /// Writes the entries, without those that have expired if there is a time at which they are asked for; `scope` holds the records of key and namespace.
     fn write(

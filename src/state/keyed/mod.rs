@@ -31,7 +31,10 @@ pub use open::{Namespaced, StateDescriptor, StateHandle};
 pub use reducing::ReducingState;
 pub use snapshot::KeyedStateSnapshot;
 pub use times::CleanUp;
-pub use ttl::{TtlAggregatingState, TtlListState, TtlMapState, TtlReducingState, TtlValueState, WithTtl};
+pub use ttl::{
+    ExpiredButPresent, TtlAggregatingState, TtlListState, TtlMapState, TtlMetrics, TtlReducingState,
+    TtlValueState, WithTtl,
+};
 pub use value::ValueState;
 
 use super::backend::KeyedStateBackend;

@@ -1,14 +1,14 @@
 //! A state whose content is objects in memory.
 
-use super::layout::{Expired, Layout, append_serialized};
+use super::layout::{Expired, Expiring, Layout, append_serialized};
 use super::schema::{AnyTable, Schema, TableSnapshot};
 use super::times::{CleanUp, Times};
+use super::ttl::RemovedBy;
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::{SegmentedMap, SharedMap, Visit, Visited, hash_of};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::BackendSnapshot;
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawGroup, RawKeyedState, StateError};
-use crate::ttl::StateTtlConfig;
 use std::sync::Arc;
 
 /// What the content of a state belongs to.
@@ -106,15 +106,21 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
         )
     }
 
+    pub(super) fn layout(&self) -> &L {
+        &self.schema.layout
+    }
+
     /// Looks at the content and does to it what `decide` says.
     #[inline]
     pub(super) fn visit(
         &mut self,
         current: &CurrentKey<K>,
         namespace: &N,
-        decide: impl FnOnce(&L::Stored) -> Visit,
+        decide: impl FnOnce(&L::Stored, &L) -> Visit,
     ) -> Option<Visited<'_, L::Stored>> {
         let hash = scope_hash(current.hash, namespace);
+        let layout = &self.schema.layout;
+        let decide = |stored: &L::Stored| decide(stored, layout);
         self.groups[current.group].visit(hash, |scope| scope.is(&current.key, namespace), decide)
     }
 
@@ -186,13 +192,13 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> {
-    fn ttl(&self) -> Option<&StateTtlConfig> {
-        self.schema.layout.ttl()
+    fn expiring(&self) -> Option<&Expiring> {
+        self.schema.layout.expiring()
     }
 
-    fn clean_up(&mut self, times: &Times, entries: usize) -> Option<CleanUp> {
+    fn clean_up(&mut self, times: &Times, entries: usize, by: RemovedBy) -> Option<CleanUp> {
         let layout = &self.schema.layout;
-        let now = times.now(layout.ttl()?.time_domain());
+        let now = times.now(layout.expiring()?.ttl.time_domain());
         let decide = |stored: &L::Stored| match layout.expired(stored, now) {
             Expired::Nothing => Visit::Keep,
             Expired::Some => Visit::Change,
@@ -202,23 +208,35 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
         //# A pass of incremental clean-up MUST look at every value that is there from its beginning to its end.
         let Cleaner { group, segment, credit } = &mut self.cleaner;
         *credit += entries;
-        let mut removed = 0;
+        let (mut removed, mut values) = (0, 0);
         while let Some(map) = self.groups.get_mut(*group) {
             let cost = map.segment_len(*segment).unwrap_or(0).max(1);
             if cost > *credit {
-                return Some(CleanUp { removed, is_pass_over: false });
+                break;
             }
             *credit -= cost;
             let before = map.len();
-            map.visit_segment(*segment, decide, |stored| layout.purge(stored, now));
+            map.visit_segment(*segment, decide, |stored, visit| {
+                values += layout.values(stored);
+                if visit == Visit::Change {
+                    layout.purge(stored, now);
+                    values -= layout.values(stored);
+                }
+            });
             removed += before - map.len();
             *segment += 1;
             if map.segment_len(*segment).is_none() {
                 (*group, *segment) = (*group + 1, 0);
             }
         }
-        self.cleaner = Cleaner::default();
-        Some(CleanUp { removed, is_pass_over: true })
+        let is_pass_over = *group == self.groups.len();
+        if is_pass_over {
+            self.cleaner = Cleaner::default();
+        }
+        if values > 0 {
+            layout.count_removed(by, values);
+        }
+        Some(CleanUp { removed, is_pass_over })
     }
 
     fn share(&mut self, times: &Times) -> Box<dyn TableSnapshot> {

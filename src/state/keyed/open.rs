@@ -1,5 +1,5 @@
 use super::bytes::BytesTable;
-use super::layout::Layout;
+use super::layout::{Expiring, Layout};
 use super::objects::ObjectTable;
 use super::schema::{AnyTable, Schema};
 use super::times::Times;
@@ -168,7 +168,8 @@ impl<K: StateKey> KeyedStateStore<K> {
             if *existing != requested || !has_type::<K, N, D::Layout>(any) {
                 return Err(mismatch(existing));
             }
-            return match (table.ttl(), schema.layout.ttl()) {
+            let ttl = |expiring: &Expiring| expiring.ttl;
+            return match (table.expiring().map(ttl), schema.layout.expiring().map(ttl)) {
                 (existing, requested) if existing == requested => {
                     Ok(sealed::Id(StateId { store: self.id, index }))
                 }
@@ -200,7 +201,7 @@ impl<K: StateKey> KeyedStateStore<K> {
             }
         };
         self.unclaimed.remove(name);
-        self.expires |= table.ttl().is_some();
+        self.expires |= table.expiring().is_some();
         self.states.push(OpenState { requested, table, clean_up_credit: 0 });
         Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
     }

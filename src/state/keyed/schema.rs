@@ -1,9 +1,9 @@
-use super::layout::Layout;
+use super::layout::{Expiring, Layout};
 use super::times::{CleanUp, Times};
+use super::ttl::RemovedBy;
 use crate::state::backend::BackendSnapshot;
 use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateKind, StatePart};
-use crate::ttl::StateTtlConfig;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ impl<K, N: 'static, L: Layout> Schema<K, N, L> {
 
     /// The time at which a snapshot asks what has expired, if it leaves that out.
     pub(super) fn snapshot_time(&self, times: &Times) -> Option<i64> {
-        let ttl = self.layout.ttl().filter(|ttl| ttl.cleanup().in_full_snapshots);
-        ttl.map(|ttl| times.now(ttl.time_domain()))
+        let ttl = self.layout.expiring().map(|expiring| &expiring.ttl);
+        ttl.filter(|ttl| ttl.cleanup().in_full_snapshots).map(|ttl| times.now(ttl.time_domain()))
     }
 
     /// The schema that reads what was written under `header`.
@@ -41,12 +41,12 @@ pub(super) trait AnyTable<K>: Any + Send {
     /// Its part in a snapshot of the store that is being taken.
     fn share(&mut self, times: &Times) -> Box<dyn TableSnapshot>;
 
-    /// Its time to live.
-    fn ttl(&self) -> Option<&StateTtlConfig>;
+    /// Its time to live, and what was removed by it.
+    fn expiring(&self) -> Option<&Expiring>;
 
     /// Looks at some more entries and removes what has expired of them, and counts it. `None` says that nothing is to be
     /// cleaned up here, since it is bytes.
-    fn clean_up(&mut self, _times: &Times, _entries: usize) -> Option<CleanUp> {
+    fn clean_up(&mut self, _times: &Times, _entries: usize, _by: RemovedBy) -> Option<CleanUp> {
         None
     }
 }

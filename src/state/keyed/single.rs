@@ -1,10 +1,9 @@
 //! States that hold one value for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{
-    Expired, Expiry, Layout, Migrated, append_serialized, expired, has_bytes_expired, migrate,
-};
+use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate};
 use super::objects::{ObjectTable, Scope};
+use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::state::backend::{Entry, KeyedStateBackend};
@@ -12,7 +11,7 @@ use crate::state::serializer::{
     MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
 };
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
-use crate::ttl::StateTtlConfig;
+use crate::ttl::Compacted;
 use std::borrow::Cow;
 
 /// One value.
@@ -45,8 +44,12 @@ impl<V: StateObject> Layout for Single<V> {
         Ok((None, migrate(&self.value, value)?))
     }
 
-    fn ttl(&self) -> Option<&StateTtlConfig> {
-        self.expiry.as_ref().map(|expiry| &expiry.ttl)
+    fn expiring(&self) -> Option<&Expiring> {
+        self.expiry.as_ref().map(|expiry| &*expiry.of)
+    }
+
+    fn values(&self, _: &V) -> usize {
+        1
     }
 
     fn expired(&self, stored: &V, now: i64) -> Expired {
@@ -55,9 +58,15 @@ impl<V: StateObject> Layout for Single<V> {
 
     fn purge(&self, _: &mut V, _: i64) {}
 
-    fn purged<'a>(&self, value: &'a [u8], now: i64) -> Option<Cow<'a, [u8]>> {
-        let expiry = self.expiry.as_ref().filter(|expiry| has_bytes_expired(expiry, value, now));
-        expiry.is_none().then_some(Cow::Borrowed(value))
+    fn measure_expired(&self, stored: &V, now: i64) -> Result<ExpiredButPresent, StateError> {
+        match self.expired(stored, now) {
+            Expired::All => ExpiredButPresent::of(&**self.value.serializer(), std::iter::once(stored)),
+            Expired::Some | Expired::Nothing => Ok(ExpiredButPresent::default()),
+        }
+    }
+
+    fn compact<'a>(&self, value: &'a [u8], now: i64) -> Compacted<'a> {
+        self.expiring().map_or(Compacted::kept(value), |expiring| expiring.ttl.compact_value(value, now))
     }
 
     fn write(
@@ -68,6 +77,7 @@ impl<V: StateObject> Layout for Single<V> {
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
         if now.is_some_and(|now| self.expired(stored, now) == Expired::All) {
+            self.count_removed(RemovedBy::Snapshot, 1);
             return Ok(());
         }
         target.entry(scope, |bytes| append_serialized(bytes, self.value.serializer(), stored))

@@ -12,6 +12,15 @@ pub(super) enum View<'a, K, N, L: Layout> {
     Bytes(&'a BytesTable<K, N, L>, &'a dyn KeyedStateBackend),
 }
 
+impl<'a, K: StateKey, N: Namespace, L: Layout> View<'a, K, N, L> {
+    pub(super) fn layout(&self) -> &'a L {
+        match self {
+            View::Objects(table) => table.layout(),
+            View::Bytes(table, _) => &table.schema.layout,
+        }
+    }
+}
+
 /// The current key, and a state to be changed.
 pub(super) type CurrentAndView<'a, K, N, L> = (&'a CurrentKey<K>, ViewMut<'a, K, N, L>);
 
@@ -21,7 +30,11 @@ pub(super) enum ViewMut<'a, K, N, L: Layout> {
     Bytes(&'a BytesTable<K, N, L>, &'a mut dyn KeyedStateBackend),
 }
 
-impl<K, N, L: Layout> ViewMut<'_, K, N, L> {
+impl<K: StateKey, N: Namespace, L: Layout> ViewMut<'_, K, N, L> {
+    pub(super) fn layout(&self) -> &L {
+        self.as_view().layout()
+    }
+
     /// The same to be read.
     pub(super) fn as_view(&self) -> View<'_, K, N, L> {
         match self {

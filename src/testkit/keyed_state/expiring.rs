@@ -1,7 +1,7 @@
 use super::Verdict;
 use super::harness::{AtKey, builder, images, store, written};
 use super::migration::{Name, NameV1, names, new, old};
-use crate::base::Millis;
+use crate::base::{EventTime, Millis, TimeDomain};
 use crate::state::backend::StateBackend;
 use crate::state::{
     KeyedSnapshot, KeyedStateStore, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
@@ -88,6 +88,22 @@ pub fn ttl_switched_on_counts_from_the_restore(backend: &StateBackend) -> Verdic
         assert_eq!(single.get(&mut store)?.is_some(), is_there, "at {now}");
         assert_eq!(elements.get(&mut store)?.count(), 2 * usize::from(is_there), "at {now}");
         assert_eq!(entries.entries(&mut store)?.count(), usize::from(is_there), "at {now}");
+    }
+    Ok(())
+}
+
+/// R27: by event time it counts from the event time of the restore, however far ahead the clock is.
+pub fn ttl_switched_on_by_event_time_counts_from_the_event_time_of_the_restore(
+    backend: &StateBackend,
+) -> Verdict {
+    let mut old = store_at(0, backend)?;
+    old.open(&value())?.update(&mut old, 5)?;
+    let mut store = restored_at(1_000_000, backend, &mut old)?;
+    store.set_event_time(EventTime(1_000));
+    let state = store.open(&value().with_ttl(ttl(10).with_time_domain(TimeDomain::EventTime)))?;
+    for (now, is_there) in [(1_009, true), (1_010, false)] {
+        store.set_event_time(EventTime(now));
+        assert_eq!(state.get(&mut store)?.is_some(), is_there, "at {now}");
     }
     Ok(())
 }

@@ -188,6 +188,7 @@ macro_rules! keyed_state_behaviours {
             keyed_states_agree_with_a_reference_over_random_scripts
             ttl_value_is_there_until_it_expires
             ttl_switched_on_counts_from_the_restore
+            ttl_switched_on_by_event_time_counts_from_the_event_time_of_the_restore
             ttl_switched_off_keeps_what_has_expired
             ttl_is_switched_on_and_off_while_values_migrate
             ttl_of_another_length_counts_from_the_stored_times

@@ -1,7 +1,9 @@
 //! What an access does to a single value that has its time.
 
 use crate::backend::heap::{Visit, Visited};
+use crate::state::keyed::layout::Layout;
 use crate::state::keyed::single::Single;
+use crate::state::keyed::ttl::RemovedBy;
 use crate::state::keyed::view::ViewMut;
 use crate::state::keyed::{CurrentKey, Namespace, StateKey};
 use crate::state::{StateError, StateObject};
@@ -20,10 +22,13 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> ViewMut<'a, K, N, Single<Sta
     ) -> Result<Option<Cow<'a, V>>, StateError> {
         match self {
             ViewMut::Objects(table) => {
-                let decide = |cell: &Stamped<V>| match ttl.read_cell(cell.updated, now) {
+                let decide = |cell: &Stamped<V>, layout: &Single<_>| match ttl.read_cell(cell.updated, now) {
                     CellRead::Keep => Visit::Keep,
                     CellRead::Refresh => Visit::Change,
-                    CellRead::LastTime | CellRead::Remove => Visit::Remove,
+                    CellRead::LastTime | CellRead::Remove => {
+                        layout.count_removed(RemovedBy::Access, 1);
+                        Visit::Remove
+                    }
                 };
                 Ok(match table.visit(current, namespace, decide) {
                     None => None,
@@ -46,13 +51,10 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> ViewMut<'a, K, N, Single<Sta
                         table.put(backend, current, namespace, &refreshed)?;
                         Ok(Some(Cow::Owned(refreshed.value)))
                     }
-                    CellRead::LastTime => {
+                    CellRead::LastTime | CellRead::Remove => {
                         table.delete(backend, current, namespace)?;
-                        Ok(Some(Cow::Owned(cell.value)))
-                    }
-                    CellRead::Remove => {
-                        table.delete(backend, current, namespace)?;
-                        Ok(None)
+                        table.schema.layout.count_removed(RemovedBy::Access, 1);
+                        Ok(ttl.is_visible(cell.updated, now).then_some(Cow::Owned(cell.value)))
                     }
                 }
             }
@@ -62,17 +64,24 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> ViewMut<'a, K, N, Single<Sta
     /// Puts what `change` makes of the value, if an addition may build on it, in its place.
     #[inline]
     pub(super) fn build_on(
-        self,
+        mut self,
         current: &CurrentKey<K>,
         namespace: &N,
         ttl: &StateTtlConfig,
         now: i64,
         change: impl FnOnce(Option<V>) -> Option<V>,
     ) -> Result<(), StateError> {
-        self.modify(current, namespace, |old| {
-            let old = old.filter(|cell| ttl.builds_on(cell.updated, now));
+        let mut expired = 0;
+        self.again().modify(current, namespace, |old| {
+            let old = old.filter(|cell| {
+                let builds_on = ttl.builds_on(cell.updated, now);
+                expired = usize::from(!builds_on);
+                builds_on
+            });
             change(old.map(|cell| cell.value)).map(|value| Stamped { updated: now, value })
-        })
+        })?;
+        self.count_removed(expired);
+        Ok(())
     }
 
     /// Changes the value in its place, which is `insert()` if an addition may not build on what is there.
@@ -89,7 +98,13 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> ViewMut<'a, K, N, Single<Sta
         let builds_on = |cell: &Stamped<V>| ttl.builds_on(cell.updated, now);
         match self {
             ViewMut::Objects(table) => {
-                let decide = |cell: &_| if builds_on(cell) { Visit::Change } else { Visit::Remove };
+                let decide = |cell: &_, layout: &Single<_>| match builds_on(cell) {
+                    true => Visit::Change,
+                    false => {
+                        layout.count_removed(RemovedBy::Access, 1);
+                        Visit::Remove
+                    }
+                };
                 if let Some(Visited::Changed(cell)) = table.visit(current, namespace, decide) {
                     cell.updated = now;
                     return Ok(change(&mut cell.value));
@@ -100,7 +115,13 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> ViewMut<'a, K, N, Single<Sta
                 Ok(result)
             }
             ViewMut::Bytes(table, backend) => {
-                let old = table.get(&*backend, current, namespace)?.filter(builds_on);
+                let old = table.get(&*backend, current, namespace)?.filter(|cell| {
+                    let builds_on = builds_on(cell);
+                    if !builds_on {
+                        table.schema.layout.count_removed(RemovedBy::Access, 1);
+                    }
+                    builds_on
+                });
                 let mut value = old.map_or_else(insert, |cell| cell.value);
                 let result = change(&mut value);
                 table.put(backend, current, namespace, &Stamped { updated: now, value })?;
@@ -121,14 +142,33 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> ViewMut<'a, K, N, Single<Sta
     ) -> Result<(), StateError> {
         let is_visible = |cell: &Stamped<V>| ttl.is_visible(cell.updated, now);
         for source in sources {
-            let Some(moved) = self.again().take(current, &source)?.filter(is_visible) else { continue };
+            let Some(moved) = self.again().take(current, &source)? else { continue };
+            if !is_visible(&moved) {
+                self.count_removed(1);
+                continue;
+            }
+            let mut expired = 0;
             //= spec/ttl.md#ttl-15-merging
             //# A merge MUST combine the values that are visible, and make the present the time of what several became.
-            self.again().modify(current, target, |old| match old.filter(is_visible) {
-                Some(old) => Some(Stamped { updated: now, value: combine(old.value, moved.value) }),
-                None => Some(moved),
+            self.again().modify(current, target, |old| match old {
+                Some(old) if is_visible(&old) => {
+                    Some(Stamped { updated: now, value: combine(old.value, moved.value) })
+                }
+                old => {
+                    expired = usize::from(old.is_some());
+                    Some(moved)
+                }
             })?;
+            self.count_removed(expired);
         }
         Ok(())
+    }
+
+    /// Counts values that an access has removed because they had expired.
+    #[inline]
+    fn count_removed(&self, values: usize) {
+        if values > 0 {
+            self.layout().count_removed(RemovedBy::Access, values);
+        }
     }
 }

@@ -1,6 +1,7 @@
-use super::{WithTtl, copied_as_its_state};
+use super::{RemovedBy, WithTtl, copied_as_its_state};
 use crate::backend::heap::{CopyOnWriteList, Visit, Visited};
 use crate::state::keyed::elements::Elements;
+use crate::state::keyed::layout::Layout;
 use crate::state::keyed::open::sealed;
 use crate::state::keyed::times::Times;
 use crate::state::keyed::view::ViewMut;
@@ -38,7 +39,13 @@ impl<T: StateObject, N: Namespace> TtlListState<T, N> {
         let (current, view) = store.view_mut::<N, Elements<Stamped<T>>>(self.id().0)?;
         let (objects, copied) = match view {
             ViewMut::Objects(table) => {
-                match table.visit(current, self.namespace(), |list| self.decide(list, now)) {
+                let decide =
+                    |list: &CopyOnWriteList<_>, layout: &_| match self.decide(|| list.iter(), layout, now) {
+                        ListRead::Keep => Visit::Keep,
+                        ListRead::Refresh => Visit::Change,
+                        ListRead::Remove => Visit::Remove,
+                    };
+                match table.visit(current, self.namespace(), decide) {
                     None => (None, Vec::new()),
                     Some(Visited::Kept(list)) => (Some(list), Vec::new()),
                     Some(Visited::Changed(list)) => {
@@ -63,7 +70,7 @@ impl<T: StateObject, N: Namespace> TtlListState<T, N> {
         now: i64,
     ) -> Result<Vec<T>, StateError> {
         let list = view.as_view().get(current, self.namespace())?.1;
-        match self.ttl.read_list(list.iter().map(|element| element.updated), now) {
+        match self.decide(|| list.iter(), view.layout(), now) {
             ListRead::Keep => {}
             ListRead::Refresh => {
                 view.update(current, self.namespace(), self.refreshed(list.iter(), now).collect())?;
@@ -75,12 +82,19 @@ impl<T: StateObject, N: Namespace> TtlListState<T, N> {
         Ok(seen.map(|element| element.value).collect())
     }
 
-    fn decide(&self, list: &CopyOnWriteList<Stamped<T>>, now: i64) -> Visit {
-        match self.ttl.read_list(list.iter().map(|element| element.updated), now) {
-            ListRead::Keep => Visit::Keep,
-            ListRead::Refresh => Visit::Change,
-            ListRead::Remove => Visit::Remove,
+    /// What becomes of a list that is read; what does not stay is counted.
+    fn decide<'a, I: Iterator<Item = &'a Stamped<T>>>(
+        &self,
+        list: impl Fn() -> I,
+        layout: &Elements<Stamped<T>>,
+        now: i64,
+    ) -> ListRead {
+        let read = self.ttl.read_list(list().map(|element| element.updated), now);
+        if read != ListRead::Keep {
+            let expired = list().filter(|element| self.ttl.ttl().is_expired(element.updated, now)).count();
+            layout.count_removed(RemovedBy::Access, expired);
         }
+        read
     }
 
     /// The elements that live, with a new time.

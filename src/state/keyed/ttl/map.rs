@@ -42,10 +42,12 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
             }
             CellRead::LastTime => {
                 let last = self.state.remove(store, key)?;
+                store.count_removed(self.id().0, 1);
                 return Ok(last.map(|cell| Cow::Owned(cell.value)));
             }
             CellRead::Remove => {
                 self.state.remove(store, key)?;
+                store.count_removed(self.id().0, 1);
                 return Ok(None);
             }
         }
@@ -84,14 +86,19 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
         let changes =
             self.state.entries(store)?.any(|(_, cell)| ttl.read_cell(cell.updated, now) != CellRead::Keep);
         if changes {
+            let mut expired = 0;
             self.state.retain(store, |_, cell| match ttl.read_cell(cell.updated, now) {
                 CellRead::Keep => true,
                 CellRead::Refresh => {
                     cell.updated = now;
                     true
                 }
-                CellRead::LastTime | CellRead::Remove => false,
+                CellRead::LastTime | CellRead::Remove => {
+                    expired += 1;
+                    false
+                }
             })?;
+            store.count_removed(self.id().0, expired);
         }
         Ok(seen.into_iter())
     }
@@ -150,8 +157,16 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
         mut keep: impl FnMut(&UK, &mut UV) -> bool,
     ) -> Result<(), StateError> {
         let now = store.access(self.id().0, &self.ttl)?;
-        self.state
-            .retain(store, |key, cell| self.ttl.is_visible(cell.updated, now) && keep(key, &mut cell.value))
+        let mut expired = 0;
+        self.state.retain(store, |key, cell| match self.ttl.is_visible(cell.updated, now) {
+            true => keep(key, &mut cell.value),
+            false => {
+                expired += 1;
+                false
+            }
+        })?;
+        store.count_removed(self.id().0, expired);
+        Ok(())
     }
 
     /// Removes all entries.

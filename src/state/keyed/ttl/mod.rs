@@ -8,12 +8,15 @@ mod aggregating;
 mod cell;
 mod list;
 mod map;
+mod metrics;
 mod reducing;
 mod value;
 
 pub use aggregating::TtlAggregatingState;
 pub use list::TtlListState;
 pub use map::TtlMapState;
+pub use metrics::{ExpiredButPresent, TtlMetrics};
+pub(super) use metrics::{Removals, RemovedBy};
 pub use reducing::TtlReducingState;
 pub use value::TtlValueState;
 
@@ -99,10 +102,19 @@ impl<K: StateKey> KeyedStateStore<K> {
             let open = &mut self.states[id.index];
             open.clean_up_credit += incremental.entries_per_access.get();
             if open.clean_up_credit >= CLEAN_UP_BATCH {
-                open.table.clean_up(&self.times, std::mem::take(&mut open.clean_up_credit));
+                let entries = std::mem::take(&mut open.clean_up_credit);
+                open.table.clean_up(&self.times, entries, RemovedBy::CleanUpWithAccess);
             }
         }
         Ok(self.now(ttl))
+    }
+
+    /// Counts values that an access has removed because they had expired.
+    #[cold]
+    fn count_removed(&self, id: StateId, values: usize) {
+        if let Some(expiring) = self.states[id.index].table.expiring() {
+            expiring.removals.count(RemovedBy::Access, values);
+        }
     }
 
     #[inline]
@@ -121,7 +133,7 @@ impl<K: StateKey> KeyedStateStore<K> {
         if id.store != self.id {
             return Err(StateError::ForeignHandle);
         }
-        let done = self.states[id.index].table.clean_up(&self.times, entries);
+        let done = self.states[id.index].table.clean_up(&self.times, entries, RemovedBy::CleanUpOnRequest);
         Ok(done.unwrap_or(CleanUp { removed: 0, is_pass_over: true }))
     }
 
@@ -136,7 +148,7 @@ impl<K: StateKey> KeyedStateStore<K> {
         if !self.expires {
             return;
         }
-        self.clean_up_in_background(|incremental| {
+        self.clean_up_in_background(RemovedBy::CleanUpWithRecord, |incremental| {
             if incremental.for_every_record { incremental.entries_per_access.get() } else { 0 }
         });
     }
@@ -144,13 +156,14 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// Looks at about `entries` more entries of each state that is cleaned up incrementally, so that it shrinks also while
     /// nobody accesses it.
     pub fn clean_up_while_idle(&mut self, entries: usize) {
-        self.clean_up_in_background(|_| entries);
+        self.clean_up_in_background(RemovedBy::CleanUpWhileIdle, |_| entries);
     }
 
-    fn clean_up_in_background(&mut self, entries: impl Fn(&IncrementalCleanup) -> usize) {
+    fn clean_up_in_background(&mut self, by: RemovedBy, entries: impl Fn(&IncrementalCleanup) -> usize) {
         for open in &mut self.states {
-            if let Some(incremental) = open.table.ttl().and_then(|ttl| ttl.cleanup().incremental) {
-                open.table.clean_up(&self.times, entries(&incremental));
+            let incremental = open.table.expiring().and_then(|expiring| expiring.ttl.cleanup().incremental);
+            if let Some(incremental) = incremental {
+                open.table.clean_up(&self.times, entries(&incremental), by);
             }
         }
     }
