@@ -98,3 +98,49 @@ fn ttl_clean_up_while_idle_is_that_of_states_with_clean_up_in_the_background() {
     store.clean_up_while_idle(1_000);
     assert_eq!((store.count(&cleaned).unwrap(), store.count(&kept).unwrap()), (0, 1));
 }
+
+//= spec/ttl.md#ttl-23-clean-up-that-is-left-out
+//= type=test
+//# A pass of incremental clean-up MUST begin when it is due, unless no value can have expired.
+#[test]
+fn ttl_clean_up_is_left_out_until_a_value_can_have_expired() {
+    const KEYS: u32 = 100;
+    let mut store = store_at_0(Vec::new());
+    let state = store.open(&value().with_ttl(ttl(10))).unwrap();
+    for key in 0..KEYS {
+        store.set_processing_time(Millis(u64::from(3 + key / 50)));
+        store.set_current_key(key).unwrap();
+        state.update(&mut store, 1).unwrap();
+    }
+    let passes = |store: &mut KeyedStateStore<u32>, now| {
+        store.set_processing_time(Millis(now));
+        let first = store.clean_up(&state, 1).unwrap();
+        let rest = store.clean_up(&state, 1_000).unwrap();
+        (first.is_pass_over, first.removed + rest.removed)
+    };
+    assert_eq!(passes(&mut store, 12), (true, 0), "there is nothing to look for");
+    assert_eq!(passes(&mut store, 13), (false, 50));
+    assert_eq!(passes(&mut store, 13), (true, 0), "what the pass has left lives longer");
+    // An update when the clock has gone back.
+    store.set_processing_time(Millis(0));
+    store.set_current_key(KEYS).unwrap();
+    state.update(&mut store, 1).unwrap();
+    assert_eq!(passes(&mut store, 9), (true, 0));
+    assert_eq!(passes(&mut store, 10), (false, 1));
+    assert_eq!(passes(&mut store, 14), (false, 50));
+}
+
+/// Nothing is known of what was restored: the first pass looks at all of it.
+#[test]
+fn ttl_clean_up_looks_at_what_was_restored() {
+    let mut store = store_at_0(Vec::new());
+    let state = store.open(&value().with_ttl(ttl(10))).unwrap();
+    state.update(&mut store, 1).unwrap();
+    let mut file = Vec::new();
+    store.snapshot().unwrap().write_to(&mut file).unwrap();
+    let keyed = SnapshotImage::read_from(&file[..], None).unwrap().keyed.into_iter().collect();
+    let mut restored = store_at_0(keyed);
+    let state = restored.open(&value().with_ttl(ttl(10))).unwrap();
+    restored.set_processing_time(Millis(10));
+    assert_eq!(restored.clean_up(&state, 1_000).unwrap().removed, 1);
+}

@@ -10,6 +10,7 @@ mod access;
 mod compaction;
 mod config;
 mod expiry;
+mod oldest;
 mod stamped;
 
 pub use access::{CellRead, ListRead};
@@ -18,6 +19,7 @@ pub use config::{
     CleanupStrategies, IncrementalCleanup, StateTtlConfig, StateVisibility, TtlError, UpdateType,
 };
 pub use expiry::TimeToLive;
+pub use oldest::OldestUpdate;
 pub use stamped::{Stamped, split_time};
 
 #[cfg(test)]

@@ -314,6 +314,54 @@ quickcheck! {
             && left == (!live.is_empty() || updated.is_empty()).then(|| list_of(&live))
     }
 
+    /// Clean-up is left out only when nothing has expired, whatever was written and however far passes have come; after a
+    /// pass beside which nothing was written, exactly then.
+    fn ttl_clean_up_is_left_out_only_when_nothing_has_expired(script: Vec<(u8, u8, i8)>) -> bool {
+        let config = StateTtlConfig::new(Millis(10)).unwrap();
+        let (mut oldest, mut values, mut next, mut quiet) = (OldestUpdate::of_nothing(), Vec::new(), 0, true);
+        script.into_iter().all(|(operation, place, now)| {
+            let now = i64::from(now);
+            match operation % 4 {
+                0 => {
+                    oldest.accessed(now);
+                    values.push(now);
+                    quiet = false;
+                }
+                1 if !values.is_empty() => {
+                    oldest.accessed(now);
+                    let place = usize::from(place) % values.len();
+                    values[place] = now;
+                    quiet = false;
+                }
+                _ => {
+                    if next == 0 {
+                        oldest.begun();
+                        quiet = true;
+                    }
+                    if let Some(&updated) = values.get(next) {
+                        if config.is_cleaned_up(updated, now) {
+                            // What comes after it takes its place.
+                            values.remove(next);
+                        } else {
+                            oldest.left(updated);
+                            next += 1;
+                        }
+                    }
+                    if next >= values.len() {
+                        oldest.passed();
+                        next = 0;
+                        let has_expired = values.iter().any(|updated| config.is_cleaned_up(*updated, now));
+                        if quiet && oldest.may_have_expired(&config, now) != has_expired {
+                            return false;
+                        }
+                    }
+                }
+            }
+            values.iter().all(|updated| !config.is_cleaned_up(*updated, now))
+                || oldest.may_have_expired(&config, now)
+        })
+    }
+
     /// The law of expiry in numbers that cannot overflow.
     fn ttl_expiry_agrees_with_wide_numbers(length: u64, updated: i64, now: i64) -> bool {
         let Ok(ttl) = TimeToLive::new(Millis(length)) else { return length == 0 || length > i64::MAX.unsigned_abs() };

@@ -1,7 +1,7 @@
 //! States that hold a list for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired};
+use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, oldest};
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
@@ -66,6 +66,10 @@ impl<T: StateObject> Layout for Elements<T> {
 
     fn expired(&self, stored: &Self::Stored, now: i64) -> Expired {
         expired(self.expiry.as_ref(), stored.iter(), now)
+    }
+
+    fn oldest(&self, stored: &Self::Stored) -> i64 {
+        oldest(self.expiry.as_ref(), stored.iter())
     }
 
     fn purge(&self, stored: &mut Self::Stored, now: i64) {

@@ -1,7 +1,9 @@
 //! States that hold a map for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate};
+use super::layout::{
+    Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate, oldest,
+};
 use super::map::MapKey;
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
@@ -81,6 +83,10 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
 
     fn expired(&self, stored: &Self::Stored, now: i64) -> Expired {
         expired(self.expiry.as_ref(), stored.iter().map(|(_, value)| value), now)
+    }
+
+    fn oldest(&self, stored: &Self::Stored) -> i64 {
+        oldest(self.expiry.as_ref(), stored.iter().map(|(_, value)| value))
     }
 
     fn purge(&self, stored: &mut Self::Stored, now: i64) {

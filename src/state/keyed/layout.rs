@@ -58,26 +58,28 @@ pub struct Expiring {
 /// The time to live of values that have the time of their last update.
 pub struct Expiry<V> {
     pub(super) of: Arc<Expiring>,
+    /// That of `of`: clean-up asks it about every value.
+    ttl: StateTtlConfig,
     updated: fn(&V) -> i64,
 }
 
 impl<V> Clone for Expiry<V> {
     fn clone(&self) -> Self {
-        Expiry { of: Arc::clone(&self.of), updated: self.updated }
+        Expiry { of: Arc::clone(&self.of), ..*self }
     }
 }
 
 impl<V> Expiry<Stamped<V>> {
     pub(super) fn new(ttl: StateTtlConfig) -> Self {
         let of = Arc::new(Expiring { ttl, removals: Removals::default() });
-        Expiry { of, updated: |stamped| stamped.updated }
+        Expiry { of, ttl, updated: |stamped| stamped.updated }
     }
 }
 
 impl<V> Expiry<V> {
     /// Whether clean-up removes a value.
     pub(super) fn has_expired(&self, value: &V, now: i64) -> bool {
-        self.of.ttl.is_cleaned_up((self.updated)(value), now)
+        self.ttl.is_cleaned_up((self.updated)(value), now)
     }
 }
 
@@ -95,6 +97,12 @@ pub(super) fn expired<'a, V: 'a>(
         false if is_first_expired => Expired::All,
         false => Expired::Nothing,
     }
+}
+
+/// The time of the oldest update among `all`.
+pub(super) fn oldest<'a, V: 'a>(expiry: Option<&Expiry<V>>, all: impl Iterator<Item = &'a V>) -> i64 {
+    let updates = expiry.map(|expiry| all.map(|value| (expiry.updated)(value)));
+    updates.and_then(Iterator::min).unwrap_or(i64::MAX)
 }
 
 /// What one kind of state keeps for each key and namespace.
@@ -135,6 +143,9 @@ pub trait Layout: Clone + Send + Sync + 'static {
 
     /// How much of the content has expired at `now`.
     fn expired(&self, stored: &Self::Stored, now: i64) -> Expired;
+
+    /// The time of the oldest update of the content.
+    fn oldest(&self, stored: &Self::Stored) -> i64;
 
     /// Removes what has expired at `now`, of which there is some and not all.
     fn purge(&self, stored: &mut Self::Stored, now: i64);

@@ -42,6 +42,7 @@ use super::serializer::StateSerializer;
 use super::{KeyedStateHeader, RawKeyedState, StateError, StateObject, StateValue};
 use crate::backend::heap::hash_of;
 use crate::keygroup::{KeyGroup, KeyGroupRange, KeyHash, MaxParallelism, key_group_of};
+use crate::ttl::OldestUpdate;
 use schema::AnyTable;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -97,6 +98,7 @@ struct OpenState<K> {
     table: Box<dyn AnyTable<K>>,
     /// How many entries clean-up may look at for the accesses that there were.
     clean_up_credit: usize,
+    oldest: OldestUpdate,
 }
 
 /// Where a store holds a state.

@@ -9,6 +9,8 @@ use crate::backend::heap::{SegmentedMap, SharedMap, Visit, Visited, hash_of};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::BackendSnapshot;
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawGroup, RawKeyedState, StateError};
+use crate::ttl::OldestUpdate;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// What the content of a state belongs to.
@@ -61,6 +63,12 @@ struct Cleaner {
     segment: usize,
     /// How many entries it may look at.
     credit: usize,
+}
+
+impl Cleaner {
+    fn is_between_passes(&self) -> bool {
+        (self.group, self.segment) == (0, 0)
+    }
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
@@ -196,11 +204,29 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
         self.schema.layout.expiring()
     }
 
-    fn clean_up(&mut self, times: &Times, entries: usize, by: RemovedBy) -> Option<CleanUp> {
+    fn clean_up(
+        &mut self,
+        times: &Times,
+        entries: usize,
+        by: RemovedBy,
+        oldest: &mut OldestUpdate,
+    ) -> Option<CleanUp> {
         let layout = &self.schema.layout;
-        let now = times.now(layout.expiring()?.ttl.time_domain());
+        let ttl = &layout.expiring()?.ttl;
+        let now = times.now(ttl.time_domain());
+        if self.cleaner.is_between_passes() {
+            if !oldest.may_have_expired(ttl, now) {
+                return Some(CleanUp { removed: 0, is_pass_over: true });
+            }
+            oldest.begun();
+        }
+        let oldest_left = Cell::new(i64::MAX);
+        let leave = |stored: &L::Stored| oldest_left.set(oldest_left.get().min(layout.oldest(stored)));
         let decide = |stored: &L::Stored| match layout.expired(stored, now) {
-            Expired::Nothing => Visit::Keep,
+            Expired::Nothing => {
+                leave(stored);
+                Visit::Keep
+            }
             Expired::Some => Visit::Change,
             Expired::All => Visit::Remove,
         };
@@ -221,6 +247,7 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
                 if visit == Visit::Change {
                     layout.purge(stored, now);
                     values -= layout.values(stored);
+                    leave(stored);
                 }
             });
             removed += before - map.len();
@@ -229,9 +256,11 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
                 (*group, *segment) = (*group + 1, 0);
             }
         }
+        oldest.left(oldest_left.get());
         let is_pass_over = *group == self.groups.len();
         if is_pass_over {
             self.cleaner = Cleaner::default();
+            oldest.passed();
         }
         if values > 0 {
             layout.count_removed(by, values);

@@ -6,6 +6,7 @@ use super::times::Times;
 use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{StateError, StateKind};
+use crate::ttl::OldestUpdate;
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
@@ -200,9 +201,10 @@ impl<K: StateKey> KeyedStateStore<K> {
                 Box::new(table)
             }
         };
-        self.unclaimed.remove(name);
+        let restored = self.unclaimed.remove(name);
+        let oldest = restored.map_or(OldestUpdate::of_nothing(), |_| OldestUpdate::unknown());
         self.expires |= table.expiring().is_some();
-        self.states.push(OpenState { requested, table, clean_up_credit: 0 });
+        self.states.push(OpenState { requested, table, clean_up_credit: 0, oldest });
         Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
     }
 }

@@ -4,6 +4,7 @@ use super::ttl::RemovedBy;
 use crate::state::backend::BackendSnapshot;
 use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateKind, StatePart};
+use crate::ttl::OldestUpdate;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -46,7 +47,13 @@ pub(super) trait AnyTable<K>: Any + Send {
 
     /// Looks at some more entries and removes what has expired of them, and counts it. `None` says that nothing is to be
     /// cleaned up here, since it is bytes.
-    fn clean_up(&mut self, _times: &Times, _entries: usize, _by: RemovedBy) -> Option<CleanUp> {
+    fn clean_up(
+        &mut self,
+        _times: &Times,
+        _entries: usize,
+        _by: RemovedBy,
+        _oldest: &mut OldestUpdate,
+    ) -> Option<CleanUp> {
         None
     }
 }

@@ -1,7 +1,9 @@
 //! States that hold one value for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate};
+use super::layout::{
+    Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate, oldest,
+};
 use super::objects::{ObjectTable, Scope};
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
@@ -54,6 +56,10 @@ impl<V: StateObject> Layout for Single<V> {
 
     fn expired(&self, stored: &V, now: i64) -> Expired {
         expired(self.expiry.as_ref(), std::iter::once(stored), now)
+    }
+
+    fn oldest(&self, stored: &V) -> i64 {
+        oldest(self.expiry.as_ref(), std::iter::once(stored))
     }
 
     fn purge(&self, _: &mut V, _: i64) {}

@@ -23,7 +23,7 @@ pub use value::TtlValueState;
 use super::layout::Expiry;
 use super::open::sealed;
 use super::times::{CleanUp, Times};
-use super::{KeyedStateStore, StateHandle, StateId, StateKey};
+use super::{KeyedStateStore, OpenState, StateHandle, StateId, StateKey};
 use crate::state::StateError;
 use crate::state::serializer::{ResolvedSerializer, StampedSerializer, StateSerializer};
 use crate::ttl::{IncrementalCleanup, Stamped, StateTtlConfig};
@@ -91,6 +91,12 @@ use copied_as_its_state;
 /// So many entries are looked at together, for several accesses: to begin costs more than to look at some more.
 const CLEAN_UP_BATCH: usize = 256;
 
+impl<K: StateKey> OpenState<K> {
+    fn clean_up(&mut self, times: &Times, entries: usize, by: RemovedBy) -> Option<CleanUp> {
+        self.table.clean_up(times, entries, by, &mut self.oldest)
+    }
+}
+
 impl<K: StateKey> KeyedStateStore<K> {
     /// The present for an access to a state, with which goes some clean-up.
     #[inline]
@@ -98,15 +104,17 @@ impl<K: StateKey> KeyedStateStore<K> {
         if id.store != self.id {
             return Err(StateError::ForeignHandle);
         }
+        let now = self.now(ttl);
+        let open = &mut self.states[id.index];
+        open.oldest.accessed(now);
         if let Some(incremental) = &ttl.cleanup().incremental {
-            let open = &mut self.states[id.index];
             open.clean_up_credit += incremental.entries_per_access.get();
             if open.clean_up_credit >= CLEAN_UP_BATCH {
                 let entries = std::mem::take(&mut open.clean_up_credit);
-                open.table.clean_up(&self.times, entries, RemovedBy::CleanUpWithAccess);
+                open.clean_up(&self.times, entries, RemovedBy::CleanUpWithAccess);
             }
         }
-        Ok(self.now(ttl))
+        Ok(now)
     }
 
     /// Counts values that an access has removed because they had expired.
@@ -133,7 +141,7 @@ impl<K: StateKey> KeyedStateStore<K> {
         if id.store != self.id {
             return Err(StateError::ForeignHandle);
         }
-        let done = self.states[id.index].table.clean_up(&self.times, entries, RemovedBy::CleanUpOnRequest);
+        let done = self.states[id.index].clean_up(&self.times, entries, RemovedBy::CleanUpOnRequest);
         Ok(done.unwrap_or(CleanUp { removed: 0, is_pass_over: true }))
     }
 
@@ -163,7 +171,7 @@ impl<K: StateKey> KeyedStateStore<K> {
         for open in &mut self.states {
             let incremental = open.table.expiring().and_then(|expiring| expiring.ttl.cleanup().incremental);
             if let Some(incremental) = incremental {
-                open.table.clean_up(&self.times, entries(&incremental), by);
+                open.clean_up(&self.times, entries(&incremental), by);
             }
         }
     }
