@@ -144,3 +144,21 @@ fn ttl_clean_up_looks_at_what_was_restored() {
     restored.set_processing_time(Millis(10));
     assert_eq!(restored.clean_up(&state, 1_000).unwrap().removed, 1);
 }
+
+/// Of a list of which some elements are left, the oldest counts.
+#[test]
+fn ttl_clean_up_of_a_list_goes_on_when_its_next_element_expires() {
+    let mut store = store_at_0(Vec::new());
+    let list = store.open(&ListStateDescriptor::<u64>::new("list").with_ttl(ttl(10))).unwrap();
+    for updated in [1, 5, 9] {
+        store.set_processing_time(Millis(updated));
+        list.add(&mut store, updated).unwrap();
+    }
+    for (now, left) in [(11, 2), (14, 2), (15, 1), (19, 0)] {
+        store.set_processing_time(Millis(now));
+        store.clean_up(&list, 1_000).unwrap();
+        assert_eq!(store.expired_but_present(&list).unwrap().values, 0, "at {now}");
+        store.set_processing_time(Millis(10));
+        assert_eq!(list.get(&mut store).unwrap().count(), left, "at {now}");
+    }
+}
