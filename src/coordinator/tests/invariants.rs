@@ -83,3 +83,19 @@ fn coord_check_finds_more_retained_checkpoints_than_are_wanted() {
     let more = |coordinator: &mut Coordinator| coordinator.retained.push(coordinator.retained[0].clone());
     assert_eq!(broken(&job, more), "COORD-12");
 }
+
+#[test]
+fn coord_check_finds_a_shared_file_that_is_not_registered() {
+    let missing = shared::upload(9);
+    let job = shared::with_upload_1(config());
+    let retained = |coordinator: &mut Coordinator| {
+        let newest = coordinator.retained.last_mut().unwrap();
+        newest.shared.entry(SINK).or_default().insert(missing.clone());
+    };
+    assert_eq!(broken(&job, retained), "SHARED-10");
+    let under_way = |coordinator: &mut Coordinator| {
+        let pending = coordinator.pending.get_mut(&CheckpointId(1)).unwrap();
+        pending.shared.entry(SINK).or_default().insert(missing.clone());
+    };
+    assert_eq!(broken(&pending(config()), under_way), "SHARED-10");
+}

@@ -41,7 +41,7 @@ fn complete(job: &mut Job, id: u64, uploaded: &[SharedObject], reused: &[SharedO
 }
 
 /// A job of which checkpoint 1 is complete, with upload 1, and that tolerates failures.
-fn with_upload_1(config: Config) -> Job {
+pub(super) fn with_upload_1(config: Config) -> Job {
     let mut job = Job::running(Config { tolerable_failures: 9, ..config });
     job.tick(10);
     complete(&mut job, 1, &[upload(1)], &[]);
