@@ -90,12 +90,12 @@ fn coord_check_finds_a_shared_file_that_is_not_registered() {
     let job = shared::with_upload_1(config());
     let retained = |coordinator: &mut Coordinator| {
         let newest = coordinator.retained.last_mut().unwrap();
-        newest.shared.entry(SINK).or_default().insert(missing.clone());
+        newest.shared.entry(SINK).or_default().insert(missing);
     };
     assert_eq!(broken(&job, retained), "SHARED-10");
     let under_way = |coordinator: &mut Coordinator| {
         let pending = coordinator.pending.get_mut(&CheckpointId(1)).unwrap();
-        pending.shared.entry(SINK).or_default().insert(missing.clone());
+        pending.shared.entry(SINK).or_default().insert(missing);
     };
     assert_eq!(broken(&pending(config()), under_way), "SHARED-10");
 }

@@ -1,7 +1,7 @@
 //! States that hold a list for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, oldest};
+use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired};
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
@@ -68,13 +68,10 @@ impl<T: StateObject> Layout for Elements<T> {
         expired(self.expiry.as_ref(), stored.iter(), now)
     }
 
-    fn oldest(&self, stored: &Self::Stored) -> i64 {
-        oldest(self.expiry.as_ref(), stored.iter())
-    }
-
-    fn purge(&self, stored: &mut Self::Stored, now: i64) {
+    fn purge(&self, stored: &mut Self::Stored, now: i64) -> i64 {
         let live = stored.iter().filter(|element| !self.has_expired(element, now));
         *stored = live.cloned().collect();
+        self.expiry.as_ref().map_or(i64::MAX, |expiry| expiry.oldest(stored.iter()))
     }
 
     fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError> {

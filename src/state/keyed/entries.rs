@@ -1,9 +1,7 @@
 //! States that hold a map for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{
-    Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate, oldest,
-};
+use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate};
 use super::map::MapKey;
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
@@ -85,12 +83,9 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         expired(self.expiry.as_ref(), stored.iter().map(|(_, value)| value), now)
     }
 
-    fn oldest(&self, stored: &Self::Stored) -> i64 {
-        oldest(self.expiry.as_ref(), stored.iter().map(|(_, value)| value))
-    }
-
-    fn purge(&self, stored: &mut Self::Stored, now: i64) {
+    fn purge(&self, stored: &mut Self::Stored, now: i64) -> i64 {
         stored.retain(|_, value| !self.has_expired(value, now));
+        self.expiry.as_ref().map_or(i64::MAX, |expiry| expiry.oldest(stored.iter().map(|(_, value)| value)))
     }
 
     fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError> {

@@ -42,7 +42,10 @@ pub(super) fn migrate<'a, T>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expired {
     /// Nothing.
-    Nothing,
+    Nothing {
+        /// The time of its oldest update.
+        oldest: i64,
+    },
     /// Some elements of a list or entries of a map.
     Some,
     /// Everything.
@@ -77,6 +80,14 @@ impl<V> Expiry<Stamped<V>> {
 }
 
 impl<V> Expiry<V> {
+    /// The time of the oldest update among `all`.
+    pub(super) fn oldest<'a>(&self, all: impl Iterator<Item = &'a V>) -> i64
+    where
+        V: 'a,
+    {
+        all.map(self.updated).min().unwrap_or(i64::MAX)
+    }
+
     /// Whether clean-up removes a value.
     pub(super) fn has_expired(&self, value: &V, now: i64) -> bool {
         self.ttl.is_cleaned_up((self.updated)(value), now)
@@ -86,23 +97,22 @@ impl<V> Expiry<V> {
 /// How much of `all` has expired.
 pub(super) fn expired<'a, V: 'a>(
     expiry: Option<&Expiry<V>>,
-    mut all: impl Iterator<Item = &'a V>,
+    all: impl Iterator<Item = &'a V>,
     now: i64,
 ) -> Expired {
-    let Some(expiry) = expiry else { return Expired::Nothing };
-    let Some(first) = all.next() else { return Expired::Nothing };
-    let is_first_expired = expiry.has_expired(first, now);
-    match all.any(|value| expiry.has_expired(value, now) != is_first_expired) {
-        true => Expired::Some,
-        false if is_first_expired => Expired::All,
-        false => Expired::Nothing,
+    let (mut oldest, mut has_expired, mut has_live) = (i64::MAX, false, false);
+    let Some(expiry) = expiry else { return Expired::Nothing { oldest } };
+    for updated in all.map(expiry.updated) {
+        if expiry.ttl.is_cleaned_up(updated, now) {
+            has_expired = true;
+        } else {
+            (oldest, has_live) = (oldest.min(updated), true);
+        }
+        if has_expired && has_live {
+            return Expired::Some;
+        }
     }
-}
-
-/// The time of the oldest update among `all`.
-pub(super) fn oldest<'a, V: 'a>(expiry: Option<&Expiry<V>>, all: impl Iterator<Item = &'a V>) -> i64 {
-    let updates = expiry.map(|expiry| all.map(|value| (expiry.updated)(value)));
-    updates.and_then(Iterator::min).unwrap_or(i64::MAX)
+    if has_expired { Expired::All } else { Expired::Nothing { oldest } }
 }
 
 /// What one kind of state keeps for each key and namespace.
@@ -144,11 +154,9 @@ pub trait Layout: Clone + Send + Sync + 'static {
     /// How much of the content has expired at `now`.
     fn expired(&self, stored: &Self::Stored, now: i64) -> Expired;
 
-    /// The time of the oldest update of the content.
-    fn oldest(&self, stored: &Self::Stored) -> i64;
-
-    /// Removes what has expired at `now`, of which there is some and not all.
-    fn purge(&self, stored: &mut Self::Stored, now: i64);
+    /// Removes what has expired at `now`, of which there is some and not all, and tells the time of the oldest update of the
+    /// rest.
+    fn purge(&self, stored: &mut Self::Stored, now: i64) -> i64;
 
     /// How many values have expired at `now`, and the bytes that they would be written as.
     fn measure_expired(&self, stored: &Self::Stored, now: i64) -> Result<ExpiredButPresent, StateError>;

@@ -221,10 +221,10 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
             oldest.begun();
         }
         let oldest_left = Cell::new(i64::MAX);
-        let leave = |stored: &L::Stored| oldest_left.set(oldest_left.get().min(layout.oldest(stored)));
+        let leave = |updated: i64| oldest_left.set(oldest_left.get().min(updated));
         let decide = |stored: &L::Stored| match layout.expired(stored, now) {
-            Expired::Nothing => {
-                leave(stored);
+            Expired::Nothing { oldest } => {
+                leave(oldest);
                 Visit::Keep
             }
             Expired::Some => Visit::Change,
@@ -245,9 +245,8 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
             map.visit_segment(*segment, decide, |stored, visit| {
                 values += layout.values(stored);
                 if visit == Visit::Change {
-                    layout.purge(stored, now);
+                    leave(layout.purge(stored, now));
                     values -= layout.values(stored);
-                    leave(stored);
                 }
             });
             removed += before - map.len();

@@ -1,9 +1,7 @@
 //! States that hold one value for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{
-    Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate, oldest,
-};
+use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate};
 use super::objects::{ObjectTable, Scope};
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
@@ -58,16 +56,14 @@ impl<V: StateObject> Layout for Single<V> {
         expired(self.expiry.as_ref(), std::iter::once(stored), now)
     }
 
-    fn oldest(&self, stored: &V) -> i64 {
-        oldest(self.expiry.as_ref(), std::iter::once(stored))
+    fn purge(&self, stored: &mut V, _: i64) -> i64 {
+        self.expiry.as_ref().map_or(i64::MAX, |expiry| expiry.oldest(std::iter::once(&*stored)))
     }
-
-    fn purge(&self, _: &mut V, _: i64) {}
 
     fn measure_expired(&self, stored: &V, now: i64) -> Result<ExpiredButPresent, StateError> {
         match self.expired(stored, now) {
             Expired::All => ExpiredButPresent::of(&**self.value.serializer(), std::iter::once(stored)),
-            Expired::Some | Expired::Nothing => Ok(ExpiredButPresent::default()),
+            Expired::Some | Expired::Nothing { .. } => Ok(ExpiredButPresent::default()),
         }
     }
 
