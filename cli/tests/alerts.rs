@@ -204,6 +204,20 @@ fn alerts_leave_no_state_of_accounts_that_pay_no_more() {
     assert_eq!((&summary["records_read"], &summary["records_written"]), (&5_001.into(), &0.into()));
     let bytes = summary["last_checkpoint"]["bytes"].as_u64().unwrap();
     assert!(bytes < 10_000, "the last checkpoint has {bytes} bytes");
+    assert_eq!(summary["expired_values_removed"], 0);
+}
+
+#[test]
+fn alerts_of_accounts_that_pay_again_much_later_find_that_their_payments_have_expired() {
+    const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
+    let job = JobFolder::new("alerts");
+    job.write("rules.txt", "0 often count 2 within 30d\n");
+    let on =
+        |day: u64| (0..5).map(move |number| format!("{} account-{number} 1\n", day * DAY_MILLIS + number));
+    job.write("payments.txt", on(0).chain(on(40)).collect::<String>());
+    let outcome = job.start(&[&FILES[..], &["--json"]].concat()).end().succeeded();
+    let summary: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!((&summary["records_written"], &summary["expired_values_removed"]), (&0.into(), &5.into()));
 }
 
 #[test]

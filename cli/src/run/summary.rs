@@ -22,6 +22,7 @@ struct Summary {
     elapsed_millis: u64,
     checkpoints_completed: u64,
     checkpoints_failed: u64,
+    expired_values_removed: u64,
     last_checkpoint: Option<LastCheckpoint>,
     output: String,
     checkpoint_dir: String,
@@ -57,6 +58,7 @@ pub fn print(args: &RunArgs, directories: &Directories, summary: &JobSummary) ->
         elapsed_millis,
         checkpoints_completed: progress.completed,
         checkpoints_failed: progress.aborted,
+        expired_values_removed: progress.ttl.removed(),
         last_checkpoint: progress.last.map(|last| LastCheckpoint {
             id: last.id.0,
             duration_millis: last.duration.0,
@@ -103,6 +105,9 @@ fn table(summary: &Summary, storage: Storage) -> Table {
     if let Some(last) = &summary.last_checkpoint {
         let size = HumanBytes(last.bytes);
         row("last checkpoint", format!("{}: {} ms, {size}", last.id, last.duration_millis));
+    }
+    if summary.expired_values_removed > 0 {
+        row("expired values removed", HumanCount(summary.expired_values_removed).to_string());
     }
     row("output", summary.output.clone());
     row("checkpoint directory", summary.checkpoint_dir.clone());

@@ -31,6 +31,16 @@ pub struct TtlMetrics {
 }
 
 impl TtlMetrics {
+    /// How many values are gone from the state, whatever removed them.
+    #[must_use]
+    pub fn removed(&self) -> u64 {
+        self.by_accesses
+            + self.by_cleanup_with_accesses
+            + self.by_cleanup_with_records
+            + self.by_cleanup_while_idle
+            + self.by_cleanup_on_request
+    }
+
     fn each(&mut self, other: TtlMetrics, change: impl Fn(&mut u64, u64)) {
         let TtlMetrics {
             by_accesses,
