@@ -162,3 +162,91 @@ fn ttl_clean_up_of_a_list_goes_on_when_its_next_element_expires() {
         assert_eq!(list.get(&mut store).unwrap().count(), left, "at {now}");
     }
 }
+
+/// A merge takes a value with its time from where a pass will come to where it has been. `add` adds to the state in
+/// namespace 1, `merge` merges that into namespace 2.
+#[track_caller]
+fn assert_moved_values_are_cleaned_up<S: StateHandle>(
+    open: impl Fn(&mut KeyedStateStore<u32>) -> S,
+    add: impl Fn(&S, &mut KeyedStateStore<u32>),
+    merge: impl Fn(&mut KeyedStateStore<u32>),
+) {
+    const FILLED: u32 = 3_000;
+    let max = MaxParallelism::new(1).unwrap();
+    for key in 0..40 {
+        let mut store = KeyedStateStore::<u32>::restore(max, max.all_groups(), Vec::new()).unwrap();
+        let state = open(&mut store);
+        let put = |store: &mut KeyedStateStore<u32>, key, now| {
+            store.set_processing_time(Millis(now));
+            store.set_current_key(key).unwrap();
+            add(&state, store);
+        };
+        put(&mut store, FILLED, 0);
+        put(&mut store, key, 50);
+        (40..FILLED).for_each(|key| put(&mut store, key, 100));
+        // One has expired, so a pass begins.
+        store.set_processing_time(Millis(1_000));
+        assert!(!store.clean_up(&state, FILLED as usize / 2).unwrap().is_pass_over);
+        store.set_current_key(key).unwrap();
+        merge(&mut store);
+        assert!(store.clean_up(&state, FILLED as usize).unwrap().is_pass_over);
+        store.set_processing_time(Millis(1_050));
+        store.clean_up(&state, 2 * FILLED as usize).unwrap();
+        assert_eq!(store.expired_but_present(&state).unwrap().values, 0, "of key {key}");
+    }
+}
+
+#[test]
+fn ttl_clean_up_does_not_miss_a_value_that_was_moved_while_it_passed() {
+    let lists = ListStateDescriptor::<u64>::new("lists").with_ttl(ttl(1_000));
+    assert_moved_values_are_cleaned_up(
+        |store| store.open_namespaced::<u8, _>(&lists).unwrap().of(1),
+        |list, store| list.add(store, 1).unwrap(),
+        |store| {
+            let list = store.open_namespaced::<u8, _>(&lists).unwrap().of(2);
+            list.merge_namespaces(store, [1]).unwrap();
+        },
+    );
+    let sums = || ReducingStateDescriptor::<u64>::new("sums", |old, more| old + more).with_ttl(ttl(1_000));
+    assert_moved_values_are_cleaned_up(
+        |store| store.open_namespaced::<u8, _>(&sums()).unwrap().of(1),
+        |sum, store| sum.add(store, 1).unwrap(),
+        |store| {
+            let sum = store.open_namespaced::<u8, _>(&sums()).unwrap().of(2);
+            sum.merge_namespaces(store, [1]).unwrap();
+        },
+    );
+    let counts = || AggregatingStateDescriptor::new("counts", Count).with_ttl(ttl(1_000));
+    assert_moved_values_are_cleaned_up(
+        |store| store.open_namespaced::<u8, _>(&counts()).unwrap().of(1),
+        |count, store| count.add(store, 1).unwrap(),
+        |store| {
+            let count = store.open_namespaced::<u8, _>(&counts()).unwrap().of(2);
+            count.merge_namespaces(store, [1]).unwrap();
+        },
+    );
+}
+
+struct Count;
+
+impl AggregateFunction for Count {
+    type In = u64;
+    type Accumulator = u64;
+    type Out = u64;
+
+    fn create_accumulator(&self) -> u64 {
+        0
+    }
+
+    fn add(&self, _: u64, accumulator: &mut u64) {
+        *accumulator += 1;
+    }
+
+    fn merge(&self, accumulator: &mut u64, other: u64) {
+        *accumulator += other;
+    }
+
+    fn result(&self, accumulator: &u64) -> u64 {
+        *accumulator
+    }
+}

@@ -3,7 +3,7 @@ use super::StateTtlConfig;
 /// A time before which no value was updated last: as long as nothing from then can have expired, clean-up has nothing to
 /// look for.
 ///
-/// It is told of the present of every access, which may write, and of everything that a pass of clean-up leaves.
+/// It is told of the present of every access, which may write, of merges, and of everything that a pass of clean-up leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OldestUpdate {
     /// Of the values that were there when the last pass began or, if it is over, that it has left.
@@ -31,6 +31,11 @@ impl OldestUpdate {
     #[inline]
     pub fn accessed(&mut self, now: i64) {
         self.written = self.written.min(now);
+    }
+
+    /// Values may have changed their places and kept their times: the pass under way may not see them any more.
+    pub fn moved(&mut self) {
+        self.written = self.written.min(self.before);
     }
 
     /// A pass begins.

@@ -321,7 +321,7 @@ quickcheck! {
         let (mut oldest, mut values, mut next, mut quiet) = (OldestUpdate::of_nothing(), Vec::new(), 0, true);
         script.into_iter().all(|(operation, place, now)| {
             let now = i64::from(now);
-            match operation % 4 {
+            match operation % 5 {
                 0 => {
                     oldest.accessed(now);
                     values.push(now);
@@ -331,6 +331,14 @@ quickcheck! {
                     oldest.accessed(now);
                     let place = usize::from(place) % values.len();
                     values[place] = now;
+                    quiet = false;
+                }
+                2 if next < values.len() => {
+                    // It moves to where the pass has been.
+                    oldest.moved();
+                    let moved = values.remove(next + usize::from(place) % (values.len() - next));
+                    values.insert(0, moved);
+                    next += usize::from(next > 0);
                     quiet = false;
                 }
                 _ => {

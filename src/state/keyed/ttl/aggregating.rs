@@ -52,7 +52,7 @@ impl<A: AggregateFunction, N: Namespace> TtlAggregatingState<A, N> {
         store: &mut KeyedStateStore<K>,
         sources: impl IntoIterator<Item = N>,
     ) -> Result<(), StateError> {
-        let now = store.access(self.id.0, &self.ttl)?;
+        let now = store.access_to_merge(self.id.0, &self.ttl)?;
         let (current, mut view) = store.view_mut::<N, Single<Stamped<A::Accumulator>>>(self.id.0)?;
         let sources = sources.into_iter().filter(|source| *source != self.namespace);
         view.merge(current, &self.namespace, sources, &self.ttl, now, |mut old, moved| {

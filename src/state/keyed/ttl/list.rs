@@ -145,7 +145,7 @@ impl<T: StateObject, N: Namespace> TtlListState<T, N> {
         store: &mut KeyedStateStore<K>,
         sources: impl IntoIterator<Item = N>,
     ) -> Result<(), StateError> {
-        store.access(self.id().0, &self.ttl)?;
+        store.access_to_merge(self.id().0, &self.ttl)?;
         self.state.merge_namespaces(store, sources)
     }
 }

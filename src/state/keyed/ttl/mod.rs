@@ -117,6 +117,13 @@ impl<K: StateKey> KeyedStateStore<K> {
         Ok(now)
     }
 
+    /// The present for a merge, which moves values with their times.
+    fn access_to_merge(&mut self, id: StateId, ttl: &StateTtlConfig) -> Result<i64, StateError> {
+        let now = self.access(id, ttl)?;
+        self.states[id.index].oldest.moved();
+        Ok(now)
+    }
+
     /// Counts values that an access has removed because they had expired.
     #[cold]
     fn count_removed(&self, id: StateId, values: usize) {

@@ -59,7 +59,7 @@ impl<T: StateObject, N: Namespace> TtlReducingState<T, N> {
         store: &mut KeyedStateStore<K>,
         sources: impl IntoIterator<Item = N>,
     ) -> Result<(), StateError> {
-        let now = store.access(self.id.0, &self.ttl)?;
+        let now = store.access_to_merge(self.id.0, &self.ttl)?;
         let (current, mut view) = store.view_mut::<N, Single<Stamped<T>>>(self.id.0)?;
         let sources = sources.into_iter().filter(|source| *source != self.namespace);
         view.merge(current, &self.namespace, sources, &self.ttl, now, |old, moved| {
