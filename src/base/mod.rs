@@ -2,6 +2,7 @@
 //!
 //! Everything here is a small value. Nothing here reads a clock, a file or a random number.
 
+mod causes;
 mod checkpoint;
 mod domain;
 mod identity;
@@ -9,6 +10,7 @@ mod options;
 mod shared;
 mod time;
 
+pub(crate) use causes::WithCauses;
 pub use checkpoint::{CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle};
 pub use domain::TimeDomain;
 pub use identity::{Attempt, Channel, CheckpointId, Incarnation, JobId, ParseJobIdError, SubtaskId};

@@ -25,6 +25,7 @@ mod tests;
 pub use block::{BlockReader, BlockWriter, FileKind, MAX_BLOCK_BYTES};
 pub use metadata::{CheckpointMetadata, OperatorMetadata, decode_metadata, encode_metadata};
 
+use crate::base::WithCauses;
 use postcard::ser_flavors::Flavor;
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
@@ -55,19 +56,25 @@ pub enum CodecError {
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
     /// The underlying reader or writer failed.
-    #[error("reading or writing failed: {0}")]
-    Io(#[from] io::Error),
+    #[error("reading or writing failed: {}", WithCauses(.0))]
+    Io(io::Error),
     /// A value's `Serialize` implementation refused to serialize it. The author of the type must act.
-    #[error("a value of type {type_name} cannot be serialized: {source}")]
+    #[error("a value of type {type_name} cannot be serialized: {cause}")]
     Encode {
         /// The type of the value.
         type_name: &'static str,
         /// Postcard's reason.
-        source: postcard::Error,
+        cause: postcard::Error,
     },
     /// A value may not be written. The author of its type or of its serializer must act.
     #[error("a value is refused: {0}")]
     Refused(String),
+}
+
+impl From<io::Error> for CodecError {
+    fn from(error: io::Error) -> Self {
+        CodecError::Io(error)
+    }
 }
 
 /// Writes one value as a whole file of `kind`.
@@ -114,7 +121,7 @@ fn decode_with<'a, T>(
 #[inline]
 pub fn append_value<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
     postcard::serialize_with_flavor(value, Appending(buffer))
-        .map_err(|source| CodecError::Encode { type_name: std::any::type_name::<T>(), source })
+        .map_err(|cause| CodecError::Encode { type_name: std::any::type_name::<T>(), cause })
 }
 
 /// Where postcard writes. Its own flavor for this takes the bytes one by one.

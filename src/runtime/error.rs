@@ -1,5 +1,8 @@
+#[cfg(test)]
+mod tests;
+
 use super::function::UserError;
-use crate::base::{CheckpointId, Misuse, SubtaskId};
+use crate::base::{CheckpointId, Misuse, SubtaskId, WithCauses};
 use crate::codec::CodecError;
 use crate::coordinator::{AbortReason, Refusal};
 use crate::publish::RecoveryFailure;
@@ -18,18 +21,18 @@ pub enum TaskError {
     #[error("cancelled")]
     Cancelled,
     /// The user's code returned an error.
-    #[error(transparent)]
+    #[error("{}", WithCauses(&**.0))]
     User(UserError),
     /// The user's code panicked.
     #[error("panicked: {0}")]
     Panicked(String),
     /// Transactions could not be closed or made durable, so their records would be lost.
-    #[error("the transactions of checkpoint {checkpoint} could not be made durable: {source}")]
+    #[error("the transactions of checkpoint {checkpoint} could not be made durable: {cause}")]
     Transactions {
         /// The checkpoint whose snapshot holds them.
         checkpoint: CheckpointId,
         /// What happened.
-        source: Box<TaskError>,
+        cause: Box<TaskError>,
     },
     /// State could not be opened, restored or written.
     #[error(transparent)]
@@ -41,12 +44,12 @@ pub enum TaskError {
     #[error(transparent)]
     Misuse(#[from] Misuse),
     /// A restored state file is damaged or does not fit the job.
-    #[error("{object}: {source}")]
+    #[error("{object}: {cause}")]
     Restore {
         /// The full name of the state file.
         object: String,
         /// What is wrong with it.
-        source: StateError,
+        cause: StateError,
     },
 }
 
@@ -56,11 +59,11 @@ impl TaskError {
     pub fn is_unrecoverable(&self) -> bool {
         match self {
             TaskError::Storage(error) => matches!(error, StorageError::Corrupt { .. }),
-            TaskError::Restore { source, .. } => !is_transient(source),
+            TaskError::Restore { cause, .. } => !is_transient(cause),
             TaskError::Misuse(_) => true,
-            TaskError::State(error) => !matches!(error, StateError::Codec(_)),
+            TaskError::State(error) => !matches!(error, StateError::Codec(_) | StateError::Refused { .. }),
             TaskError::User(error) => error.is::<Unrecoverable>(),
-            TaskError::Transactions { source, .. } => source.is_unrecoverable(),
+            TaskError::Transactions { cause, .. } => cause.is_unrecoverable(),
             TaskError::Cancelled | TaskError::Panicked(_) => false,
         }
     }

@@ -51,7 +51,7 @@ impl Environment {
     /// Names the file in an error that was found while its content was taken in.
     pub(super) fn restore_error(&self, file: StateFile, error: StateError) -> TaskError {
         let object = self.storage.state_name(file);
-        TaskError::Restore { object, source: error }
+        TaskError::Restore { object, cause: error }
     }
 
     /// The same for an error found when restored state is opened.

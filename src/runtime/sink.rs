@@ -140,7 +140,7 @@ impl<S: TransactionalSink> Operator for Sink<S> {
         let Err(error) = end else {
             return self.commit(Input::BecameDurable { checkpoint }).map(drop);
         };
-        let failed = |_| TaskError::Transactions { checkpoint, source: Box::new(error) };
+        let failed = |_| TaskError::Transactions { checkpoint, cause: Box::new(error) };
         self.commit(Input::DurabilityFailed { checkpoint }).map(drop).map_err(failed)
     }
 

@@ -1,8 +1,12 @@
+use crate::base::WithCauses;
 use crate::codec::CodecError;
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
 use std::fmt;
 
 /// Why state cannot be used, written or restored, and who must act.
+///
+/// As with all errors of this crate its text is whole: it tells the causes, too, and `source()` gives none that it has told.
+/// Who prints a chain of errors gets nothing twice; who must tell causes apart finds them in the variants.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// A record went to the wrong subtask. The engine's keyed exchange must be corrected.
@@ -51,12 +55,20 @@ pub enum StateError {
     #[error("a state is used with a store that has not opened it")]
     ForeignHandle,
     /// The backend that keeps the state failed. The attempt fails, and its state is restored.
-    #[error("the backend of state `{state}` failed: {source}")]
+    #[error("the backend of state `{state}` failed: {}", WithCauses(&**.cause))]
     Backend {
         /// The name of the state, or of the backend if that could not be made.
         state: String,
         /// What it says.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A key, a namespace or a value of a state may not be written. The author of its type or of its serializer must act.
+    #[error("state `{state}` cannot be written: {cause}")]
+    Refused {
+        /// The name of the state.
+        state: String,
+        /// What is refused, and why.
+        cause: CodecError,
     },
     /// The snapshot belongs to a job that differs too much. The author of the job must act.
     #[error("the snapshot does not fit the job: {0}")]
@@ -114,6 +126,17 @@ fn in_group(group: Option<KeyGroup>) -> String {
 }
 
 impl StateError {
+    /// The same with the name of the state, if something of it may not be written.
+    #[cold]
+    pub(super) fn of_state(self, name: &str) -> Self {
+        match self {
+            StateError::Codec(cause @ (CodecError::Encode { .. } | CodecError::Refused(_))) => {
+                StateError::Refused { state: name.to_owned(), cause }
+            }
+            other => other,
+        }
+    }
+
     /// A state was opened differently than it is.
     pub(super) fn mismatch(state: &str, existing: &impl fmt::Display, requested: &impl fmt::Display) -> Self {
         let (existing, mut requested) = (existing.to_string(), requested.to_string());

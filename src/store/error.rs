@@ -1,3 +1,4 @@
+use crate::base::WithCauses;
 use crate::codec::Corrupt;
 use std::borrow::Cow;
 use std::io;
@@ -6,20 +7,20 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// Nothing has changed. Trying again may help.
-    #[error("{object} is unavailable, nothing was changed; the operation can be repeated: {source}")]
+    #[error("{object} is unavailable, nothing was changed; the operation can be repeated: {}", WithCauses(.cause))]
     Unavailable {
         /// The full name of the object.
         object: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A write may or may not have been applied. The object must be read before anything else is decided.
-    #[error("writing {object} may or may not have succeeded; it must be read before going on: {source}")]
+    #[error("writing {object} may or may not have succeeded; it must be read before going on: {}", WithCauses(.cause))]
     Uncertain {
         /// The full name of the object.
         object: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The object is not what was written. Trying again does not help: someone must look.
     #[error(
@@ -50,12 +51,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    pub(super) fn unavailable(object: impl ToString, source: io::Error) -> Self {
-        StorageError::Unavailable { object: object.to_string(), source }
+    pub(super) fn unavailable(object: impl ToString, cause: io::Error) -> Self {
+        StorageError::Unavailable { object: object.to_string(), cause }
     }
 
-    pub(super) fn uncertain(object: impl ToString, source: io::Error) -> Self {
-        StorageError::Uncertain { object: object.to_string(), source }
+    pub(super) fn uncertain(object: impl ToString, cause: io::Error) -> Self {
+        StorageError::Uncertain { object: object.to_string(), cause }
     }
 
     pub(super) fn corrupt(object: impl ToString, corrupt: Corrupt) -> Self {
@@ -77,9 +78,7 @@ impl StorageError {
     #[must_use]
     pub fn into_io(self) -> io::Error {
         let kind = match &self {
-            StorageError::Unavailable { source, .. } | StorageError::Uncertain { source, .. } => {
-                source.kind()
-            }
+            StorageError::Unavailable { cause, .. } | StorageError::Uncertain { cause, .. } => cause.kind(),
             StorageError::Corrupt { .. } => io::ErrorKind::InvalidData,
             StorageError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
         };
@@ -89,6 +88,6 @@ impl StorageError {
     /// The storage error that `error` wraps, or else that `object` is unavailable because of `error`.
     #[must_use]
     pub fn from_io(object: impl ToString, error: io::Error) -> Self {
-        error.downcast::<StorageError>().unwrap_or_else(|source| StorageError::unavailable(object, source))
+        error.downcast::<StorageError>().unwrap_or_else(|cause| StorageError::unavailable(object, cause))
     }
 }

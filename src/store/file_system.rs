@@ -183,9 +183,9 @@ fn publish_new(file: &TemporaryFile, path: &Path) -> Result<(), StorageError> {
         Ok(Put::Stored) => Ok(()),
         Ok(Put::Exists) => Err(unavailable(already_written())),
         // Nobody knows the file yet: without it the caller may simply write it again.
-        Err(StorageError::Uncertain { source, .. }) => {
+        Err(StorageError::Uncertain { cause, .. }) => {
             let _ = fs::remove_file(path);
-            Err(unavailable(source))
+            Err(unavailable(cause))
         }
         Err(error) => Err(error),
     }

@@ -159,7 +159,7 @@ impl Master {
             }
             Report::Trouble(checkpoint, cause) => {
                 tracing::warn!(%cause, %checkpoint, %subtask, "a part of a checkpoint failed");
-                self.trouble.part = Some((checkpoint, cause));
+                self.trouble.part_failed(checkpoint, subtask, &cause, &self.job);
                 None
             }
         }

@@ -27,6 +27,17 @@ impl Trouble {
         }
     }
 
+    pub(super) fn part_failed(
+        &mut self,
+        checkpoint: CheckpointId,
+        subtask: SubtaskId,
+        cause: &str,
+        job: &Job,
+    ) {
+        let (operator, index) = (operator_of(subtask, job), subtask.index);
+        self.part = Some((checkpoint, format!("{operator}, subtask {index}: {cause}")));
+    }
+
     pub(super) fn aborted(&mut self, checkpoint: CheckpointId, reason: AbortReason, timeout: Millis) {
         if !reason.counts_as_failure() {
             return;
@@ -62,14 +73,17 @@ impl Trouble {
             return incompatible;
         }
         let (_, subtask, cause) = self.task.unwrap_or((Attempt(0), SubtaskId::new(0, 0), String::new()));
-        let operator = job.operators.get(usize::from(subtask.operator));
-        let operator = operator.map_or_else(String::new, |spec| spec.metadata.uid.clone());
-        JobError::TaskFailed { subtask, operator, cause }
+        JobError::TaskFailed { subtask, operator: operator_of(subtask, job), cause }
     }
+}
+
+fn operator_of(subtask: SubtaskId, job: &Job) -> String {
+    let operator = job.operators.get(usize::from(subtask.operator));
+    operator.map_or_else(String::new, |spec| spec.metadata.uid.clone())
 }
 
 /// What is known of an operation during which the storage panicked.
 pub(super) fn uncertain(panic: &TaskError) -> StorageError {
-    let source = std::io::Error::other(panic.to_string());
-    StorageError::Uncertain { object: "an object".into(), source }
+    let cause = std::io::Error::other(panic.to_string());
+    StorageError::Uncertain { object: "an object".into(), cause }
 }

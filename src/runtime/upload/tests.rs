@@ -160,7 +160,7 @@ fn upload_that_fails_says_why_and_leaves_nothing() {
     task.upload(None).run();
     let (control, trouble) = task.told();
     assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT)]), "{control:?}");
-    assert_eq!(trouble, ["a value is refused: not this one"]);
+    assert_eq!(trouble, ["state `held` cannot be written: a value is refused: not this one"]);
     assert_eq!((task.files(), task.held()), (0, 0));
 }
 

@@ -92,7 +92,7 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             StateBackend::HashMap { asynchronous_snapshots } => (None, !asynchronous_snapshots),
             StateBackend::Custom(factory, options) => {
                 let made = factory.create(&BackendContext { range, options });
-                let failed = |source| StateError::Backend { state: factory.name().to_owned(), source };
+                let failed = |cause| StateError::Backend { state: factory.name().to_owned(), cause };
                 (Some(made.map_err(failed)?), false)
             }
         };

@@ -9,6 +9,7 @@ use super::{CurrentKey, Namespace, StateKey};
 use crate::codec::{append_record, take_record};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::{BackendError, BackendSnapshot, Entry, KeyedStateBackend, StateNumber};
+use crate::state::serializer::{MAX_RECORD_BYTES, StateSerializer, serialize_within};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawKeyedState, StateError};
 use crate::ttl::Compacted;
 use std::borrow::Cow;
@@ -37,8 +38,21 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
     /// The bytes of a key and a namespace, with which all keys of their entries begin.
     pub(super) fn scope(&self, current: &CurrentKey<K>, namespace: &N) -> Result<Vec<u8>, StateError> {
         let mut bytes = key_group_bytes(current.key_group).to_vec();
-        append_serialized(&mut bytes, &self.schema.key, &current.key)?;
-        append_serialized(&mut bytes, self.schema.namespace.serializer(), namespace)?;
+        append_serialized(&mut bytes, &self.schema.key, &current.key)
+            .and_then(|()| append_serialized(&mut bytes, self.schema.namespace.serializer(), namespace))
+            .map_err(|error| self.refused(error))?;
+        Ok(bytes)
+    }
+
+    /// The bytes of a value.
+    pub(super) fn bytes_of<T>(
+        &self,
+        serializer: &Arc<dyn StateSerializer<T>>,
+        value: &T,
+    ) -> Result<Vec<u8>, StateError> {
+        let mut bytes = Vec::new();
+        let serialized = serialize_within(MAX_RECORD_BYTES, &**serializer, value, &mut bytes);
+        serialized.map_err(|error| self.refused(error.into()))?;
         Ok(bytes)
     }
 
@@ -119,9 +133,14 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
         StateError::Undecodable { state: self.name.clone(), key_group, what }
     }
 
+    /// The error for what may not be written.
+    pub(super) fn refused(&self, error: StateError) -> StateError {
+        error.of_state(&self.name)
+    }
+
     /// The error for what the backend could not do.
     pub(super) fn failed(&self, error: BackendError) -> StateError {
-        StateError::Backend { state: self.name.clone(), source: error }
+        StateError::Backend { state: self.name.clone(), cause: error }
     }
 }
 

@@ -166,7 +166,8 @@ impl<K: StateKey, N: Namespace, T: StateObject> BytesTable<K, N, Elements<T>> {
         bytes: &[u8],
     ) -> Result<(), StateError> {
         let before = backend.value_bytes(self.state, scope).map_err(|error| self.failed(error))?;
-        self.schema.layout.check_length(before.saturating_add(bytes.len()))?;
+        let length = before.saturating_add(bytes.len());
+        self.schema.layout.check_length(length).map_err(|error| self.refused(error))?;
         backend.append(self.state, scope, bytes).map_err(|error| self.failed(error))
     }
 }
@@ -219,7 +220,7 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
                 Ok(())
             }
             ViewMut::Bytes(table, backend) => {
-                let bytes = table.schema.layout.bytes(&elements)?;
+                let bytes = table.schema.layout.bytes(&elements).map_err(|error| table.refused(error))?;
                 table.append(backend, &table.scope(current, namespace)?, &bytes)
             }
         }
@@ -238,7 +239,7 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
                 Ok(())
             }
             ViewMut::Bytes(table, backend) => {
-                let bytes = table.schema.layout.bytes(&elements)?;
+                let bytes = table.schema.layout.bytes(&elements).map_err(|error| table.refused(error))?;
                 let put = backend.put(table.state, &table.scope(current, namespace)?, &bytes);
                 put.map_err(|error| table.failed(error))
             }

@@ -9,9 +9,7 @@ use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::CopyOnWriteMap;
 use crate::codec::take_record;
 use crate::state::backend::{Entry, KeyedStateBackend};
-use crate::state::serializer::{
-    MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
-};
+use crate::state::serializer::{ResolvedSerializer, SerializerSnapshot, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
 use crate::ttl::Compacted;
 use std::borrow::Cow;
@@ -127,7 +125,8 @@ impl<UK, UV> Entries<UK, UV> {
 impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, Entries<UK, UV>> {
     fn entry_key(&self, current: &CurrentKey<K>, namespace: &N, key: &UK) -> Result<Vec<u8>, StateError> {
         let mut bytes = self.scope(current, namespace)?;
-        append_serialized(&mut bytes, self.schema.layout.key.serializer(), key)?;
+        append_serialized(&mut bytes, self.schema.layout.key.serializer(), key)
+            .map_err(|error| self.refused(error))?;
         Ok(bytes)
     }
 
@@ -159,8 +158,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
         value: &UV,
     ) -> Result<(), StateError> {
         let at = self.entry_key(current, namespace, key)?;
-        let mut bytes = Vec::new();
-        serialize_within(MAX_RECORD_BYTES, &**self.schema.layout.value.serializer(), value, &mut bytes)?;
+        let bytes = self.bytes_of(self.schema.layout.value.serializer(), value)?;
         backend.put(self.state, &at, &bytes).map_err(|error| self.failed(error))
     }
 
@@ -300,9 +298,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, E
                     let written = match keep(&key, &mut value) {
                         false => backend.delete(table.state, &at),
                         true => {
-                            let mut bytes = Vec::new();
-                            let serializer = table.schema.layout.value.serializer();
-                            serialize_within(MAX_RECORD_BYTES, &**serializer, &value, &mut bytes)?;
+                            let bytes = table.bytes_of(table.schema.layout.value.serializer(), &value)?;
                             backend.put(table.state, &at, &bytes)
                         }
                     };

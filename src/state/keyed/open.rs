@@ -194,7 +194,7 @@ impl<K: StateKey> KeyedStateStore<K> {
             }
             Some(backend) => {
                 let created = backend.create_state(name);
-                let failed = |source| StateError::Backend { state: name.to_owned(), source };
+                let failed = |cause| StateError::Backend { state: name.to_owned(), cause };
                 let table = BytesTable::new(name, self.range, created.map_err(failed)?, schema);
                 raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism, &mut **backend))?;
                 Box::new(table)

@@ -7,9 +7,7 @@ use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::state::backend::{Entry, KeyedStateBackend};
-use crate::state::serializer::{
-    MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, resolve, serialize_within,
-};
+use crate::state::serializer::{ResolvedSerializer, SerializerSnapshot, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
 use crate::ttl::Compacted;
 use std::borrow::Cow;
@@ -107,8 +105,7 @@ impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
         namespace: &N,
         value: &V,
     ) -> Result<(), StateError> {
-        let mut bytes = Vec::new();
-        serialize_within(MAX_RECORD_BYTES, &**self.schema.layout.value.serializer(), value, &mut bytes)?;
+        let bytes = self.bytes_of(self.schema.layout.value.serializer(), value)?;
         let put = backend.put(self.state, &self.scope(current, namespace)?, &bytes);
         put.map_err(|error| self.failed(error))
     }

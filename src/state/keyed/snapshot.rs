@@ -31,7 +31,7 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// The backend cannot capture its state. With synchronous snapshots also what `write_to` fails with.
     pub fn snapshot(&mut self) -> Result<KeyedStateSnapshot, StateError> {
-        let failed = |source| StateError::Backend { state: "all keyed state".to_owned(), source };
+        let failed = |cause| StateError::Backend { state: "all keyed state".to_owned(), cause };
         let backend = self.backend.as_mut().map(|backend| backend.snapshot()).transpose().map_err(failed)?;
         let snapshot = KeyedStateSnapshot {
             max_parallelism: self.max_parallelism,
@@ -87,7 +87,8 @@ impl KeyedSnapshot for KeyedStateSnapshot {
 
     fn write_state(&self, state: usize, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
         if let Some(table) = self.tables.get(state) {
-            return table.write(self.backend.as_deref(), target);
+            let written = table.write(self.backend.as_deref(), target);
+            return written.map_err(|error| error.of_state(&table.header().name));
         }
         let raw = self.unclaimed.values().nth(state - self.tables.len());
         for (&group, raw) in raw.into_iter().flat_map(|raw| &raw.groups) {

@@ -1,6 +1,7 @@
 use super::OperatorStateType;
 use super::held::Held;
-use crate::codec::{BlockWriter, CodecError};
+use crate::codec::BlockWriter;
+use crate::state::StateError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,8 +45,10 @@ impl OperatorSnapshot {
     pub(in crate::state) fn write_items(
         &self,
         blocks: &mut BlockWriter<&mut dyn Write>,
-    ) -> Result<(), CodecError> {
-        self.states.values().try_for_each(|held| held.write(blocks))
+    ) -> Result<(), StateError> {
+        self.states.iter().try_for_each(|(name, held)| {
+            held.write(blocks).map_err(|error| StateError::from(error).of_state(name))
+        })
     }
 }
 

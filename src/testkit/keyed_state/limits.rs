@@ -1,13 +1,13 @@
 use super::Verdict;
-use super::harness::{AtKey, max_parallelism, restored, store, written};
+use super::harness::{AtKey, file_of_task, max_parallelism, restored, store, written};
 use crate::codec::CodecError;
 use crate::state::backend::StateBackend;
 use crate::state::serializer::{
     Compatibility, MAX_RECORD_BYTES, SerdeSerializer, SerializerSnapshot, StateSerializer,
 };
 use crate::state::{
-    KeyedStateStore, KeyedStateStoreBuilder, ListState, ListStateDescriptor, MapStateDescriptor, StateError,
-    StateKey, ValueStateDescriptor,
+    KeyedStateStore, KeyedStateStoreBuilder, ListState, ListStateDescriptor, MapStateDescriptor,
+    OperatorStateBackend, StateError, StateKey, TaskSnapshot, ValueStateDescriptor,
 };
 use std::borrow::Cow;
 
@@ -44,10 +44,16 @@ impl StateSerializer<u32> for Huge {
 /// What is too large is refused when it is written: at once where state is kept as bytes, and at the latest by the snapshot.
 fn assert_refused<K: StateKey>(
     store: &mut KeyedStateStore<K>,
+    name: &str,
     write: impl FnOnce(&mut KeyedStateStore<K>) -> Verdict,
 ) {
     let refused = write(store).and_then(|()| written(store).map(drop));
-    assert!(matches!(refused, Err(StateError::Codec(CodecError::Refused(_)))), "{refused:?}");
+    assert!(is_refused(&refused, name), "{refused:?}");
+}
+
+/// Whether the error says of which state something is refused.
+fn is_refused(result: &Verdict, name: &str) -> bool {
+    matches!(result, Err(StateError::Refused { state, cause: CodecError::Refused(_) }) if state == name)
 }
 
 /// W9: a value, an element of a list, a key or a value of a map over 2^31 - 1 bytes is refused when it is written.
@@ -56,22 +62,22 @@ pub fn keyed_values_beyond_the_limit_are_refused(backend: &StateBackend) -> Verd
         let state = store.open(&ValueStateDescriptor::<u32>::new("value").with_serializer(Huge))?;
         state.update(store.at(1)?, 1)
     };
-    assert_refused(&mut store(backend)?, value);
+    assert_refused(&mut store(backend)?, "value", value);
     let element = |store: &mut KeyedStateStore<u32>| {
         let state = store.open(&ListStateDescriptor::<u32>::new("list").with_serializer(Huge))?;
         state.add(store.at(1)?, 1)
     };
-    assert_refused(&mut store(backend)?, element);
+    assert_refused(&mut store(backend)?, "list", element);
     let map_key = |store: &mut KeyedStateStore<u32>| {
         let state = store.open(&MapStateDescriptor::<u32, u32>::new("map").with_key_serializer(Huge))?;
         state.put(store.at(1)?, 1, 0)
     };
-    assert_refused(&mut store(backend)?, map_key);
+    assert_refused(&mut store(backend)?, "map", map_key);
     let map_value = |store: &mut KeyedStateStore<u32>| {
         let state = store.open(&MapStateDescriptor::<u32, u32>::new("map").with_value_serializer(Huge))?;
         state.put(store.at(1)?, 0, 1)
     };
-    assert_refused(&mut store(backend)?, map_value);
+    assert_refused(&mut store(backend)?, "map", map_value);
     Ok(())
 }
 
@@ -80,10 +86,38 @@ pub fn keyed_keys_beyond_the_limit_are_refused(backend: &StateBackend) -> Verdic
     let all = max_parallelism().all_groups();
     let builder = KeyedStateStoreBuilder::with_key_serializer(max_parallelism(), all, Huge);
     let mut store = builder.with_backend(backend).restore(Vec::new())?;
-    assert_refused(&mut store, |store| {
+    assert_refused(&mut store, "value", |store| {
         let state = store.open(&ValueStateDescriptor::<u32>::new("value"))?;
         state.update(store.at(1)?, 1)
     });
+    Ok(())
+}
+
+/// W9: so are an item of a list, a key and a value of a map of operator state.
+pub fn operator_values_beyond_the_limit_are_refused(backend: &StateBackend) -> Verdict {
+    type Put = fn(&mut OperatorStateBackend) -> Verdict;
+    let ways: [(&str, Put); 3] = [
+        ("list", |operator| {
+            let state =
+                operator.list_state(&ListStateDescriptor::<u32>::new("list").with_serializer(Huge))?;
+            state.add(operator, 1)
+        }),
+        ("map", |operator| {
+            let map = MapStateDescriptor::<u32, u32>::new("map").with_key_serializer(Huge);
+            operator.broadcast_state(&map)?.put(operator, 1, 0).map(drop)
+        }),
+        ("map", |operator| {
+            let map = MapStateDescriptor::<u32, u32>::new("map").with_value_serializer(Huge);
+            operator.broadcast_state(&map)?.put(operator, 0, 1).map(drop)
+        }),
+    ];
+    for (name, put) in ways {
+        let (mut keyed, mut operator) = (store::<u32>(backend)?, OperatorStateBackend::new());
+        put(&mut operator)?;
+        let snapshot = TaskSnapshot::new(Some(Box::new(keyed.snapshot()?)), operator.snapshot());
+        let refused = file_of_task(snapshot).map(drop);
+        assert!(is_refused(&refused, name), "{refused:?}");
+    }
     Ok(())
 }
 
@@ -93,7 +127,6 @@ pub fn keyed_lists_beyond_the_limit_are_refused(backend: &StateBackend) -> Verdi
     // An element of one byte has two, with its length.
     let lists = ListStateDescriptor::<u8>::new("list").with_max_list_bytes(6);
     let keeps_objects = matches!(backend, StateBackend::HashMap { .. });
-    let is_refused = |result: &Verdict| matches!(result, Err(StateError::Codec(CodecError::Refused(_))));
     type Grow = fn(&ListState<u8, u8>, &mut KeyedStateStore<u32>) -> Verdict;
     let ways: [Grow; 4] = [
         |list, store| list.add(store, 4),
@@ -113,10 +146,10 @@ pub fn keyed_lists_beyond_the_limit_are_refused(backend: &StateBackend) -> Verdi
         if keeps_objects {
             grown?;
             let refused = written(&mut store).map(drop);
-            assert!(is_refused(&refused), "way {way}: {refused:?}");
+            assert!(is_refused(&refused, "list"), "way {way}: {refused:?}");
             continue;
         }
-        assert!(is_refused(&grown), "way {way}: {grown:?}");
+        assert!(is_refused(&grown, "list"), "way {way}: {grown:?}");
         let elements =
             |list: &ListState<u8, u8>, store: &KeyedStateStore<u32>| -> Result<Vec<u8>, StateError> {
                 Ok(list.get(store)?.map(Cow::into_owned).collect())

@@ -184,6 +184,7 @@ macro_rules! keyed_state_behaviours {
             keyed_values_beyond_the_limit_are_refused
             keyed_keys_beyond_the_limit_are_refused
             keyed_lists_beyond_the_limit_are_refused
+            operator_values_beyond_the_limit_are_refused
             keyed_values_of_many_blocks_are_whole
             keyed_states_agree_with_a_reference_over_random_scripts
             ttl_value_is_there_until_it_expires

@@ -66,15 +66,15 @@ impl Faulty {
             return work();
         }
         let object = || format!("object of operation {number}");
-        let source = || io::Error::other("planned");
+        let cause = || io::Error::other("planned");
         match self.failure {
             Failure::Once | Failure::Forever | Failure::Broken => {
-                Err(StorageError::Unavailable { object: object(), source: source() })
+                Err(StorageError::Unavailable { object: object(), cause: cause() })
             }
-            Failure::Lost => Err(StorageError::Uncertain { object: object(), source: source() }),
+            Failure::Lost => Err(StorageError::Uncertain { object: object(), cause: cause() }),
             Failure::Applied => {
                 work()?;
-                Err(StorageError::Uncertain { object: object(), source: source() })
+                Err(StorageError::Uncertain { object: object(), cause: cause() })
             }
             Failure::Panic => panic!("planned"),
             Failure::Close => unreachable!("it is not the operation that fails"),
@@ -86,8 +86,8 @@ struct Broken;
 
 impl Read for Broken {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        let source = io::Error::other("planned");
-        Err(StorageError::Unavailable { object: "a state file".into(), source }.into_io())
+        let cause = io::Error::other("planned");
+        Err(StorageError::Unavailable { object: "a state file".into(), cause }.into_io())
     }
 }
 
@@ -104,8 +104,8 @@ impl Write for Unclosed {
 
 impl StateWriter for Unclosed {
     fn finish(self: Box<Self>) -> Result<StateHandle, StorageError> {
-        let source = io::Error::other("planned");
-        Err(StorageError::Unavailable { object: "a state file that is to be closed".into(), source })
+        let cause = io::Error::other("planned");
+        Err(StorageError::Unavailable { object: "a state file that is to be closed".into(), cause })
     }
 }
 

@@ -160,7 +160,8 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// The state was opened by another store or cannot be read, or a value refuses to be serialized.
     pub fn expired_but_present<S: StateHandle>(&self, state: &S) -> Result<ExpiredButPresent, StateError> {
-        let view = self.view::<S::Namespace, S::Layout>(state.id().0)?;
+        let id = state.id().0;
+        let view = self.view::<S::Namespace, S::Layout>(id)?;
         let layout = view.layout();
         let Some(expiring) = layout.expiring() else { return Ok(ExpiredButPresent::default()) };
         let now = self.now(&expiring.ttl);
@@ -169,7 +170,8 @@ impl<K: StateKey> KeyedStateStore<K> {
         let mut found = ExpiredButPresent::default();
         match view {
             View::Objects(table) => table.iter().try_for_each(|(_, stored)| {
-                found.add(layout.measure_expired(stored, now)?);
+                let measured = layout.measure_expired(stored, now);
+                found.add(measured.map_err(|error| error.of_state(&self.states[id.index].requested.name))?);
                 Ok::<_, StateError>(())
             })?,
             View::Bytes(table, backend) => backend.scan(table.state, &[]).try_for_each(|entry| {
