@@ -1,6 +1,7 @@
 use super::sync::Arc;
 use super::{few, hash_of, linear};
 use hashbrown::HashTable;
+use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 
@@ -78,7 +79,10 @@ fn other_of<T>(hash: u64, others: Option<&Arc<Vec<T>>>) -> Option<usize> {
 impl<K: Hash + Eq, V> CopyOnWriteMap<K, V> {
     /// The value of `key`.
     #[inline]
-    pub fn get(&self, key: &K) -> Option<&V> {
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         let hash = hash_of(key);
         let segment = match &self.0 {
             Content::Few(segment) => segment,
@@ -87,12 +91,15 @@ impl<K: Hash + Eq, V> CopyOnWriteMap<K, V> {
                 _ => first,
             },
         };
-        segment.find(hash, |(other, _)| other == key).map(|(_, value)| value)
+        segment.find(hash, |(other, _)| other.borrow() == key).map(|(_, value)| value)
     }
 
     /// Whether `key` has a value.
     #[inline]
-    pub fn contains(&self, key: &K) -> bool {
+    pub fn contains<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
         self.get(key).is_some()
     }
 }
@@ -116,13 +123,38 @@ impl<K: Hash + Eq + Clone, V: Clone> CopyOnWriteMap<K, V> {
         }
     }
 
+    /// Changes the value of `key` in its place, which is `insert()` if there was none.
+    #[inline]
+    pub fn with_mut<Q, R>(
+        &mut self,
+        key: &Q,
+        insert: impl FnOnce() -> V,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> R
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = hash_of(key);
+        if let Some((_, value)) = self.segment_mut(hash).find_mut(hash, |(other, _)| other.borrow() == key) {
+            return change(value);
+        }
+        let mut value = insert();
+        let result = change(&mut value);
+        self.insert(key.to_owned(), value);
+        result
+    }
+
     /// Removes the entry of `key`. Nothing is copied when there is none.
-    pub fn remove(&mut self, key: &K) -> Option<V> {
+    pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
         if !self.contains(key) {
             return None;
         }
         let hash = hash_of(key);
-        let found = self.segment_mut(hash).find_entry(hash, |(other, _)| other == key).ok()?;
+        let found = self.segment_mut(hash).find_entry(hash, |(other, _)| other.borrow() == key).ok()?;
         let ((_, value), _) = found.remove();
         Some(value)
     }

@@ -12,7 +12,7 @@ use crate::state::backend::{Entry, KeyedStateBackend};
 use crate::state::serializer::{ResolvedSerializer, SerializerSnapshot, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
 use crate::ttl::Compacted;
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::hash::Hash;
 
 /// A map: an entry for each of its own.
@@ -186,17 +186,23 @@ pub(super) type MapEntries<'a, UK, UV> = (Option<&'a CopyOnWriteMap<UK, UV>>, Ve
 
 impl<'a, K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> View<'a, K, N, Entries<UK, UV>> {
     #[inline]
-    pub(super) fn get(
+    pub(super) fn get<Q>(
         self,
         current: &CurrentKey<K>,
         namespace: &N,
-        key: &UK,
-    ) -> Result<Option<Cow<'a, UV>>, StateError> {
+        key: &Q,
+    ) -> Result<Option<Cow<'a, UV>>, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
         match self {
             View::Objects(table) => {
                 Ok(table.get(current, namespace).and_then(|map| map.get(key)).map(Cow::Borrowed))
             }
-            View::Bytes(table, backend) => Ok(table.get(backend, current, namespace, key)?.map(Cow::Owned)),
+            View::Bytes(table, backend) => {
+                Ok(table.get(backend, current, namespace, &key.to_owned())?.map(Cow::Owned))
+            }
         }
     }
 
@@ -245,13 +251,46 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, E
         }
     }
 
-    /// Removes the entry at `key` and gives its value.
-    pub(super) fn remove(
+    /// Changes the value at `key`, which is `insert()` if there was none.
+    #[inline]
+    pub(super) fn with_mut<Q, R>(
         self,
         current: &CurrentKey<K>,
         namespace: &N,
-        key: &UK,
-    ) -> Result<Option<UV>, StateError> {
+        key: &Q,
+        insert: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
+        match self {
+            ViewMut::Objects(table) => {
+                let map = table.get_or_insert_with(current, namespace, CopyOnWriteMap::default);
+                Ok(map.with_mut(key, insert, change))
+            }
+            ViewMut::Bytes(table, backend) => {
+                let key = key.to_owned();
+                let mut value = table.get(&*backend, current, namespace, &key)?.unwrap_or_else(insert);
+                let result = change(&mut value);
+                table.put(backend, current, namespace, &key, &value)?;
+                Ok(result)
+            }
+        }
+    }
+
+    /// Removes the entry at `key` and gives its value.
+    pub(super) fn remove<Q>(
+        self,
+        current: &CurrentKey<K>,
+        namespace: &N,
+        key: &Q,
+    ) -> Result<Option<UV>, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
         match self {
             ViewMut::Objects(table) => {
                 // A map that stays as it is need not be copied for a snapshot.
@@ -266,9 +305,10 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, E
                 Ok(removed)
             }
             ViewMut::Bytes(table, backend) => {
-                let removed = table.get(&*backend, current, namespace, key)?;
+                let key = key.to_owned();
+                let removed = table.get(&*backend, current, namespace, &key)?;
                 if removed.is_some() {
-                    let at = table.entry_key(current, namespace, key)?;
+                    let at = table.entry_key(current, namespace, &key)?;
                     backend.delete(table.state, &at).map_err(|error| table.failed(error))?;
                 }
                 Ok(removed)

@@ -5,7 +5,7 @@ use super::{KeyedStateStore, Namespace, StateDescriptor, StateHandle, StateKey};
 use crate::backend::heap::CopyOnWriteMap;
 use crate::state::serializer::ResolvedSerializer;
 use crate::state::{MapStateDescriptor, StateError, StateKind, StateObject};
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -17,6 +17,10 @@ impl<UK: StateObject + Eq + Hash> MapKey for UK {}
 
 /// State of one map per key (Flink: `MapState`). Every access is about the store's current key. A map without entries is
 /// no map.
+///
+/// Entries are looked up by a key of the map or by what it is borrowed as: those of a `MapState<String, _>` by a `&str`. A
+/// backend that keeps bytes makes a key of that first, because bytes are known of keys alone: nothing says that the
+/// serializer of the keys would write the same for what they are borrowed as.
 ///
 /// # Errors
 /// Of all methods: there is no current key, or the state was opened by another store.
@@ -35,17 +39,25 @@ impl<UK, UV, N> MapState<UK, UV, N> {
 impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
     /// The value at `key` of the map, if there is one.
     #[inline]
-    pub fn get<'a, K: StateKey>(
+    pub fn get<'a, K: StateKey, Q>(
         &self,
         store: &'a KeyedStateStore<K>,
-        key: &UK,
-    ) -> Result<Option<Cow<'a, UV>>, StateError> {
+        key: &Q,
+    ) -> Result<Option<Cow<'a, UV>>, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
         store.view::<N, Entries<UK, UV>>(self.id.0)?.get(store.current()?, &self.namespace, key)
     }
 
     /// Whether the map has an entry at `key`.
     #[inline]
-    pub fn contains<K: StateKey>(&self, store: &KeyedStateStore<K>, key: &UK) -> Result<bool, StateError> {
+    pub fn contains<K: StateKey, Q>(&self, store: &KeyedStateStore<K>, key: &Q) -> Result<bool, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
         Ok(self.get(store, key)?.is_some())
     }
 
@@ -110,13 +122,34 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> MapState<UK, UV, N> {
         entries.into_iter().try_for_each(|(key, value)| self.put(store, key, value))
     }
 
-    /// Removes the entry at `key` of the map and gives its value.
+    /// Changes the value at `key` of the map in its place; if there is none, `insert()` becomes the value first.
     #[inline]
-    pub fn remove<K: StateKey>(
+    pub fn with_mut<K: StateKey, Q, R>(
         &self,
         store: &mut KeyedStateStore<K>,
-        key: &UK,
-    ) -> Result<Option<UV>, StateError> {
+        key: &Q,
+        insert: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
+        let (current, view) = store.view_mut::<N, Entries<UK, UV>>(self.id.0)?;
+        view.with_mut(current, &self.namespace, key, insert, change)
+    }
+
+    /// Removes the entry at `key` of the map and gives its value.
+    #[inline]
+    pub fn remove<K: StateKey, Q>(
+        &self,
+        store: &mut KeyedStateStore<K>,
+        key: &Q,
+    ) -> Result<Option<UV>, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
         let (current, view) = store.view_mut::<N, Entries<UK, UV>>(self.id.0)?;
         view.remove(current, &self.namespace, key)
     }

@@ -275,6 +275,27 @@ pub fn ttl_of_a_map_that_is_looked_at_is_not_refreshed(backend: &StateBackend) -
     Ok(())
 }
 
+/// A change of an entry builds on it while it lives, and begins anew when it has expired; both are updates.
+pub fn ttl_of_a_map_entry_that_is_changed_in_its_place(backend: &StateBackend) -> Verdict {
+    let mut store = store_at(0, backend)?;
+    let state = store.open(&MapStateDescriptor::<String, u64>::new("map").with_ttl(ttl(10)))?;
+    for (now, expected) in [(0, 1), (9, 2), (18, 3), (28, 1), (37, 2)] {
+        store.set_processing_time(Millis(now));
+        let count = |value: &mut u64| {
+            *value += 1;
+            *value
+        };
+        assert_eq!(state.with_mut(&mut store, "ann", || 0, count)?, expected, "at {now}");
+    }
+    assert_eq!(store.ttl_metrics(&state)?.by_accesses, 1);
+    assert!(state.contains(&mut store, "ann")? && !state.contains(&mut store, "bob")?);
+    assert_eq!(state.get(&mut store, "ann")?.as_deref(), Some(&2));
+    store.set_processing_time(Millis(46));
+    assert_eq!(state.remove(&mut store, "ann")?, Some(2));
+    assert_eq!(state.remove(&mut store, "ann")?, None);
+    Ok(())
+}
+
 /// What stays in a map keeps its time; what may not be seen does not stay.
 pub fn ttl_of_a_map_of_which_some_is_retained(backend: &StateBackend) -> Verdict {
     let mut store = store_at(0, backend)?;

@@ -1,5 +1,5 @@
 use super::Verdict;
-use super::harness::{AtKey, restored, store, written};
+use super::harness::{AtKey, file_of, restored, store, written};
 use crate::state::backend::StateBackend;
 use crate::state::{KeyedStateStore, MapState, MapStateDescriptor, Namespace, StateError};
 use std::borrow::Cow;
@@ -52,6 +52,54 @@ pub fn keyed_maps_hold_what_was_put(backend: &StateBackend) -> Verdict {
     assert_eq!(ages.remove(&mut store, &"ann".to_owned())?, None, "it is removed once");
     assert_eq!(map(&ages, &store)?, expected([("bob", 33), ("eve", 32)]));
     assert_eq!(map(&ages, store.at(2)?)?, expected([("ann", 40)]));
+    Ok(())
+}
+
+/// Entries are found, and removed, by what a key of the map is borrowed as, and are the same that the key has.
+pub fn keyed_map_entries_are_found_by_borrowed_keys(backend: &StateBackend) -> Verdict {
+    let mut store = store::<u32>(backend)?;
+    let state = store.open(&ages())?;
+    state.put_all(store.at(1)?, expected([("ann", 30), ("bob", 31)]))?;
+    assert_eq!(state.get(&store, "ann")?.as_deref(), Some(&30));
+    assert_eq!((state.contains(&store, "bob")?, state.contains(&store, "")?), (true, false));
+    assert_eq!(state.remove(&mut store, "eve")?, None);
+    assert_eq!(state.remove(&mut store, "ann")?, Some(30));
+    assert_eq!(state.with_mut(&mut store, "bob", || 0, |age| std::mem::replace(age, 41))?, 31);
+    assert_eq!(map(&state, &store)?, expected([("bob", 41)]));
+    Ok(())
+}
+
+/// A value is changed in its place, or inserted first, and a snapshot that was taken before shows nothing of it.
+pub fn keyed_map_values_are_changed_in_their_place(backend: &StateBackend) -> Verdict {
+    const ENTRIES: u64 = 3_000;
+    let name = |number: u64| format!("n{number}");
+    let mut store = store::<u32>(backend)?;
+    let state = store.open(&ages())?;
+    store.at(1)?;
+    for number in 0..ENTRIES {
+        let inserted = state.with_mut(
+            &mut store,
+            &name(number),
+            || number,
+            |age| {
+                *age += 1;
+                *age
+            },
+        )?;
+        assert_eq!(inserted, number + 1);
+    }
+    let snapshot = store.snapshot()?;
+    for number in 0..ENTRIES {
+        state.with_mut(&mut store, &name(number), || unreachable!("it is there"), |age| *age += 1)?;
+    }
+    let all = |added| -> BTreeMap<_, _> { (0..ENTRIES).map(|n| (name(n), n + added)).collect() };
+    assert_eq!(map(&state, &store)?, all(2));
+    state.with_mut(store.at(2)?, "ann", || 7, |_| ())?;
+    assert_eq!(map(&state, &store)?, expected([("ann", 7)]));
+    let mut restored = restored::<u32>(backend, &file_of(snapshot)?)?;
+    let state = restored.open(&ages())?;
+    assert_eq!(map(&state, restored.at(1)?)?, all(1));
+    assert!(state.is_empty(restored.at(2)?)?);
     Ok(())
 }
 

@@ -111,6 +111,8 @@ macro_rules! keyed_state_behaviours {
             keyed_lists_are_merged_between_namespaces
             keyed_maps_hold_what_was_put
             keyed_map_that_is_cleared_begins_anew
+            keyed_map_entries_are_found_by_borrowed_keys
+            keyed_map_values_are_changed_in_their_place
             keyed_maps_are_restored
             keyed_map_is_empty_exactly_without_entries
             keyed_map_retains_and_changes_entries_in_one_pass
@@ -199,6 +201,7 @@ macro_rules! keyed_state_behaviours {
             ttl_of_keys_and_namespaces_expires_independently
             ttl_of_a_map_that_is_looked_at_is_not_refreshed
             ttl_of_a_map_of_which_some_is_retained
+            ttl_of_a_map_entry_that_is_changed_in_its_place
             operator_state_is_written_and_restored_beside_keyed_state
             operator_state_is_whole_without_keyed_state_and_the_other_way_round
             operator_state_is_redistributed_while_keyed_state_follows_its_key_groups

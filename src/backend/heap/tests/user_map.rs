@@ -40,6 +40,7 @@ fn heap_user_map_copies_a_segment_only_while_a_clone_lives() {
 enum Step {
     Insert(u16, u8),
     InsertMany(u16),
+    Add(u16, u8),
     Remove(u16),
     Retain(u16),
     Clone,
@@ -50,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => any::<(u16, u8)>().prop_map(|(key, value)| Step::Insert(key % 5_000, value)),
         2 => (0..5_000u16).prop_map(Step::InsertMany),
+        4 => any::<(u16, u8)>().prop_map(|(key, value)| Step::Add(key % 5_000, value)),
         4 => (0..5_000u16).prop_map(Step::Remove),
         1 => (1..10u16).prop_map(Step::Retain),
         2 => Just(Step::Clone),
@@ -72,6 +74,15 @@ proptest! {
                 Step::InsertMany(from) => for key in from..from + 700 {
                     prop_assert_eq!(map.insert(key, 0), model.insert(key, 0));
                 },
+                Step::Add(key, value) => {
+                    let sum = map.with_mut(&key, || 1_u8, |sum| {
+                        *sum = sum.wrapping_add(value);
+                        *sum
+                    });
+                    let expected = model.entry(key).or_insert(1);
+                    *expected = expected.wrapping_add(value);
+                    prop_assert_eq!(sum, *expected);
+                }
                 Step::Remove(key) => prop_assert_eq!(map.remove(&key), model.remove(&key)),
                 Step::Retain(divisor) => {
                     map.retain(|key, _| key % divisor != 0);

@@ -8,7 +8,8 @@ use crate::state::keyed::{
 use crate::state::serializer::ResolvedSerializer;
 use crate::state::{MapStateDescriptor, StateError, StateKind, StateObject};
 use crate::ttl::{CellRead, Stamped, StateTtlConfig};
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// [`MapState`] whose entries expire, each for itself.
@@ -25,11 +26,15 @@ copied_as_its_state!(TtlMapState<UK, UV>);
 impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
     /// The value at `key` of the map, if there is one that may be seen. An entry that has expired is removed, another one
     /// is refreshed if reads do that.
-    pub fn get<'a, K: StateKey>(
+    pub fn get<'a, K: StateKey, Q>(
         &self,
         store: &'a mut KeyedStateStore<K>,
-        key: &UK,
-    ) -> Result<Option<Cow<'a, UV>>, StateError> {
+        key: &Q,
+    ) -> Result<Option<Cow<'a, UV>>, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
         let now = store.access(self.id().0, &self.ttl)?;
         let Some(updated) = self.state.get(store, key)?.map(|cell| cell.updated) else { return Ok(None) };
         match self.ttl.read_cell(updated, now) {
@@ -37,7 +42,7 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
             CellRead::Refresh => {
                 let read = self.state.get(store, key)?.map(Cow::into_owned);
                 if let Some(cell) = read {
-                    self.state.put(store, key.clone(), Stamped { updated: now, ..cell })?;
+                    self.state.put(store, key.to_owned(), Stamped { updated: now, ..cell })?;
                 }
             }
             CellRead::LastTime => {
@@ -58,11 +63,15 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
     }
 
     /// Whether the map has an entry at `key` that may be seen. This is a read, as [`get`](Self::get).
-    pub fn contains<K: StateKey>(
+    pub fn contains<K: StateKey, Q>(
         &self,
         store: &mut KeyedStateStore<K>,
-        key: &UK,
-    ) -> Result<bool, StateError> {
+        key: &Q,
+    ) -> Result<bool, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
         Ok(self.get(store, key)?.is_some())
     }
 
@@ -139,12 +148,41 @@ impl<UK: MapKey, UV: StateObject, N: Namespace> TtlMapState<UK, UV, N> {
         entries.into_iter().try_for_each(|(key, value)| self.put(store, key, value))
     }
 
-    /// Removes the entry at `key` of the map and gives its value, if it may be seen.
-    pub fn remove<K: StateKey>(
+    /// Changes the value at `key` of the map in its place; if there is none on which a change may build, `insert()` becomes
+    /// the value first.
+    pub fn with_mut<K: StateKey, Q, R>(
         &self,
         store: &mut KeyedStateStore<K>,
-        key: &UK,
-    ) -> Result<Option<UV>, StateError> {
+        key: &Q,
+        insert: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
+        let now = store.access(self.id().0, &self.ttl)?;
+        if self.state.get(store, key)?.is_some_and(|cell| !self.ttl.builds_on(cell.updated, now)) {
+            self.state.remove(store, key)?;
+            store.count_removed(self.id().0, 1);
+        }
+        let insert = || Stamped { updated: now, value: insert() };
+        self.state.with_mut(store, key, insert, |cell| {
+            cell.updated = now;
+            change(&mut cell.value)
+        })
+    }
+
+    /// Removes the entry at `key` of the map and gives its value, if it may be seen.
+    pub fn remove<K: StateKey, Q>(
+        &self,
+        store: &mut KeyedStateStore<K>,
+        key: &Q,
+    ) -> Result<Option<UV>, StateError>
+    where
+        UK: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = UK> + ?Sized,
+    {
         let now = store.access(self.id().0, &self.ttl)?;
         let removed = self.state.remove(store, key)?;
         Ok(removed.filter(|cell| self.ttl.is_visible(cell.updated, now)).map(|cell| cell.value))
