@@ -14,6 +14,7 @@ use crate::base::{JobId, SubtaskId};
 use crate::codec::OperatorMetadata;
 use crate::coordinator::{Edge as JobEdge, EdgePattern};
 use crate::keygroup::{KeyGroupRangeAssignment, KeyHash, MaxParallelism};
+use crate::state::serializer::StateSerializer;
 use crate::store::JobDescription;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -57,7 +58,10 @@ pub struct Stream<T> {
 pub struct KeyedStream<T, K> {
     stream: Stream<T>,
     key: KeyOf<T, K>,
+    key_serializer: Option<KeySerializer<K>>,
 }
+
+type KeySerializer<K> = Arc<dyn StateSerializer<K>>;
 
 /// The records that an operator emits, all of which go to every subtask behind it.
 pub struct BroadcastStream<T> {
@@ -71,6 +75,16 @@ pub struct BroadcastConnectedStream<T, K, B> {
 }
 
 impl<T, K> KeyedStream<T, K> {
+    /// Lets the keyed state behind this stream be written with another serializer of the keys. By default their type is known
+    /// by the name that Rust gives to it; with [`SerdeSerializer::with_id`](crate::state::serializer::SerdeSerializer::with_id)
+    /// it may be renamed or moved and a checkpoint still be restored. How keys are divided into key groups does not depend on it.
+    ///
+    /// A restored key whose serializer would have to migrate it is refused.
+    #[must_use]
+    pub fn with_key_serializer(self, serializer: impl StateSerializer<K> + 'static) -> Self {
+        KeyedStream { key_serializer: Some(Arc::new(serializer)), ..self }
+    }
+
     /// Puts this stream together with one that goes to every subtask.
     #[must_use]
     pub fn connect<B>(self, broadcast: BroadcastStream<B>) -> BroadcastConnectedStream<T, K, B> {
@@ -87,7 +101,7 @@ impl<T> Stream<T> {
 
     /// Partitions the stream: all records of one key go to one subtask.
     pub fn key_by<K>(self, key: impl Fn(&T) -> &K + Send + Sync + 'static) -> KeyedStream<T, K> {
-        KeyedStream { stream: self, key: Arc::new(key) }
+        KeyedStream { stream: self, key: Arc::new(key), key_serializer: None }
     }
 }
 
@@ -170,6 +184,7 @@ impl JobBuilder {
         let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
             return self.output(parallelism).0;
         };
+        let key_serializer = keyed.key_serializer.clone();
         let (keyed, key) = self.connect_keyed(keyed, assignment);
         let Stream { operator, parallelism: upstream, edge: broadcast } = stream;
         let copy = F::Broadcast::clone;
@@ -180,7 +195,7 @@ impl JobBuilder {
             Gate::new(keyed.chain(converted(&broadcast, context, Side::Broadcast)).collect())
         };
         let function = move |context| TwoInputs { function: function(context), key: Arc::clone(&key) };
-        self.add_keyed(uid, assignment, gate, function)
+        self.add_keyed(uid, assignment, key_serializer, gate, function)
     }
 
     /// Adds windows over a keyed stream. `max_parallelism` is that of [`process`](Self::process).
@@ -212,9 +227,11 @@ impl JobBuilder {
         let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
             return self.output(parallelism).0;
         };
+        let key_serializer = input.key_serializer.clone();
         let (input, key) = self.connect_keyed(input, assignment);
         let gate = move |context| Gate::new(inputs(&input, context).collect());
-        self.add_keyed(uid, assignment, gate, move |context| function(context, Arc::clone(&key)))
+        let function = move |context| function(context, Arc::clone(&key));
+        self.add_keyed(uid, assignment, key_serializer, gate, function)
     }
 
     /// The key groups of each subtask; a problem is noted if there is none.
@@ -232,7 +249,7 @@ impl JobBuilder {
     /// Connects a keyed stream with the operator that is added next.
     fn connect_keyed<T: 'static, K: KeyHash + 'static>(
         &mut self,
-        KeyedStream { stream: Stream { operator, parallelism, edge }, key }: KeyedStream<T, K>,
+        KeyedStream { stream: Stream { operator, parallelism, edge }, key, .. }: KeyedStream<T, K>,
         assignment: KeyGroupRangeAssignment,
     ) -> (Arc<OnceLock<Edge<T>>>, KeyOf<T, K>) {
         let key_hash = {
@@ -249,19 +266,21 @@ impl JobBuilder {
         &mut self,
         uid: &str,
         assignment: KeyGroupRangeAssignment,
+        key_serializer: Option<KeySerializer<F::Key>>,
         gate: impl Fn(SubtaskContext) -> Gate<F::In> + Send + Sync + 'static,
         function: impl Fn(SubtaskContext) -> F + Send + Sync + 'static,
     ) -> Stream<F::Out> {
         let (stream, outputs) = self.output(assignment.parallelism());
-        let parts = Arc::new((gate, function));
+        let parts = Arc::new((gate, function, key_serializer));
         let output = Arc::clone(&stream.edge);
         let body = move |context: SubtaskContext| -> TaskBody {
             let (parts, output) = (Arc::clone(&parts), Arc::clone(&output));
             Box::new(move |environment| {
-                let (gate, function) = &*parts;
+                let (gate, function, keys) = &*parts;
                 let emitted = Arc::clone(&environment.meters.records_between);
                 let outputs = open(&output, &environment, emitted);
-                process::run(environment, function(context), assignment, gate(context), outputs)
+                let (function, gate) = (function(context), gate(context));
+                process::run(environment, function, assignment, keys.as_ref(), gate, outputs)
             })
         };
         let max_parallelism = Some(assignment.max_parallelism());

@@ -13,6 +13,7 @@ use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot
 use super::watermark_state::WatermarkState;
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, TimeDomain};
 use crate::keygroup::KeyGroupRangeAssignment;
+use crate::state::serializer::StateSerializer;
 use crate::state::{
     ChannelState, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, OperatorListState,
     OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, Timer, TimerService, TtlMetrics,
@@ -310,6 +311,7 @@ pub(super) fn run<F: KeyedFunction>(
     environment: Environment,
     mut function: F,
     assignment: KeyGroupRangeAssignment,
+    key_serializer: Option<&Arc<dyn StateSerializer<F::Key>>>,
     mut gate: Gate<F::In>,
     mut outputs: Outputs<F::Out>,
 ) -> Result<(), TaskError> {
@@ -326,7 +328,7 @@ pub(super) fn run<F: KeyedFunction>(
     outputs.restore(&image.channels).map_err(misfit)?;
     let keyed = image.keyed.into_iter().collect();
     let store = KeyedStateStoreBuilder::new(assignment.max_parallelism(), range);
-    let store = store.with_backend(&environment.state_backend);
+    let store = store.with_shared_key_serializer(key_serializer).with_backend(&environment.state_backend);
     let mut keyed = store.restore(keyed).map_err(misfit)?;
     let now = environment.processing_time.now();
     keyed.set_processing_time(now);

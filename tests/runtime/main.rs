@@ -12,6 +12,7 @@ mod failures;
 mod files;
 mod finished;
 mod flow;
+mod keys;
 mod operator_state;
 mod storage;
 mod ttl;

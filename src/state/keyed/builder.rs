@@ -65,6 +65,15 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
         KeyedStateStoreBuilder { max_parallelism, range, key_serializer: Arc::new(serializer), backend }
     }
 
+    /// Uses another serializer of the keys, if there is one.
+    #[must_use]
+    pub(crate) fn with_shared_key_serializer(mut self, other: Option<&Arc<dyn StateSerializer<K>>>) -> Self {
+        if let Some(serializer) = other {
+            self.key_serializer = Arc::clone(serializer);
+        }
+        self
+    }
+
     /// Uses another backend.
     #[must_use]
     pub fn with_backend(mut self, backend: &StateBackend) -> Self {

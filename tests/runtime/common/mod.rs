@@ -3,6 +3,7 @@
 
 pub mod broadcast;
 pub mod faulty;
+pub mod keys;
 mod sink;
 pub mod ttl;
 pub mod union;
@@ -247,7 +248,7 @@ impl World {
     }
 }
 
-fn expected(sources: u16) -> Vec<Counted> {
+pub fn expected(sources: u16) -> Vec<Counted> {
     let total = NUMBERS_PER_SOURCE * u64::from(sources);
     let of_key = |key: u64| (0..total).filter(move |number| number % KEYS == key).count() as u64;
     // The last record of each key is the one that `finish` emits.
