@@ -14,7 +14,8 @@ use std::borrow::Cow;
 /// # Errors
 /// Of all functions: there is no current key, or the state was opened by another store.
 pub trait WindowContents<K>: StateDescriptor {
-    /// What is added.
+    /// What is added. It is copied if it belongs to several windows, which only sliding ones let it; that they do is known
+    /// when the job runs, and not by their type.
     type In: Clone;
     /// What is emitted.
     type Out;

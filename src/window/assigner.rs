@@ -22,6 +22,10 @@ struct Grid {
     offset: i64,
 }
 
+/// The most windows that an element may belong to. Each is state of its own to which the element is added: where there are so
+/// many, a single one takes a tenth of a second. A day that slides by a second is below it.
+pub const MAX_WINDOWS_OF_ELEMENT: u64 = 100_000;
+
 /// Windows that cannot exist. The author of the job must change their lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
@@ -32,6 +36,17 @@ pub enum WindowError {
         what: &'static str,
         /// The length that was asked for.
         length: Millis,
+    },
+    /// A slide so short beside the size that each element would belong to absurdly many windows.
+    #[error(
+        "windows of {} ms that slide by {} ms give each element more than {MAX_WINDOWS_OF_ELEMENT} windows; let them slide \
+         by {} ms or more", .size.0, .slide.0, shortest_slide(*.size)
+    )]
+    TooMany {
+        /// The length of a window.
+        size: Millis,
+        /// The time from the start of a window to that of the next.
+        slide: Millis,
     },
     /// An offset that reaches the next window.
     #[error("an offset of {offset} ms must be shorter than the {slide} ms between two windows")]
@@ -56,8 +71,12 @@ impl WindowAssigner {
     /// them, and to none where they leave gaps.
     ///
     /// # Errors
-    /// [`WindowError::Length`] when the size or the slide is 0 or beyond the ends of time.
+    /// [`WindowError::Length`] when the size or the slide is 0 or beyond the ends of time, and [`WindowError::TooMany`] when
+    /// an element would belong to more than [`MAX_WINDOWS_OF_ELEMENT`] windows.
     pub fn sliding(size: Millis, slide: Millis) -> Result<Self, WindowError> {
+        if slide.0 > 0 && size.0.div_ceil(slide.0) > MAX_WINDOWS_OF_ELEMENT {
+            return Err(WindowError::TooMany { size, slide });
+        }
         let (size, slide) = (length("size", size)?, length("slide", slide)?);
         Ok(WindowAssigner { domain: TimeDomain::EventTime, size, grid: Some(Grid { slide, offset: 0 }) })
     }
@@ -128,6 +147,10 @@ impl Grid {
         let since = timestamp.rem_euclid(self.slide) - self.offset;
         if since < 0 { since + self.slide } else { since }
     }
+}
+
+fn shortest_slide(size: Millis) -> u64 {
+    size.0.div_ceil(MAX_WINDOWS_OF_ELEMENT)
 }
 
 fn length(what: &'static str, length: Millis) -> Result<i64, WindowError> {

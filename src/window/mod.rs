@@ -13,7 +13,7 @@ mod trigger;
 #[cfg(test)]
 mod tests;
 
-pub use assigner::{WindowAssigner, WindowError};
+pub use assigner::{MAX_WINDOWS_OF_ELEMENT, WindowAssigner, WindowError};
 pub use lateness::Lateness;
 pub use merging::{Added, MergingWindowSet};
 pub use time_window::TimeWindow;

@@ -59,6 +59,24 @@ fn window_lengths_and_offsets_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn window_slides_that_give_an_element_too_many_windows_are_refused() {
+    let day = Millis(24 * 60 * 60 * 1_000);
+    let most = WindowAssigner::sliding(day, Millis(864)).expect("as many as there may be");
+    assert_eq!(most.assign(day.0 as i64).count() as u64, MAX_WINDOWS_OF_ELEMENT);
+    let refused = WindowAssigner::sliding(day, Millis(863)).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "windows of 86400000 ms that slide by 863 ms give each element more than 100000 windows; let them slide by 864 ms \
+         or more"
+    );
+    // Some elements would belong to one more.
+    for (size, slide) in [(day.0 + 1, 864), (i64::MAX as u64, 1)] {
+        let refused = WindowAssigner::sliding(Millis(size), Millis(slide));
+        assert!(matches!(refused, Err(WindowError::TooMany { .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn window_contains_its_start_and_not_its_end() {
     let window = window(-5, 10);
     let inside: Vec<_> = (-7..13).filter(|timestamp| window.contains(*timestamp)).collect();
