@@ -132,12 +132,12 @@ fn job_errors() -> Vec<JobError> {
         JobError::TaskFailed { subtask, operator: "count".into(), cause: text() },
         JobError::CheckpointsFailed { cause: text() },
         JobError::Fenced,
-        JobError::Recovery { failure: failure.clone(), cause: None },
+        JobError::Recovery { failure, cause: None },
         JobError::Incompatible { checkpoint: CheckpointId(1), what: text() },
         JobError::CoordinatorPanicked,
     ];
     let causes = storage_errors().into_iter().map(Some);
-    all.extend(causes.map(|cause| JobError::Recovery { failure: failure.clone(), cause }));
+    all.extend(causes.map(|cause| JobError::Recovery { failure, cause }));
     for error in &all {
         match error {
             JobError::Invalid(_) | JobError::TaskFailed { .. } | JobError::CheckpointsFailed { .. } => {}
