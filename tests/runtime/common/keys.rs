@@ -1,7 +1,7 @@
 //! The same numbers, counted by keys of any type.
 
 use super::sink::Memory;
-use super::{Counted, JOB, KEYS, Numbers, World};
+use super::{Counted, JOB, KEYS, Numbers, World, one_more};
 use serde::{Deserialize, Serialize};
 use snapline::base::EventTime;
 use snapline::runtime::{
@@ -79,11 +79,7 @@ impl<K: StateKey + StateValue> KeyedProcessFunction for Count<K> {
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
         let counts = self.counts.ok_or("not opened")?;
-        let add = |count: &mut u64| {
-            *count += 1;
-            *count
-        };
-        out.collect(((self.number)(&click.user), counts.with_mut(context.state(), || 0, add)?));
+        out.collect(((self.number)(&click.user), counts.with_mut(context.state(), || 0, one_more)?));
         Ok(())
     }
 }
