@@ -288,7 +288,8 @@ fn keyed_state_behaviours_find_every_planted_fault() {
 /// everything fails, but for refusals, which need no backend to be right.
 #[test]
 fn keyed_state_behaviours_of_what_rests_on_it_find_a_planted_fault_each() {
-    const REFUSALS: [&str; 4] = [
+    const REFUSALS: [&str; 5] = [
+        "operator_values_beyond_the_limit_are_refused",
         "ttl_of_a_state_that_is_opened_with_another_one_is_refused",
         "timers_without_a_current_key_are_refused",
         "timers_given_a_store_of_others_stay_as_they_are",

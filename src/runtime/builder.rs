@@ -16,6 +16,7 @@ use crate::coordinator::{Edge as JobEdge, EdgePattern};
 use crate::keygroup::{KeyGroupRangeAssignment, KeyHash, MaxParallelism};
 use crate::state::serializer::StateSerializer;
 use crate::store::JobDescription;
+use std::any::type_name;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
@@ -51,6 +52,8 @@ pub struct Stream<T> {
     /// The number of the operator that emits them.
     operator: u16,
     parallelism: u16,
+    /// By what name the type of the records is known, if it has one of its own.
+    record_type: Option<Arc<str>>,
     edge: Arc<OnceLock<Edge<T>>>,
 }
 
@@ -93,6 +96,13 @@ impl<T, K> KeyedStream<T, K> {
 }
 
 impl<T> Stream<T> {
+    /// Gives the type of the records an id of its own, under which those are found again that were on their way in an unaligned
+    /// checkpoint when it has been renamed or moved. By default it is the name that Rust gives to the type.
+    #[must_use]
+    pub fn with_type_id(self, type_id: &str) -> Self {
+        Stream { record_type: Some(type_id.into()), ..self }
+    }
+
     /// Lets all records go to every subtask of the operator behind it, each as a copy: for streams of few records.
     #[must_use]
     pub fn broadcast(self) -> BroadcastStream<T> {
@@ -186,13 +196,14 @@ impl JobBuilder {
         };
         let key_serializer = keyed.key_serializer.clone();
         let (keyed, key) = self.connect_keyed(keyed, assignment);
-        let Stream { operator, parallelism: upstream, edge: broadcast } = stream;
+        let Stream { operator, parallelism: upstream, record_type, edge: broadcast } = stream;
         let copy = F::Broadcast::clone;
-        let _ = broadcast.set(Edge::new(upstream, parallelism, Partitioner::Broadcast { copy }));
+        let _ = broadcast.set(Edge::new(upstream, parallelism, Partitioner::Broadcast { copy }, record_type));
         self.connect(operator, EdgePattern::AllToAll);
         let gate = move |context| {
-            let keyed = converted(&keyed, context, Side::Keyed);
-            Gate::new(keyed.chain(converted(&broadcast, context, Side::Broadcast)).collect())
+            let inputs = converted(&keyed, context, Side::Keyed);
+            let inputs = inputs.chain(converted(&broadcast, context, Side::Broadcast));
+            Gate::new(inputs.collect()).with_record_type(either_type(&keyed, &broadcast))
         };
         let function = move |context| TwoInputs { function: function(context), key: Arc::clone(&key) };
         self.add_keyed(uid, assignment, key_serializer, gate, function)
@@ -229,7 +240,7 @@ impl JobBuilder {
         };
         let key_serializer = input.key_serializer.clone();
         let (input, key) = self.connect_keyed(input, assignment);
-        let gate = move |context| Gate::new(inputs(&input, context).collect());
+        let gate = move |context| one_gate(&input, context);
         let function = move |context| function(context, Arc::clone(&key));
         self.add_keyed(uid, assignment, key_serializer, gate, function)
     }
@@ -249,15 +260,16 @@ impl JobBuilder {
     /// Connects a keyed stream with the operator that is added next.
     fn connect_keyed<T: 'static, K: KeyHash + 'static>(
         &mut self,
-        KeyedStream { stream: Stream { operator, parallelism, edge }, key, .. }: KeyedStream<T, K>,
+        KeyedStream { stream, key, .. }: KeyedStream<T, K>,
         assignment: KeyGroupRangeAssignment,
     ) -> (Arc<OnceLock<Edge<T>>>, KeyOf<T, K>) {
+        let Stream { operator, parallelism, record_type, edge } = stream;
         let key_hash = {
             let key = Arc::clone(&key);
             Arc::new(move |record: &T| key(record).key_hash())
         };
         let partitioner = Partitioner::KeyGroups { key_hash, assignment };
-        let _ = edge.set(Edge::new(parallelism, assignment.parallelism(), partitioner));
+        let _ = edge.set(Edge::new(parallelism, assignment.parallelism(), partitioner, record_type));
         self.connect(operator, EdgePattern::AllToAll);
         (edge, key)
     }
@@ -295,14 +307,14 @@ impl JobBuilder {
         uid: &str,
         function: impl Fn(SubtaskContext) -> S + Send + Sync + 'static,
     ) {
-        let Stream { operator, parallelism, edge: input } = input;
-        let _ = input.set(Edge::new(parallelism, parallelism, Partitioner::Forward));
+        let Stream { operator, parallelism, record_type, edge: input } = input;
+        let _ = input.set(Edge::new(parallelism, parallelism, Partitioner::Forward, record_type));
         self.connect(operator, EdgePattern::OneToOne);
         let function = Arc::new(function);
         let body = move |context: SubtaskContext| -> TaskBody {
             let (function, input) = (Arc::clone(&function), Arc::clone(&input));
             Box::new(move |environment| {
-                let gate = Gate::new(inputs(&input, context).collect());
+                let gate = one_gate(&input, context);
                 sink::run(environment, function(context), gate)
             })
         };
@@ -358,7 +370,7 @@ impl JobBuilder {
         };
         let is_connected = move || connected.get().is_some();
         let operator = self.operators.len() as u16;
-        (Stream { operator, parallelism, edge }, (Box::new(open), Box::new(is_connected)))
+        (Stream { operator, parallelism, record_type: None, edge }, (Box::new(open), Box::new(is_connected)))
     }
 
     /// Connects an operator with the one that is added next.
@@ -404,11 +416,21 @@ fn receivers<T>(
     edge.get().map(|edge| edge.receivers(context.subtask.index)).unwrap_or_default().into_iter()
 }
 
-fn inputs<T: Send + 'static>(
-    edge: &OnceLock<Edge<T>>,
-    context: SubtaskContext,
-) -> impl Iterator<Item = Box<dyn Input<T>>> + use<T> {
-    receivers(edge, context).map(|receiver| Box::new(receiver) as Box<dyn Input<T>>)
+/// The gate of an operator with one input.
+fn one_gate<T: Send + 'static>(edge: &OnceLock<Edge<T>>, context: SubtaskContext) -> Gate<T> {
+    let inputs = receivers(edge, context).map(|receiver| Box::new(receiver) as Box<dyn Input<T>>);
+    Gate::new(inputs.collect()).with_record_type(edge.get().and_then(Edge::record_type))
+}
+
+/// The name of what is of either of two types, if one of them has a name of its own.
+fn either_type<A, B>(keyed: &OnceLock<Edge<A>>, broadcast: &OnceLock<Edge<B>>) -> Option<Arc<str>> {
+    let names = (keyed.get().and_then(Edge::record_type), broadcast.get().and_then(Edge::record_type));
+    if names == (None, None) {
+        return None;
+    }
+    let keyed = names.0.unwrap_or_else(|| type_name::<A>().into());
+    let broadcast = names.1.unwrap_or_else(|| type_name::<B>().into());
+    Some(format!("{keyed} or {broadcast}").into())
 }
 
 /// The same, for an operator whose gate takes another type.
@@ -430,5 +452,24 @@ fn open<T>(
         Some(edge) => (edge.senders(environment.context.subtask.index), edge.partitioner()),
         None => (Vec::new(), Partitioner::Forward),
     };
-    Outputs::new(senders, partitioner, environment.batch_records, emitted)
+    let outputs = Outputs::new(senders, partitioner, environment.batch_records, emitted);
+    outputs.with_record_type(edge.get().and_then(Edge::record_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge<T>(record_type: Option<&str>) -> OnceLock<Edge<T>> {
+        OnceLock::from(Edge::new(1, 1, Partitioner::Forward, record_type.map(Into::into)))
+    }
+
+    #[test]
+    fn builder_names_what_is_of_either_type_if_one_of_them_has_a_name() {
+        let name = |keyed, broadcast| either_type(&edge::<u8>(keyed), &edge::<u16>(broadcast));
+        assert_eq!(name(None, None), None);
+        assert_eq!(name(Some("payment"), None).as_deref(), Some("payment or u16"));
+        assert_eq!(name(None, Some("rule")).as_deref(), Some("u8 or rule"));
+        assert_eq!(name(Some("payment"), Some("rule")).as_deref(), Some("payment or rule"));
+    }
 }

@@ -169,6 +169,8 @@ pub(super) struct Edge<T> {
     upstream: usize,
     downstream: usize,
     partitioner: Partitioner<T>,
+    /// By what name the type of the records is known, if it has one of its own.
+    record_type: Option<Arc<str>>,
     ends: Mutex<Ends<T>>,
 }
 
@@ -178,9 +180,18 @@ struct Ends<T> {
 }
 
 impl<T> Edge<T> {
-    pub(super) fn new(upstream: u16, downstream: u16, partitioner: Partitioner<T>) -> Self {
+    pub(super) fn new(
+        upstream: u16,
+        downstream: u16,
+        partitioner: Partitioner<T>,
+        record_type: Option<Arc<str>>,
+    ) -> Self {
         let ends = Mutex::new(Ends { senders: Vec::new(), receivers: Vec::new() });
-        Edge { upstream: upstream.into(), downstream: downstream.into(), partitioner, ends }
+        Edge { upstream: upstream.into(), downstream: downstream.into(), partitioner, record_type, ends }
+    }
+
+    pub(super) fn record_type(&self) -> Option<Arc<str>> {
+        self.record_type.clone()
     }
 
     pub(super) fn partitioner(&self) -> Partitioner<T> {

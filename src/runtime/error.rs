@@ -61,7 +61,10 @@ impl TaskError {
             TaskError::Storage(error) => matches!(error, StorageError::Corrupt { .. }),
             TaskError::Restore { cause, .. } => !is_transient(cause),
             TaskError::Misuse(_) => true,
-            TaskError::State(error) => !matches!(error, StateError::Codec(_) | StateError::Refused { .. }),
+            TaskError::State(error) => {
+                use StateError::{Backend, Codec, Refused};
+                !matches!(error, Codec(_) | Refused { .. } | Backend { .. })
+            }
             TaskError::User(error) => error.is::<Unrecoverable>(),
             TaskError::Transactions { cause, .. } => cause.is_unrecoverable(),
             TaskError::Cancelled | TaskError::Panicked(_) => false,

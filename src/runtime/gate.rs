@@ -5,7 +5,9 @@ use crate::base::{Channel, CheckpointId, EventTime};
 use crate::state::{ChannelSide, ChannelState, StateError};
 use crate::watermark::GateWatermarks;
 use crossbeam_channel::Select;
+use std::any::type_name;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The input channels of a subtask.
 ///
@@ -13,6 +15,8 @@ use std::collections::VecDeque;
 /// what it overtakes stands in the queue.
 pub(super) struct Gate<T> {
     inputs: Vec<InputChannel<T>>,
+    /// By what name the type of its records is known.
+    record_type: Arc<str>,
     /// As far as it was read.
     pub(super) watermarks: GateWatermarks,
     /// Where the search for input begins, so that no channel starves.
@@ -33,7 +37,18 @@ impl<T> Gate<T> {
         let watermarks = GateWatermarks::new(channels.len() as u16, EventTime::MIN);
         let open =
             |channel| InputChannel { channel, queue: VecDeque::new(), restored: 0, is_complete: false };
-        Gate { inputs: channels.into_iter().map(open).collect(), watermarks, next: 0 }
+        let inputs = channels.into_iter().map(open).collect();
+        Gate { inputs, record_type: type_name::<T>().into(), watermarks, next: 0 }
+    }
+
+    /// The same whose records have a type of that name, if it has one of its own.
+    pub(super) fn with_record_type(mut self, record_type: Option<Arc<str>>) -> Self {
+        self.record_type = record_type.unwrap_or(self.record_type);
+        self
+    }
+
+    pub(super) fn record_type(&self) -> Arc<str> {
+        Arc::clone(&self.record_type)
     }
 
     pub(super) fn channels(&self) -> u16 {
@@ -102,7 +117,7 @@ impl<T: Record> Gate<T> {
         for (channel, records) in captured.channels(ChannelSide::Input) {
             let missing = || StateError::Incompatible(format!("there is no input channel {channel}"));
             let input = self.inputs.get_mut(usize::from(channel.0)).ok_or_else(missing)?;
-            input.queue.push_back(Element::Records(records.decode()?));
+            input.queue.push_back(Element::Records(records.decode_as(&self.record_type)?));
             input.restored += 1;
         }
         Ok(())
@@ -120,7 +135,7 @@ impl<T: Record> Gate<T> {
         let queue = &self.inputs[usize::from(channel.0)].queue;
         for element in queue.iter().take_while(|element| !is_barrier(element)) {
             if let Element::Records(records) = element {
-                captured.append(ChannelSide::Input, channel, records)?;
+                captured.append_as(ChannelSide::Input, channel, &self.record_type, records)?;
             }
         }
         Ok(())

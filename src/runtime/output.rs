@@ -4,6 +4,7 @@ use super::function::{Collector, Record, SourceCollector};
 use crate::base::{Alignment, Channel, CheckpointId, CheckpointOptions, EventTime};
 use crate::state::{ChannelSide, ChannelState, StateError};
 use crossbeam_channel::{Select, TryRecvError};
+use std::any::type_name;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Outputs<T> {
     channels: Vec<OutputChannel<T>>,
     partitioner: Partitioner<T>,
+    /// By what name the type of its records is known.
+    record_type: Arc<str>,
     batch_records: usize,
     emitted: Arc<AtomicU64>,
     /// The last watermark that was emitted.
@@ -63,7 +66,14 @@ impl<T> Outputs<T> {
         };
         let channels = senders.into_iter().map(open).collect();
         let (watermark, closed, has_ended) = (EventTime::MIN, false, false);
-        Outputs { channels, partitioner, batch_records, emitted, watermark, closed, has_ended }
+        let record_type = type_name::<T>().into();
+        Outputs { channels, partitioner, record_type, batch_records, emitted, watermark, closed, has_ended }
+    }
+
+    /// The same whose records have a type of that name, if it has one of its own.
+    pub(super) fn with_record_type(mut self, record_type: Option<Arc<str>>) -> Self {
+        self.record_type = record_type.unwrap_or(self.record_type);
+        self
     }
 
     pub(super) fn channels(&self) -> u16 {
@@ -151,7 +161,10 @@ impl<T: Record> Outputs<T> {
         for (channel, records) in captured.channels(ChannelSide::Output) {
             let output = self.channels.get_mut(usize::from(channel.0));
             let missing = || StateError::Incompatible(format!("there is no output channel {channel}"));
-            output.ok_or_else(missing)?.queue.push_back(Element::Records(records.decode()?));
+            output
+                .ok_or_else(missing)?
+                .queue
+                .push_back(Element::Records(records.decode_as(&self.record_type)?));
         }
         Ok(())
     }
@@ -174,7 +187,7 @@ impl<T: Record> Outputs<T> {
         queue.push_front(Element::Barrier(checkpoint, options));
         for element in queue.range(1..=position) {
             if let Element::Records(records) = element {
-                captured.append(ChannelSide::Output, channel, records)?;
+                captured.append_as(ChannelSide::Output, channel, &self.record_type, records)?;
             }
         }
         Ok(())

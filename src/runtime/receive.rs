@@ -153,13 +153,14 @@ fn work<R: Receiver>(
 
 /// Puts what has arrived into the queues, announces the barriers in it, and captures what belongs to a checkpoint.
 fn put_all<R: Receiver>(checkpointing: &mut Checkpointing, receiver: &mut R) -> Result<(), TaskError> {
+    let record_type = receiver.gate().record_type();
     for channel in (0..receiver.gate().channels()).map(Channel) {
         while let Some(element) = receiver.gate().put_next(channel)? {
             match element {
                 Element::Records(records) => {
                     if let Some(checkpoint) = checkpointing.machine().capturing(channel) {
                         checkpointing.capture(checkpoint, |captured| {
-                            captured.append(ChannelSide::Input, channel, records)
+                            captured.append_as(ChannelSide::Input, channel, &record_type, records)
                         });
                     }
                 }

@@ -24,6 +24,14 @@ impl CapturedRecords {
     /// # Errors
     /// A record refuses to be serialized; what was captured is useless then.
     pub fn append<T: Serialize>(&mut self, records: &[T]) -> Result<(), StateError> {
+        self.append_as(type_name::<T>(), records)
+    }
+
+    /// The same for records whose type is known by the name `record_type`.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_as<T: Serialize>(&mut self, record_type: &str, records: &[T]) -> Result<(), StateError> {
         let mut record_bytes = Vec::new();
         for record in records {
             record_bytes.clear();
@@ -32,7 +40,7 @@ impl CapturedRecords {
             self.bytes.extend_from_slice(&record_bytes);
         }
         self.count += records.len() as u64;
-        self.record_type = type_name::<T>().to_owned();
+        record_type.clone_into(&mut self.record_type);
         Ok(())
     }
 
@@ -41,7 +49,14 @@ impl CapturedRecords {
     /// # Errors
     /// They are of another type.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<Vec<T>, StateError> {
-        let record_type = type_name::<T>();
+        self.decode_as(type_name::<T>())
+    }
+
+    /// The same for records whose type is known by the name `record_type`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_as<T: DeserializeOwned>(&self, record_type: &str) -> Result<Vec<T>, StateError> {
         if self.record_type != record_type {
             let what =
                 format!("the records on their way are {}, the job's are {record_type}", self.record_type);
@@ -88,6 +103,20 @@ impl ChannelState {
         channel: Channel,
         records: &[T],
     ) -> Result<(), StateError> {
+        self.append_as(side, channel, type_name::<T>(), records)
+    }
+
+    /// The same for records whose type is known by the name `record_type`.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_as<T: Serialize>(
+        &mut self,
+        side: ChannelSide,
+        channel: Channel,
+        record_type: &str,
+        records: &[T],
+    ) -> Result<(), StateError> {
         if records.is_empty() {
             return Ok(());
         }
@@ -95,7 +124,7 @@ impl ChannelState {
             ChannelSide::Input => &mut self.inputs,
             ChannelSide::Output => &mut self.outputs,
         };
-        channels.entry(channel).or_default().append(records)
+        channels.entry(channel).or_default().append_as(record_type, records)
     }
 
     /// The captured records of each channel on one side.

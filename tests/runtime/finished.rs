@@ -59,10 +59,7 @@ fn finished_source_holds_no_checkpoint_back_and_is_not_started_again() {
         assert!(started.contains(&(attempt, 1)) && !started.contains(&(attempt, 0)), "{started:?}");
         world.hold_from(None);
         assert_eq!(handle.wait().unwrap().end, JobEnd::Finished);
-        match options.mode {
-            CheckpointingMode::ExactlyOnce => world.assert_exact(2),
-            CheckpointingMode::AtLeastOnce => world.assert_nothing_lost(2),
-        }
+        world.assert_as_required(options.mode, 2);
     }
 }
 
@@ -77,10 +74,7 @@ fn finished_part_of_a_job_stays_finished_with_everyone_behind_its_source() {
         assert!(had_finished(&storage, &first));
         world.hold_from(None);
         assert_eq!(handle.wait().unwrap().end, JobEnd::Finished);
-        match options.mode {
-            CheckpointingMode::ExactlyOnce => world.assert_exact(2),
-            CheckpointingMode::AtLeastOnce => world.assert_nothing_lost(2),
-        }
+        world.assert_as_required(options.mode, 2);
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Barriers overtake what they find `timeout` after the trigger.
-fn unaligned(timeout: u64, attempts: u32) -> JobOptions {
+pub fn unaligned(timeout: u64, attempts: u32) -> JobOptions {
     JobOptions { unaligned: true, aligned_checkpoint_timeout: Millis(timeout), ..options(attempts) }
 }
 
@@ -23,7 +23,7 @@ fn start_slowly(world: &Arc<World>, options: JobOptions, storage: &Arc<dyn Check
 }
 
 /// Lets the sink write a record now and then until `is_so`, which must be before the job is through.
-fn go_on_until(world: &World, handle: &JobHandle, is_so: impl Fn() -> bool) {
+pub fn go_on_until(world: &World, handle: &JobHandle, is_so: impl Fn() -> bool) {
     while !is_so() {
         world.give_room(Some(1));
         assert!(!handle.wait_timeout(Duration::from_millis(1)), "the job has ended before");

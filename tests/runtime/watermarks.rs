@@ -6,17 +6,22 @@ use crate::common::{Fault, Place, Plan, World, memory, options, run};
 use snapline::base::{EventTime, Millis};
 use snapline::runtime::JobOptions;
 
+/// Event time has advanced in each subtask, and not only at the end.
+fn assert_advanced(world: &World, parallelism: u16) {
+    let state = world.state.lock().unwrap();
+    for index in 0..parallelism {
+        let seen = state.watermarks.iter().filter(|(_, subtask, _)| *subtask == index);
+        assert!(seen.count() > 10, "{:?}", state.watermarks);
+    }
+}
+
 #[test]
 fn watermarks_advance_event_time_in_every_subtask() {
     for parallelism in 1..=3 {
         let world = World::new();
         run(&world, parallelism, options(0), &memory()).unwrap();
         world.assert_exact(parallelism);
-        let state = world.state.lock().unwrap();
-        for index in 0..parallelism {
-            let seen = state.watermarks.iter().filter(|(_, subtask, _)| *subtask == index);
-            assert!(seen.count() > 10, "{:?}", state.watermarks);
-        }
+        assert_advanced(&world, parallelism);
     }
 }
 
@@ -28,11 +33,7 @@ fn watermarks_are_forwarded_behind_what_windows_emit() {
         let options = JobOptions { unaligned, aligned_checkpoint_timeout: Millis(0), ..options(1) };
         job_with_counts_behind_windows(&world, parallelism).start(options, memory()).unwrap().wait().unwrap();
         world.assert_exact(parallelism);
-        let state = world.state.lock().unwrap();
-        for index in 0..parallelism {
-            let seen = state.watermarks.iter().filter(|(_, subtask, _)| *subtask == index);
-            assert!(seen.count() > 10, "{:?}", state.watermarks);
-        }
+        assert_advanced(&world, parallelism);
     }
 }
 

@@ -193,6 +193,13 @@ fn error_of_a_refused_value_is_no_reason_to_give_up() {
     assert!(!refused(CodecError::Refused(CAUSE.into())).is_unrecoverable());
 }
 
+/// Its state is restored, and it may have failed for the moment.
+#[test]
+fn error_of_a_backend_is_no_reason_to_give_up() {
+    let failed = TaskError::State(StateError::Backend { state: "count".into(), cause: outer() });
+    assert!(!failed.is_unrecoverable());
+}
+
 /// Every access to state may fail: what it returns is not to become larger than it must be.
 #[test]
 fn error_of_state_is_small() {

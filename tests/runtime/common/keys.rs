@@ -1,12 +1,12 @@
 //! The same numbers, counted by keys of any type.
 
 use super::sink::Memory;
-use super::{Counted, JOB, KEYS, Numbers, World};
+use super::{Counted, JOB, KEYS, Numbers, World, one_more};
 use serde::{Deserialize, Serialize};
 use snapline::base::EventTime;
 use snapline::runtime::{
     Collector, Job, JobBuilder, KeyedContext, KeyedProcessFunction, KeyedStream, SourceCollector,
-    SourceFunction, SourceStatus, UserError,
+    SourceFunction, SourceStatus, Stream, UserError,
 };
 use snapline::state::{
     KeyedStateStore, OperatorStateBackend, StateError, StateKey, StateValue, ValueState, ValueStateDescriptor,
@@ -79,11 +79,7 @@ impl<K: StateKey + StateValue> KeyedProcessFunction for Count<K> {
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
         let counts = self.counts.ok_or("not opened")?;
-        let add = |count: &mut u64| {
-            *count += 1;
-            *count
-        };
-        out.collect(((self.number)(&click.user), counts.with_mut(context.state(), || 0, add)?));
+        out.collect(((self.number)(&click.user), counts.with_mut(context.state(), || 0, one_more)?));
         Ok(())
     }
 }
@@ -93,7 +89,7 @@ pub fn job_by_user<K: StateKey + StateValue>(
     world: &Arc<World>,
     user: fn(u64) -> K,
     number: fn(&K) -> u64,
-    keyed: impl FnOnce(KeyedStream<Click<K>, K>) -> KeyedStream<Click<K>, K>,
+    keyed: impl FnOnce(Stream<Click<K>>) -> KeyedStream<Click<K>, K>,
 ) -> Job {
     let mut job = JobBuilder::new();
     let [sources, sinks] = [0; 2].map(|_| Arc::clone(world));
@@ -101,8 +97,7 @@ pub fn job_by_user<K: StateKey + StateValue>(
         numbers: Numbers { world: Arc::clone(&sources), context, next: 0, state: None },
         user,
     });
-    let clicks = keyed(clicks.key_by(|click: &Click<K>| &click.user));
-    let counted = job.process(clicks, "count", 2, None, move |_| Count { counts: None, number });
+    let counted = job.process(keyed(clicks), "count", 2, None, move |_| Count { counts: None, number });
     job.sink(counted, "memory", move |context| Memory::new(&sinks, context));
     job.build(JOB).unwrap()
 }

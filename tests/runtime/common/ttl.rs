@@ -1,7 +1,7 @@
 //! A job over the same numbers whose state has a time to live.
 
 use super::windows::job;
-use super::{Counted, Number, World};
+use super::{Counted, Number, World, one_more};
 use snapline::base::{Millis, TimeDomain};
 use snapline::runtime::{Collector, Job, KeyedContext, KeyedProcessFunction, UserError};
 use snapline::state::{KeyedStateStore, StateError, Timer, TtlValueState, ValueStateDescriptor};
@@ -40,14 +40,7 @@ impl KeyedProcessFunction for Forgetful {
         context: &mut KeyedContext<'_, u64>,
         out: &mut dyn Collector<Counted>,
     ) -> Result<(), UserError> {
-        let count = self.count.ok_or("not opened")?.with_mut(
-            context.state(),
-            || 0,
-            |count| {
-                *count += 1;
-                *count
-            },
-        )?;
+        let count = self.count.ok_or("not opened")?.with_mut(context.state(), || 0, one_more)?;
         out.collect((number.key, count));
         Ok(context.register_timer(TimeDomain::ProcessingTime, LAST_LOOK.0 as i64)?)
     }
