@@ -2,6 +2,7 @@
 //!
 //! Everything here is a small value. Nothing here reads a clock, a file or a random number.
 
+#[cfg(feature = "runtime")]
 mod causes;
 mod checkpoint;
 mod domain;
@@ -10,6 +11,7 @@ mod options;
 mod shared;
 mod time;
 
+#[cfg(feature = "runtime")]
 pub(crate) use causes::WithCauses;
 pub use checkpoint::{CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle};
 pub use domain::TimeDomain;
