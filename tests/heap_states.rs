@@ -4,6 +4,7 @@
 use snapline::codec::CodecError;
 use snapline::keygroup::*;
 use snapline::state::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn max() -> MaxParallelism {
     MaxParallelism::new(8).expect("valid")
@@ -118,7 +119,6 @@ fn state_namespaces_with_an_id_of_their_own_are_found_after_a_renaming() {
 
 #[test]
 fn heap_functions_that_panic_harm_nothing_but_their_own_entry() {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
     let reduce = |one: u64, other: u64| if other == 13 { panic!("thirteen") } else { one + other };
     let sums = ReducingStateDescriptor::new("sums", reduce);
     let maps = MapStateDescriptor::<u64, String>::new("maps");
@@ -158,4 +158,16 @@ fn heap_functions_that_panic_harm_nothing_but_their_own_entry() {
         fill(store);
         assert_eq!(store.count(&count).expect("open"), 2_000);
     }
+}
+
+/// A map without entries is no map.
+#[test]
+fn heap_function_that_panics_leaves_no_map_without_entries() {
+    let mut store = backend();
+    let map = store.open(&MapStateDescriptor::<u8, u64>::new("map")).expect("opens");
+    store.set_current_key("7".to_owned()).expect("all groups");
+    let store = &mut store;
+    let panics = || map.with_mut(store, &1, || 0, |_| panic!("seven"));
+    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    assert_eq!(store.count(&map).expect("open"), 0);
 }

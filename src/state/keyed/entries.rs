@@ -268,8 +268,14 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, E
     {
         match self {
             ViewMut::Objects(table) => {
-                let map = table.get_or_insert_with(current, namespace, CopyOnWriteMap::default);
-                Ok(map.with_mut(key, insert, change))
+                if let Some(map) = table.get_mut(current, namespace) {
+                    return Ok(map.with_mut(key, insert, change));
+                }
+                // Should the user's code panic, no map without entries is left behind.
+                let mut map = CopyOnWriteMap::default();
+                let result = map.with_mut(key, insert, change);
+                table.get_or_insert_with(current, namespace, || map);
+                Ok(result)
             }
             ViewMut::Bytes(table, backend) => {
                 let key = key.to_owned();
