@@ -2,7 +2,7 @@
 
 use super::{Keys, Raw, hasher, store};
 use snapline::base::{Attempt, CheckpointId, JobId, StateFile, StateHandle, SubtaskId};
-use snapline::state::{KeyedStateStore, SnapshotImage, ValueState, ValueStateDescriptor};
+use snapline::state::{KeyedStateSnapshot, KeyedStateStore, SnapshotImage, ValueState, ValueStateDescriptor};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::fs::File;
 use std::hint::black_box;
@@ -26,44 +26,62 @@ pub fn measure(count: usize) {
     let mut newest = None;
     for round in 0..ROUNDS {
         let bytes = newest.map_or(15 * count as u64, |handle: StateHandle| handle.bytes);
-        let file = directory.path().join("sequential");
+        let file = directory.path().join(format!("sequential-{round}"));
         let (sequential, writes) = beside(&mut store, &state, &order, || write_sequentially(&file, bytes));
         writes.print("a file is written");
         let began = Instant::now();
         let snapshot = store.snapshot().expect("a snapshot");
         let synchronous = began.elapsed();
-        let file = StateFile {
-            checkpoint: CheckpointId(round + 1),
-            subtask: SubtaskId::new(0, 0),
-            attempt: Attempt(1),
-            savepoint: false,
-        };
-        let write = || {
-            let mut writer = storage.create_state(file).expect("creates");
-            snapshot.write_to(&mut writer).expect("writes");
-            writer.finish().expect("finishes")
-        };
+        let write = || write_snapshot(&storage, snapshot, CheckpointId(round + 1));
         let ((handle, took), writes) = beside(&mut store, &state, &order, write);
         writes.print("a snapshot is written");
-        let rate = |bytes: u64, took: Duration| bytes as f64 / took.as_secs_f64() / 1e6;
-        let (raw, written) = (rate(bytes, sequential.1), rate(handle.bytes, took));
         println!("  snapshot {round}: synchronous part {:.3} ms", synchronous.as_secs_f64() * 1e3);
-        println!("    {written:.0} MB/s, a file {raw:.0} MB/s, {:.2} x", written / raw);
+        print_rates("beside writes", rate(handle.bytes, took), rate(bytes, sequential.1));
         newest = Some(handle);
     }
+    let newest = newest.expect("some rounds");
+    let snapshot = store.snapshot().expect("a snapshot");
+    let began = Instant::now();
+    write_sequentially(&directory.path().join("sequential"), newest.bytes);
+    let sequential = began.elapsed();
+    let began = Instant::now();
+    let handle = write_snapshot(&storage, snapshot, CheckpointId(ROUNDS + 1));
+    print_rates("nothing else goes on", rate(handle.bytes, began.elapsed()), rate(newest.bytes, sequential));
     drop(store);
-    restore(&storage, newest.expect("some rounds"), &keys);
+    restore(&storage, handle, &keys);
+}
+
+fn write_snapshot(
+    storage: &FileSystemCheckpointStorage,
+    snapshot: KeyedStateSnapshot,
+    checkpoint: CheckpointId,
+) -> StateHandle {
+    let (subtask, attempt) = (SubtaskId::new(0, 0), Attempt(1));
+    let file = StateFile { checkpoint, subtask, attempt, savepoint: false };
+    let mut writer = storage.create_state(file).expect("creates");
+    snapshot.write_to(&mut writer).expect("writes");
+    writer.finish().expect("finishes")
+}
+
+/// Bytes per second.
+fn rate(bytes: u64, took: Duration) -> f64 {
+    bytes as f64 / took.as_secs_f64()
+}
+
+fn print_rates(when: &str, written: f64, raw: f64) {
+    let (megabytes, raw_megabytes) = (written / 1e6, raw / 1e6);
+    println!("    {when}: {megabytes:.0} MB/s, a file {raw_megabytes:.0} MB/s, {:.2} x", written / raw);
 }
 
 fn descriptor() -> ValueStateDescriptor<u64> {
     ValueStateDescriptor::new("values")
 }
 
-/// Writes so many bytes to a file, as a storage does with a state.
+/// Writes so many bytes to a file that is not there, as a storage does with a state. To write over one costs more.
 fn write_sequentially(path: &Path, bytes: u64) {
     let block: Vec<u8> =
         (0..64 * 1024_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let mut file = File::create(path).expect("creates");
+    let mut file = File::create_new(path).expect("creates");
     for begin in (0..bytes).step_by(block.len()) {
         let length = block.len().min((bytes - begin) as usize);
         file.write_all(&block[..length]).expect("writes");

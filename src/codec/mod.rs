@@ -120,7 +120,9 @@ fn decode_with<'a, T>(
 /// [`CodecError::Encode`] when the value refuses to be serialized; what the buffer holds is of no use then.
 #[inline]
 pub fn append_value<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
-    postcard::serialize_with_flavor(value, Appending(buffer))
+    // `postcard::serialize_with_flavor` is the same, but is not inlined: for a number the calls cost more than its bytes.
+    value
+        .serialize(&mut postcard::Serializer { output: Appending(buffer) })
         .map_err(|cause| CodecError::Encode { type_name: std::any::type_name::<T>(), cause })
 }
 
@@ -180,7 +182,8 @@ fn varint_bytes(bytes: &mut [u8; 10], mut value: u64) -> usize {
 ///
 /// # Errors
 /// That of `write`; what the buffer holds is of no use then.
-#[inline]
+// Every entry of a snapshot comes through here. A call would cost as much as the bytes of a number.
+#[inline(always)]
 pub fn append_record<E>(
     buffer: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -189,16 +192,18 @@ pub fn append_record<E>(
     // Most records are short, their length is one byte.
     buffer.push(0);
     write(buffer)?;
-    let length = buffer.len() - start - 1;
-    match u8::try_from(length) {
-        Ok(short @ ..0x80) => buffer[start] = short,
-        _ => {
-            let mut bytes = [0; 10];
-            let used = varint_bytes(&mut bytes, length as u64);
-            buffer.splice(start..=start, bytes[..used].iter().copied());
-        }
+    match buffer.len() - start - 1 {
+        short @ ..0x80 => buffer[start] = short as u8,
+        long => insert_length(buffer, start, long),
     }
     Ok(())
+}
+
+#[cold]
+fn insert_length(buffer: &mut Vec<u8>, start: usize, length: usize) {
+    let mut bytes = [0; 10];
+    let used = varint_bytes(&mut bytes, length as u64);
+    buffer.splice(start..=start, bytes[..used].iter().copied());
 }
 
 /// Takes a varint off the front of `bytes`; `None` when there is none.

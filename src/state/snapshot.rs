@@ -126,23 +126,22 @@ impl<'a> KeyedStateWriter<'a> {
         self.blocks.write_varint(u64::from(group.0) + 1)
     }
 
-    /// Writes one entry of the group: the records of key and namespace, `scope`, and behind them those that `rest`
-    /// appends, the key of a map's entry if it is one, and the value.
+    /// Writes one entry of the group: the records that `append` appends, which are the key, the namespace, the key of a map's
+    /// entry if it is one, and the value.
     ///
     /// # Errors
     /// A value refuses to be serialized, or the target failed.
+    #[inline]
     pub fn entry(
         &mut self,
-        scope: &[u8],
-        rest: impl FnOnce(&mut Vec<u8>) -> Result<(), StateError>,
+        append: impl FnOnce(&mut Vec<u8>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
-        self.batch.extend_from_slice(scope);
-        rest(&mut self.batch)?;
+        append(&mut self.batch)?;
         self.entries_in_batch += 1;
-        match self.batch.len() {
-            BATCH_BYTES.. => Ok(self.write_batch()?),
-            _ => Ok(()),
+        if self.batch.len() >= BATCH_BYTES {
+            self.write_batch()?;
         }
+        Ok(())
     }
 
     /// Ends a key group.

@@ -203,7 +203,8 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
                     layout.count_removed(RemovedBy::Snapshot, compacted.expired);
                 }
                 let Some(live) = compacted.left else { continue };
-                target.entry(&key[KEY_GROUP_BYTES..], |bytes| {
+                target.entry(|bytes| {
+                    bytes.extend_from_slice(&key[KEY_GROUP_BYTES..]);
                     append_part(bytes, &live);
                     Ok(())
                 })?;

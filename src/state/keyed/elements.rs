@@ -90,7 +90,7 @@ impl<T: StateObject> Layout for Elements<T> {
 
     fn write(
         &self,
-        scope: &[u8],
+        append_scope: impl Fn(&mut Vec<u8>) -> Result<(), StateError>,
         stored: &Self::Stored,
         now: Option<i64>,
         target: &mut KeyedStateWriter<'_>,
@@ -104,7 +104,10 @@ impl<T: StateObject> Layout for Elements<T> {
             }
         }
         let live = stored.iter().filter(|element| !has_expired(element));
-        target.entry(scope, |bytes| append_record(bytes, |bytes| self.append_elements(bytes, live)))
+        target.entry(|bytes| {
+            append_scope(bytes)?;
+            append_record(bytes, |bytes| self.append_elements(bytes, live))
+        })
     }
 }
 

@@ -97,18 +97,21 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
 
     fn write(
         &self,
-        scope: &[u8],
+        append_scope: impl Fn(&mut Vec<u8>) -> Result<(), StateError>,
         stored: &Self::Stored,
         now: Option<i64>,
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
         let has_expired = |value: &UV| now.is_some_and(|now| self.has_expired(value, now));
+        let mut scope = Vec::new();
+        append_scope(&mut scope)?;
         stored.iter().try_for_each(|(key, value)| {
             if has_expired(value) {
                 self.count_removed(RemovedBy::Snapshot, 1);
                 return Ok(());
             }
-            target.entry(scope, |bytes| {
+            target.entry(|bytes| {
+                bytes.extend_from_slice(&scope);
                 append_serialized(bytes, self.key.serializer(), key)?;
                 append_serialized(bytes, self.value.serializer(), value)
             })

@@ -11,7 +11,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Appends a value as a record.
-#[inline]
+// As `append_record`.
+#[inline(always)]
 pub(super) fn append_serialized<T>(
     target: &mut Vec<u8>,
     serializer: &Arc<dyn StateSerializer<T>>,
@@ -164,10 +165,11 @@ pub trait Layout: Clone + Send + Sync + 'static {
     /// What clean-up at `now` leaves of the bytes of a value, or of a list.
     fn compact<'a>(&self, value: &'a [u8], now: i64) -> Compacted<'a>;
 
-    /// Writes the entries, without those that have expired if there is a time at which they are asked for; `scope` holds the records of key and namespace.
+    /// Writes the entries, without those that have expired if there is a time at which they are asked for; `append_scope`
+    /// appends the records of key and namespace.
     fn write(
         &self,
-        scope: &[u8],
+        append_scope: impl Fn(&mut Vec<u8>) -> Result<(), StateError>,
         stored: &Self::Stored,
         now: Option<i64>,
         target: &mut KeyedStateWriter<'_>,

@@ -302,20 +302,26 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
         let Schema { key, namespace, layout, .. } = &*self.schema;
-        let (mut records, mut namespace_record, mut in_record) = (Vec::new(), Vec::new(), None);
+        let (mut namespace_record, mut in_record) = (Vec::new(), None);
         for (group, map) in self.range.groups().zip(&self.groups).filter(|(_, map)| !map.is_empty()) {
             target.begin_group(group)?;
             for (scope, stored) in map.iter() {
-                records.clear();
-                append_serialized(&mut records, key, &scope.key)?;
                 // Where there are no namespaces this serializes just one.
                 if in_record != Some(&scope.namespace) {
                     namespace_record.clear();
                     append_serialized(&mut namespace_record, namespace.serializer(), &scope.namespace)?;
                     in_record = Some(&scope.namespace);
                 }
-                records.extend_from_slice(&namespace_record);
-                layout.write(&records, stored, self.now, target)?;
+                let append_scope = |bytes: &mut Vec<u8>| {
+                    append_serialized(bytes, key, &scope.key)?;
+                    match *namespace_record {
+                        // That of no namespace.
+                        [byte] => bytes.push(byte),
+                        ref more => bytes.extend_from_slice(more),
+                    }
+                    Ok(())
+                };
+                layout.write(append_scope, stored, self.now, target)?;
             }
             target.end_group()?;
         }

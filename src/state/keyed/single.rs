@@ -69,9 +69,11 @@ impl<V: StateObject> Layout for Single<V> {
         self.expiring().map_or(Compacted::kept(value), |expiring| expiring.ttl.compact_value(value, now))
     }
 
+    // As `append_record`.
+    #[inline(always)]
     fn write(
         &self,
-        scope: &[u8],
+        append_scope: impl Fn(&mut Vec<u8>) -> Result<(), StateError>,
         stored: &V,
         now: Option<i64>,
         target: &mut KeyedStateWriter<'_>,
@@ -80,7 +82,10 @@ impl<V: StateObject> Layout for Single<V> {
             self.count_removed(RemovedBy::Snapshot, 1);
             return Ok(());
         }
-        target.entry(scope, |bytes| append_serialized(bytes, self.value.serializer(), stored))
+        target.entry(|bytes| {
+            append_scope(bytes)?;
+            append_serialized(bytes, self.value.serializer(), stored)
+        })
     }
 }
 

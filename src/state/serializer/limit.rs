@@ -10,7 +10,8 @@ pub const MAX_RECORD_BYTES: usize = i32::MAX as usize;
 /// # Errors
 /// The value cannot be written, or [`CodecError::Refused`] if it has more bytes than that. What `target` holds is of
 /// no use then.
-#[inline]
+// As `append_record`.
+#[inline(always)]
 pub fn serialize_within<T>(
     limit: usize,
     serializer: &dyn StateSerializer<T>,
