@@ -25,7 +25,7 @@ fn assert_forgotten(world: &Arc<World>, attempts: u32) {
     let options = JobOptions { processing_time: (&clock).into(), ..options(attempts) };
     let job = job_that_forgets(world, 3).start(options, memory()).unwrap();
     // What is committed is in a checkpoint, so no failure takes it back.
-    wait_until(&job, || world.committed().len() as u64 == 2 * NUMBERS_PER_SOURCE);
+    wait_until(&job, || world.committed().len() as u64 >= 2 * NUMBERS_PER_SOURCE);
     clock.advance_to(Millis(500 + TTL.0));
     world.hold_from(None);
     job.wait().unwrap();
@@ -61,15 +61,15 @@ fn ttl_in_an_idle_job_cleans_up_by_the_clock() {
     world.hold_from(Some(1));
     let options = JobOptions { processing_time: (&clock).into(), ..options(0) };
     let job = job_that_forgets(&world, 2).start(options, memory()).unwrap();
-    let written = |records| wait_until(&job, || world.written.load(Ordering::SeqCst) == records);
+    let written = |records| wait_until(&job, || world.written.load(Ordering::SeqCst) >= records);
     // Every second key is that of the first source.
     written(NUMBERS_PER_SOURCE);
     clock.advance_to(Millis(500 + TTL.0));
     clock.advance_to(LAST_LOOK);
     written(NUMBERS_PER_SOURCE + KEYS / 2);
-    // Nobody has looked at the counts but the clock.
+    // Nobody has looked at the counts but the clock: a task cleans up, and reports that, before it fires timers.
     let removed = TtlMetrics { by_cleanup_while_idle: KEYS / 2, ..TtlMetrics::default() };
-    wait_until(&job, || job.progress().ttl == removed);
+    assert_eq!(job.progress().ttl, removed);
     world.hold_from(None);
     let summary = job.wait().unwrap();
     assert_eq!(summary.progress.ttl, removed);
