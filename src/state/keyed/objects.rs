@@ -1,9 +1,9 @@
 //! A state whose content is objects in memory.
 
 use super::layout::{Expired, Expiring, Layout, append_serialized};
-use super::schema::{AnyTable, Schema, TableSnapshot};
+use super::schema::{AnyTable, Schema, SnapshotTime, TableSnapshot};
 use super::times::{CleanUp, Times};
-use super::ttl::RemovedBy;
+use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::{SegmentedMap, SharedMap, Visit, Visited, hash_of};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
@@ -269,7 +269,7 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
 
     fn share(&mut self, times: &Times) -> Box<dyn TableSnapshot> {
         Box::new(SharedTable {
-            now: self.schema.snapshot_time(times),
+            time: self.schema.snapshot_time(times),
             name: self.name.clone(),
             range: self.range,
             schema: Arc::clone(&self.schema),
@@ -283,8 +283,7 @@ struct SharedTable<K, N, L: Layout> {
     range: KeyGroupRange,
     schema: Arc<Schema<K, N, L>>,
     groups: Vec<SharedMap<Scope<K, N>, L::Stored>>,
-    /// When the snapshot was taken, if it leaves out what had expired then.
-    now: Option<i64>,
+    time: Option<SnapshotTime>,
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L> {
@@ -293,7 +292,12 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
     }
 
     fn is_empty(&self, _: Option<&dyn BackendSnapshot>) -> bool {
-        self.groups.iter().all(SharedMap::is_empty)
+        let is_empty = self.groups.iter().all(SharedMap::is_empty);
+        if is_empty {
+            // Then it is not written.
+            self.schema.layout.note_found_by_snapshot(ExpiredButPresent::default());
+        }
+        is_empty
     }
 
     fn write(
@@ -303,6 +307,8 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
     ) -> Result<(), StateError> {
         let Schema { key, namespace, layout, .. } = &*self.schema;
         let (mut records, mut namespace_record, mut in_record) = (Vec::new(), Vec::new(), None);
+        let mut expired = ExpiredButPresent::default();
+        let left_out_at = self.time.filter(|time| time.leaves_out).map(|time| time.now);
         for (group, map) in self.range.groups().zip(&self.groups).filter(|(_, map)| !map.is_empty()) {
             target.begin_group(group)?;
             for (scope, stored) in map.iter() {
@@ -315,10 +321,15 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
                     in_record = Some(&scope.namespace);
                 }
                 records.extend_from_slice(&namespace_record);
-                layout.write(&records, stored, self.now, target)?;
+                layout.write(&records, stored, left_out_at, target)?;
+                if let Some(SnapshotTime { now, .. }) = self.time {
+                    // What refuses to be serialized was left out, or the snapshot has failed.
+                    expired += layout.measure_expired(stored, now).unwrap_or_default();
+                }
             }
             target.end_group()?;
         }
+        layout.note_found_by_snapshot(expired);
         Ok(())
     }
 }
