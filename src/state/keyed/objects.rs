@@ -65,12 +65,6 @@ struct Cleaner {
     credit: usize,
 }
 
-impl Cleaner {
-    fn is_between_passes(&self) -> bool {
-        (self.group, self.segment) == (0, 0)
-    }
-}
-
 impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
     pub(super) fn new(name: &str, range: KeyGroupRange, schema: Schema<K, N, L>) -> Self {
         let groups = range.groups().map(|_| SegmentedMap::default()).collect();
@@ -214,11 +208,8 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
         let layout = &self.schema.layout;
         let ttl = &layout.expiring()?.ttl;
         let now = times.now(ttl.time_domain());
-        if self.cleaner.is_between_passes() {
-            if !oldest.may_have_expired(ttl, now) {
-                return Some(CleanUp { removed: 0, is_pass_over: true });
-            }
-            oldest.begun();
+        if !oldest.goes_on(ttl, now) {
+            return Some(CleanUp { removed: 0, is_pass_over: true });
         }
         let oldest_left = Cell::new(i64::MAX);
         let leave = |updated: i64| oldest_left.set(oldest_left.get().min(updated));
