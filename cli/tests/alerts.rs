@@ -215,9 +215,33 @@ fn alerts_of_accounts_that_pay_again_much_later_find_that_their_payments_have_ex
     let on =
         |day: u64| (0..5).map(move |number| format!("{} account-{number} 1\n", day * DAY_MILLIS + number));
     job.write("payments.txt", on(0).chain(on(40)).collect::<String>());
-    let outcome = job.start(&[&FILES[..], &["--json"]].concat()).end().succeeded();
+    let outcome = job.start(&[&FILES[..], &["--json", "--interval", "off"]].concat()).end().succeeded();
     let summary: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
     assert_eq!((&summary["records_written"], &summary["expired_values_removed"]), (&0.into(), &5.into()));
+    let expected = serde_json::json!({
+        "accesses": 5,
+        "cleanup_with_accesses": 0,
+        "cleanup_with_records": 0,
+        "cleanup_while_idle": 0,
+        "cleanup_on_request": 0,
+    });
+    assert_eq!(summary["expired_values_removed_by"], expected);
+    // The only snapshot is that of the end, behind all event time.
+    assert_eq!(summary["expired_values_left_out_of_snapshots"], 5);
+    assert_eq!(summary["expired_but_present"], serde_json::json!({ "values": 5, "bytes": 80 }));
+
+    let again = JobFolder::new("alerts");
+    again.write("rules.txt", "0 often count 2 within 30d\n");
+    again.write("payments.txt", on(0).chain(on(40)).collect::<String>());
+    let outcome = again.start(&[&FILES[..], &["--interval", "off"]].concat()).end().succeeded();
+    for (name, expected) in [
+        ("expired values removed", "5 by accesses"),
+        ("left out of snapshots", "5 expired values"),
+        ("expired but present", "5 values, 80 B"),
+    ] {
+        let line = outcome.out.lines().find(|line| line.contains(name));
+        assert!(line.is_some_and(|line| line.contains(expected)), "{name}: {}", outcome.out);
+    }
 }
 
 #[test]

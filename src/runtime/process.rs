@@ -15,8 +15,9 @@ use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, T
 use crate::keygroup::KeyGroupRangeAssignment;
 use crate::state::serializer::StateSerializer;
 use crate::state::{
-    ChannelState, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor, OperatorListState,
-    OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, Timer, TimerService, TtlMetrics,
+    ChannelState, ExpiredButPresent, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor,
+    OperatorListState, OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, Timer,
+    TimerService, TtlMetrics,
 };
 use crossbeam_channel::Select;
 use std::sync::Arc;
@@ -169,8 +170,8 @@ struct Process<F: KeyedFunction> {
     outputs: Outputs<F::Out>,
     next_clean_up: Millis,
     meters: Meters,
-    /// What was reported of what has expired.
-    reported: TtlMetrics,
+    /// What was reported of what has expired: what was removed, and what was still there.
+    reported: (TtlMetrics, ExpiredButPresent),
 }
 
 impl<F: KeyedFunction> Operator for Process<F> {
@@ -227,14 +228,19 @@ impl<F: KeyedFunction> Operator for Process<F> {
 }
 
 impl<F: KeyedFunction> Process<F> {
-    /// Adds what has been removed since the last report to the progress of the job.
+    /// Puts what has changed since the last report into the progress of the job.
     fn report_ttl(&mut self) {
         if !self.backends.keyed.expires() {
             return;
         }
-        let removed = self.backends.keyed.ttl_metrics_of_all();
-        self.meters.update(|progress| progress.ttl += removed - self.reported);
-        self.reported = removed;
+        let keyed = &self.backends.keyed;
+        let (removed, present) = (keyed.ttl_metrics_of_all(), keyed.expired_but_present_in_snapshot());
+        let (removed_before, present_before) = std::mem::replace(&mut self.reported, (removed, present));
+        self.meters.update(|progress| {
+            progress.ttl += removed - removed_before;
+            progress.expired_but_present -= present_before;
+            progress.expired_but_present += present;
+        });
     }
 
     /// Fires what is due, one timer after the other, until the output is full. Says whether nothing is left.
@@ -343,7 +349,7 @@ pub(super) fn run<F: KeyedFunction>(
     let meters = environment.meters.clone();
     let checkpointing = Checkpointing::new(environment, gate.channels(), outputs.channels(), input_finished);
     let next_clean_up = now + CLEAN_UP_PAUSE;
-    let reported = TtlMetrics::default();
+    let reported = Default::default();
     let mut process =
         Process { function, backends, finished, watermark, gate, outputs, next_clean_up, meters, reported };
     let ended = run_gate(checkpointing, &mut process);

@@ -1,5 +1,5 @@
 use crate::base::{Attempt, CheckpointId, CheckpointKind, Millis};
-use crate::state::TtlMetrics;
+use crate::state::{ExpiredButPresent, TtlMetrics};
 use crate::subtask::Durations;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -43,6 +43,9 @@ pub struct Progress {
     /// Values that were removed because they had expired, in all attempts and subtasks, a second ago at most. What a
     /// snapshot leaves out is in the numbers when the next checkpoint is taken, or the subtask ends.
     pub ttl: TtlMetrics,
+    /// Values that had expired and were still there when the newest checkpoint of each subtask was taken, reported like
+    /// the numbers above. An attempt begins without them.
+    pub expired_but_present: ExpiredButPresent,
 }
 
 /// How a job ended well.

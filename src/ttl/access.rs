@@ -24,6 +24,17 @@ pub enum ListRead {
     Remove,
 }
 
+/// What becomes of a value that is moved to where there may be another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CellMerge {
+    /// It is dropped, and what is there stays as it is.
+    Drop,
+    /// It takes the place of what is there, and keeps its time.
+    Move,
+    /// Both become one value, and the present becomes the time of its last update.
+    Combine,
+}
+
 impl StateTtlConfig {
     /// Whether a value that was updated at `updated` may be seen at `now`.
     #[must_use]
@@ -76,6 +87,19 @@ impl StateTtlConfig {
         //= spec/ttl.md#ttl-10-an-addition-builds-on-what-is-visible
         //# An addition MUST build on the value that is there exactly if that is visible.
         self.is_visible(updated, now)
+    }
+
+    /// What becomes of a value that was updated at `moved` and goes at `now` to where there is one that was updated at
+    /// `there`, if there is any. The elements of a list keep their times and are not asked about.
+    #[must_use]
+    pub fn merge_cell(&self, there: Option<i64>, moved: i64, now: i64) -> CellMerge {
+        //= spec/ttl.md#ttl-15-merging
+        //# A merge MUST combine the values that are visible, and make the present the time of what several became.
+        match (self.is_visible(moved, now), there.is_some_and(|there| self.is_visible(there, now))) {
+            (false, _) => CellMerge::Drop,
+            (true, false) => CellMerge::Move,
+            (true, true) => CellMerge::Combine,
+        }
     }
 
     /// Whether clean-up at `now` removes a value that was updated at `updated`.

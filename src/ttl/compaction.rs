@@ -96,7 +96,7 @@ impl<'a> Live<'a> {
 }
 
 /// The present as a compaction sees it: to ask for the time costs more than to look at a value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CompactionClock {
     query_after: NonZeroUsize,
     /// For how many values the time is good.

@@ -13,7 +13,7 @@ mod expiry;
 mod oldest;
 mod stamped;
 
-pub use access::{CellRead, ListRead};
+pub use access::{CellMerge, CellRead, ListRead};
 pub use compaction::{Compacted, CompactionClock};
 pub use config::{
     CleanupStrategies, IncrementalCleanup, StateTtlConfig, StateVisibility, TtlError, UpdateType,

@@ -8,6 +8,14 @@ pub struct Stamped<V> {
 }
 
 impl<V> Stamped<V> {
+    /// A value that is restored at `now`, as it was written: with the time of its update, or without one.
+    #[must_use]
+    pub fn restored(updated: Option<i64>, value: V, now: i64) -> Self {
+        //= spec/ttl.md#ttl-13-time-to-live-that-is-switched-on
+        //# Values that were restored without times MUST count as updated at the time of the restore.
+        Stamped { updated: updated.unwrap_or(now), value }
+    }
+
     /// The bytes of a time, which stand in front of those of the value.
     #[must_use]
     pub fn time_bytes(updated: i64) -> [u8; size_of::<i64>()] {

@@ -148,6 +148,35 @@ fn ttl_of_a_value_that_is_added_to() {
     }
 }
 
+//= spec/ttl.md#ttl-15-merging
+//= type=test
+//# A merge MUST combine the values that are visible, and make the present the time of what several became.
+#[test]
+fn ttl_of_a_value_that_is_merged_in_every_situation() {
+    use CellMerge::{Combine, Drop, Move};
+    for config in every(10) {
+        let lenient = config.state_visibility() == StateVisibility::ReturnExpiredIfNotCleanedUp;
+        for (there, moved, strict, all) in [
+            (None, 2, Move, Move),
+            (None, 1, Drop, Move),
+            (Some(2), 2, Combine, Combine),
+            (Some(1), 2, Move, Combine),
+            (Some(2), 1, Drop, Combine),
+            (Some(1), 1, Drop, Combine),
+        ] {
+            let expected = if lenient { all } else { strict };
+            assert_eq!(config.merge_cell(there, moved, 11), expected, "{config:?} {there:?} {moved}");
+        }
+    }
+}
+
+/// TTL-13: what was written with its time keeps it.
+#[test]
+fn ttl_of_a_value_that_is_restored_without_its_time_begins_then() {
+    assert_eq!(Stamped::restored(None, 'v', 5), Stamped { updated: 5, value: 'v' });
+    assert_eq!(Stamped::restored(Some(3), 'v', 5), Stamped { updated: 3, value: 'v' });
+}
+
 //= spec/ttl.md#ttl-11-clean-up-removes-what-has-expired
 //= type=test
 //# Clean-up MUST remove a value that it looks at exactly if that has expired.
@@ -318,7 +347,8 @@ quickcheck! {
     /// pass beside which nothing was written, exactly then.
     fn ttl_clean_up_is_left_out_only_when_nothing_has_expired(script: Vec<(u8, u8, i8)>) -> bool {
         let config = StateTtlConfig::new(Millis(10)).unwrap();
-        let (mut oldest, mut values, mut next, mut quiet) = (OldestUpdate::of_nothing(), Vec::new(), 0, true);
+        let (mut oldest, mut values, mut next) = (OldestUpdate::of_nothing(), Vec::new(), 0);
+        let (mut is_under_way, mut quiet) = (false, true);
         script.into_iter().all(|(operation, place, now)| {
             let now = i64::from(now);
             match operation % 5 {
@@ -342,10 +372,11 @@ quickcheck! {
                     quiet = false;
                 }
                 _ => {
-                    if next == 0 {
-                        oldest.begun();
-                        quiet = true;
+                    if !oldest.goes_on(&config, now) {
+                        let has_expired = values.iter().any(|updated| config.is_cleaned_up(*updated, now));
+                        return !is_under_way && !has_expired;
                     }
+                    quiet |= !std::mem::replace(&mut is_under_way, true);
                     if let Some(&updated) = values.get(next) {
                         if config.is_cleaned_up(updated, now) {
                             // What comes after it takes its place.
@@ -357,7 +388,7 @@ quickcheck! {
                     }
                     if next >= values.len() {
                         oldest.passed();
-                        next = 0;
+                        (next, is_under_way) = (0, false);
                         let has_expired = values.iter().any(|updated| config.is_cleaned_up(*updated, now));
                         if quiet && oldest.may_have_expired(&config, now) != has_expired {
                             return false;

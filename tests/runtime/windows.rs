@@ -84,7 +84,7 @@ fn windows_in_a_job_fire_by_the_clock_after_a_failure() {
     world.hold_from(Some(1));
     let options = JobOptions { processing_time: (&clock).into(), ..options(1) };
     let job = job_with_elements_by_the_clock(&world, 2).start(options, memory()).unwrap();
-    wait_until(&job, || world.emitted.load(Ordering::SeqCst) == 2_000);
+    wait_until(&job, || world.emitted.load(Ordering::SeqCst) >= 2_000);
     // One checkpoint may be under way and another one may have completed unseen; the third one from here on begins
     // behind all that was emitted.
     let completed = job.progress().completed;
@@ -92,7 +92,7 @@ fn windows_in_a_job_fire_by_the_clock_after_a_failure() {
     world.fail_next(Place::Poll);
     // The first source has finished, and may have no part in the second attempt.
     let is_second = |started: &&(u32, u16)| started.1 == 1;
-    wait_until(&job, || world.state.lock().unwrap().started.iter().filter(is_second).count() == 2);
+    wait_until(&job, || world.state.lock().unwrap().started.iter().filter(is_second).count() >= 2);
     let expected = output_by_the_clock(500);
     assert_eq!(world.written.load(Ordering::SeqCst), 0);
     clock.advance_to(Millis(700));

@@ -119,6 +119,38 @@ fn ttl_metrics_of_snapshots_count_what_each_leaves_out() {
     }
 }
 
+//= spec/ttl.md#ttl-22-what-has-expired-and-is-still-there
+//= type=test
+//# A look at what has expired and is still there MUST count what clean-up would remove now, and change nothing.
+/// Whether or not the snapshot leaves it out, it was there when that was taken.
+#[test]
+fn ttl_snapshot_that_is_written_finds_what_had_expired_and_was_there() {
+    for backend in [heap(), bytes()] {
+        let mut store = store(&backend);
+        let ttl = config().disable_cleanup_in_background();
+        let cleaned = open_lists(&mut store, "cleaned", ttl.cleanup_full_snapshot());
+        let whole = open_lists(&mut store, "whole", ttl);
+        let present = store.expired_but_present(&whole).unwrap();
+        assert_eq!(store.expired_but_present(&cleaned).unwrap(), present);
+        let both = ExpiredButPresent { values: 2 * present.values, bytes: 2 * present.bytes };
+        let snapshot = store.snapshot().unwrap();
+        set_time(&mut store, 100);
+        assert_eq!(store.expired_but_present_in_snapshot(), ExpiredButPresent::default(), "{backend:?}");
+        snapshot.write_to(&mut Vec::new()).unwrap();
+        assert_eq!(store.expired_but_present_in_snapshot(), both, "{backend:?}");
+        // A snapshot of nothing is asked whether there is anything, and not written.
+        for key in 0..10 {
+            store.set_current_key(key).unwrap();
+            cleaned.clear(&mut store).unwrap();
+            whole.clear(&mut store).unwrap();
+        }
+        assert_eq!(store.expired_but_present_in_snapshot(), both, "{backend:?}");
+        let snapshot = store.snapshot().unwrap();
+        assert!(TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default()).is_empty());
+        assert_eq!(store.expired_but_present_in_snapshot(), ExpiredButPresent::default(), "{backend:?}");
+    }
+}
+
 #[test]
 fn ttl_metrics_of_merges_count_what_has_expired() {
     for backend in [heap(), bytes()] {

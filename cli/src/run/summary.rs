@@ -6,6 +6,8 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use snapline::base::Millis;
 use snapline::runtime::{JobEnd, JobSummary};
+use snapline::state::TtlMetrics;
+use std::fmt;
 
 /// The summary, for machines. The names are stable.
 #[derive(Serialize)]
@@ -23,6 +25,9 @@ struct Summary {
     checkpoints_completed: u64,
     checkpoints_failed: u64,
     expired_values_removed: u64,
+    expired_values_removed_by: RemovedBy,
+    expired_values_left_out_of_snapshots: u64,
+    expired_but_present: Present,
     last_checkpoint: Option<LastCheckpoint>,
     output: String,
     checkpoint_dir: String,
@@ -33,6 +38,51 @@ struct LastCheckpoint {
     id: u64,
     duration_millis: u64,
     bytes: u64,
+}
+
+/// What has removed expired values.
+#[derive(Serialize)]
+struct RemovedBy {
+    accesses: u64,
+    cleanup_with_accesses: u64,
+    cleanup_with_records: u64,
+    cleanup_while_idle: u64,
+    cleanup_on_request: u64,
+}
+
+/// What had expired and was still there when the last checkpoint was taken.
+#[derive(Serialize)]
+struct Present {
+    values: u64,
+    bytes: u64,
+}
+
+impl From<TtlMetrics> for RemovedBy {
+    fn from(ttl: TtlMetrics) -> Self {
+        RemovedBy {
+            accesses: ttl.by_accesses,
+            cleanup_with_accesses: ttl.by_cleanup_with_accesses,
+            cleanup_with_records: ttl.by_cleanup_with_records,
+            cleanup_while_idle: ttl.by_cleanup_while_idle,
+            cleanup_on_request: ttl.by_cleanup_on_request,
+        }
+    }
+}
+
+impl fmt::Display for RemovedBy {
+    /// Writes what has removed any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.accesses, "accesses"),
+            (self.cleanup_with_accesses, "clean-up with accesses"),
+            (self.cleanup_with_records, "clean-up with records"),
+            (self.cleanup_while_idle, "clean-up while idle"),
+            (self.cleanup_on_request, "clean-up on request"),
+        ];
+        let some = all.iter().filter(|(values, _)| *values > 0);
+        let parts: Vec<_> = some.map(|(values, by)| format!("{} by {by}", HumanCount(*values))).collect();
+        f.write_str(&parts.join(", "))
+    }
 }
 
 /// Prints what the job did, to stdout: a table, or JSON.
@@ -59,6 +109,12 @@ pub fn print(args: &RunArgs, directories: &Directories, summary: &JobSummary) ->
         checkpoints_completed: progress.completed,
         checkpoints_failed: progress.aborted,
         expired_values_removed: progress.ttl.removed(),
+        expired_values_removed_by: progress.ttl.into(),
+        expired_values_left_out_of_snapshots: progress.ttl.left_out_of_snapshots,
+        expired_but_present: Present {
+            values: progress.expired_but_present.values,
+            bytes: progress.expired_but_present.bytes,
+        },
         last_checkpoint: progress.last.map(|last| LastCheckpoint {
             id: last.id.0,
             duration_millis: last.duration.0,
@@ -107,7 +163,15 @@ fn table(summary: &Summary, storage: Storage) -> Table {
         row("last checkpoint", format!("{}: {} ms, {size}", last.id, last.duration_millis));
     }
     if summary.expired_values_removed > 0 {
-        row("expired values removed", HumanCount(summary.expired_values_removed).to_string());
+        row("expired values removed", summary.expired_values_removed_by.to_string());
+    }
+    if summary.expired_values_left_out_of_snapshots > 0 {
+        let values = HumanCount(summary.expired_values_left_out_of_snapshots);
+        row("left out of snapshots", format!("{values} expired values"));
+    }
+    if summary.expired_but_present.values > 0 {
+        let Present { values, bytes } = summary.expired_but_present;
+        row("expired but present", format!("{} values, {}", HumanCount(values), HumanBytes(bytes)));
     }
     row("output", summary.output.clone());
     row("checkpoint directory", summary.checkpoint_dir.clone());

@@ -1,6 +1,6 @@
 //! Bugs, planted between the decisions of the core and the state that they are about: the core stays as it ships.
 
-use super::scope::Shape;
+use super::scope::{CleanUp, Shape};
 use snapline::ttl::{StateVisibility, UpdateType};
 
 /// A planted bug.
@@ -58,11 +58,41 @@ pub enum Fault {
     RestoreRefreshes,
     /// A restored state goes on with the time to live that it was written with.
     OldTimeToLiveKept,
+    /// Clean-up in passes does not hear of writes.
+    WritesNotNoted,
+    /// Clean-up in passes does not hear of reads that refresh.
+    RefreshNotNoted,
+    /// Clean-up in passes does not hear of what a pass has left.
+    SurvivorsNotNoted,
+    /// A pass of clean-up ends behind the first value that it has left or removed.
+    PassEndedEarly,
+    /// Clean-up in passes takes a restored state for an empty one.
+    RestoredTakenForNothing,
+    /// Clean-up in passes does not hear that a merge has moved a value.
+    MergeNotNoted,
+    /// A merge combines what must not be seen.
+    ExpiredMerged,
+    /// What a merge has combined keeps the time of one of its parts.
+    MergedKeepsTime,
+    /// A merge refreshes a value that it only moves.
+    MovedRefreshed,
+    /// A compaction removes a list when one of its elements has expired.
+    WholeListCompacted,
+    /// A compaction keeps elements that have expired behind one that lives.
+    OnlyFirstDeadCompacted,
+    /// A compaction removes what was written since it began.
+    CompactedOverNewer,
+    /// A compaction asks for the time once.
+    CompactionTimeKept,
+    /// Values that had no times count as updated at the beginning of time.
+    SwitchedOnFromTheBeginning,
+    /// A state that has no time to live any more is restored without what had expired.
+    SwitchedOffLeavesOut,
 }
 
 impl Fault {
     /// Every planted bug.
-    pub const ALL: [Fault; 26] = [
+    pub const ALL: [Fault; 41] = [
         Fault::ExpiryWraps,
         Fault::ExpiredTooLate,
         Fault::ExpiredTooEarly,
@@ -89,6 +119,21 @@ impl Fault {
         Fault::AgesStored,
         Fault::RestoreRefreshes,
         Fault::OldTimeToLiveKept,
+        Fault::WritesNotNoted,
+        Fault::RefreshNotNoted,
+        Fault::SurvivorsNotNoted,
+        Fault::PassEndedEarly,
+        Fault::RestoredTakenForNothing,
+        Fault::MergeNotNoted,
+        Fault::ExpiredMerged,
+        Fault::MergedKeepsTime,
+        Fault::MovedRefreshed,
+        Fault::WholeListCompacted,
+        Fault::OnlyFirstDeadCompacted,
+        Fault::CompactedOverNewer,
+        Fault::CompactionTimeKept,
+        Fault::SwitchedOnFromTheBeginning,
+        Fault::SwitchedOffLeavesOut,
     ];
 
     /// Where a bug of this kind happened, or what looks for it there.
@@ -115,12 +160,29 @@ impl Fault {
             Fault::RemovalNotInSnapshot | Fault::RestoreRefreshes => "Flink, testSnapshotChangeRestore",
             Fault::AgesStored => "Flink #6186, downtime left out",
             Fault::OldTimeToLiveKept => "Flink, testStateMigrationAfterChangingTTL",
+            Fault::WritesNotNoted | Fault::SurvivorsNotNoted | Fault::RestoredTakenForNothing => {
+                "clean-up that is left out"
+            }
+            Fault::RefreshNotNoted => "a clock that goes back",
+            Fault::PassEndedEarly => "Flink, testIncrementalCleanupWholeState",
+            Fault::MergeNotNoted => "a merge beside a pass of clean-up",
+            Fault::ExpiredMerged | Fault::MergedKeepsTime | Fault::MovedRefreshed => {
+                "Flink, testMergeNamespaces"
+            }
+            Fault::WholeListCompacted => "Flink, testCompactFilter",
+            Fault::OnlyFirstDeadCompacted => "Flink, ListElementFilter",
+            Fault::CompactedOverNewer => "a compaction beside writes",
+            Fault::CompactionTimeKept => "Flink, queryTimeAfterNumEntries",
+            Fault::SwitchedOnFromTheBeginning => {
+                "Flink, testStateMigrationAfterChangingTTLFromDisablingToEnabling"
+            }
+            Fault::SwitchedOffLeavesOut => "Flink, testStateMigrationAfterChangingTTLFromEnablingToDisabling",
         }
     }
 
     /// The state in which it is looked for.
     pub(super) fn place(self) -> (Shape, UpdateType, StateVisibility) {
-        use Shape::{List, Map, Reduced, Value};
+        use Shape::{List, Map, Reduced, Value, Windows};
         use StateVisibility::{NeverReturnExpired as Never, ReturnExpiredIfNotCleanedUp as Lenient};
         use UpdateType::{OnCreateAndWrite as OnWrite, OnReadAndWrite as OnRead};
         match self {
@@ -149,6 +211,39 @@ impl Fault {
             | Fault::StoredTakenForVisible
             | Fault::WholeStateCleanedUp
             | Fault::WholeSnapshotCleanedUp => (Map, OnWrite, Never),
+            Fault::WritesNotNoted
+            | Fault::RestoredTakenForNothing
+            | Fault::SwitchedOnFromTheBeginning
+            | Fault::SwitchedOffLeavesOut => (Value, OnWrite, Never),
+            Fault::RefreshNotNoted => (Value, OnRead, Never),
+            Fault::SurvivorsNotNoted
+            | Fault::PassEndedEarly
+            | Fault::CompactedOverNewer
+            | Fault::CompactionTimeKept => (Map, OnWrite, Never),
+            Fault::MergeNotNoted | Fault::ExpiredMerged | Fault::MergedKeepsTime | Fault::MovedRefreshed => {
+                (Windows, OnWrite, Never)
+            }
+            Fault::WholeListCompacted | Fault::OnlyFirstDeadCompacted => (List, OnWrite, Never),
+        }
+    }
+
+    /// What cleans up there.
+    pub(super) fn cleanup(self) -> CleanUp {
+        match self {
+            Fault::WritesNotNoted
+            | Fault::RefreshNotNoted
+            | Fault::SurvivorsNotNoted
+            | Fault::PassEndedEarly
+            | Fault::RestoredTakenForNothing
+            | Fault::MergeNotNoted
+            | Fault::ExpiredMerged
+            | Fault::MergedKeepsTime
+            | Fault::MovedRefreshed => CleanUp::Passes,
+            Fault::WholeListCompacted
+            | Fault::OnlyFirstDeadCompacted
+            | Fault::CompactedOverNewer
+            | Fault::CompactionTimeKept => CleanUp::Compaction { query_after: 1 },
+            _ => CleanUp::Values,
         }
     }
 }

@@ -15,14 +15,19 @@ pub(super) struct Present {
     pub(super) shape: Shape,
     pub(super) update: UpdateType,
     pub(super) visibility: StateVisibility,
-    pub(super) ttl: u64,
+    /// `None` is for ever.
+    pub(super) ttl: Option<u64>,
     pub(super) now: i64,
 }
 
 impl Present {
-    fn is_expired(&self, last: i64) -> bool {
-        let end = (i128::from(last) + i128::from(self.ttl)).min(i128::from(i64::MAX));
-        i128::from(self.now) >= end
+    pub(super) fn is_expired(&self, last: i64) -> bool {
+        let end = |ttl| (i128::from(last) + i128::from(ttl)).min(i128::from(i64::MAX));
+        self.ttl.is_some_and(|ttl: u64| i128::from(self.now) >= end(ttl))
+    }
+
+    fn is_visible(&self, last: i64) -> bool {
+        self.is_lenient() || !self.is_expired(last)
     }
 
     /// Whether an expired value may be seen.
@@ -74,10 +79,10 @@ impl History {
         self.0.insert(slot, Life { last: present.now, whole: one, least: one, most: one });
     }
 
-    pub(super) fn add(&mut self, present: Present, number: u8) {
-        let slot = present.shape.slot(0, number);
+    pub(super) fn add(&mut self, present: Present, entry: Slot, number: u8) {
+        let slot = present.shape.slot(entry, number);
         let known = self.0.get_mut(&slot);
-        match known.filter(|life| present.is_lenient() || !present.is_expired(life.last)) {
+        match known.filter(|life| present.is_visible(life.last)) {
             None => self.begin(present, slot, number),
             Some(life) => {
                 life.last = present.now;
@@ -98,7 +103,7 @@ impl History {
             bounds.least |= life.least;
             bounds.most |= life.most;
             bounds.expired |= if is_expired { life.whole } else { 0 };
-            bounds.visible |= if present.is_lenient() || !is_expired { life.whole } else { 0 };
+            bounds.visible |= if present.is_visible(life.last) { life.whole } else { 0 };
         }
         bounds
     }
@@ -110,7 +115,7 @@ impl History {
         let is_dead = read.all(|(_, life)| present.is_expired(life.last));
         if is_dead {
             self.0.retain(|slot, _| !is_read(slot));
-        } else if present.update == UpdateType::OnReadAndWrite {
+        } else if present.ttl.is_some() && present.update == UpdateType::OnReadAndWrite {
             self.0.retain(|slot, life| !is_read(slot) || !present.is_expired(life.last));
             let read = self.0.iter_mut().filter(|(slot, _)| is_read(slot));
             read.for_each(|(_, life)| life.last = present.now);
@@ -118,7 +123,26 @@ impl History {
     }
 
     pub(super) fn remove(&mut self, shape: Shape, entry: Slot) {
-        self.0.retain(|slot, _| shape == Shape::Map && *slot != entry);
+        self.0.retain(|slot, _| shape.has_entries() && *slot != entry);
+    }
+
+    /// The second value goes where the first is.
+    pub(super) fn merge(&mut self, present: Present) {
+        let Some(mut moved) = self.0.remove(&1).filter(|moved| present.is_visible(moved.last)) else {
+            return;
+        };
+        if let Some(old) = self.0.get(&0).filter(|old| present.is_visible(old.last)) {
+            moved.last = present.now;
+            moved.whole |= old.whole;
+            moved.least |= old.least;
+            moved.most |= old.most;
+        }
+        self.0.insert(0, moved);
+    }
+
+    /// The state is restored from where values had no times: they begin to live.
+    pub(super) fn begin_to_expire(&mut self, present: Present) {
+        self.0.values_mut().for_each(|life| life.last = present.now);
     }
 
     /// From now on what has expired may be gone, even if the clock goes back.

@@ -17,14 +17,37 @@ pub enum Shape {
     List,
     /// Two entries.
     Map,
+    /// What all additions to each of two namespaces come to; the second can be merged into the first.
+    Windows,
+}
+
+/// How expired values are removed that nobody reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CleanUp {
+    /// They are not.
+    Nothing,
+    /// One value after the other is looked at, whenever it may be.
+    Values,
+    /// The same in passes, as on the heap: none begins while no value can have expired.
+    Passes,
+    /// Compactions look at their bytes.
+    Compaction {
+        /// For how many entries the time is good.
+        query_after: u8,
+    },
 }
 
 impl Shape {
-    const ALL: [Shape; 4] = [Shape::Value, Shape::Reduced, Shape::List, Shape::Map];
+    const ALONE: [Shape; 4] = [Shape::Value, Shape::Reduced, Shape::List, Shape::Map];
 
     /// What the user can name.
     pub(super) fn entries(self) -> &'static [Slot] {
-        if self == Shape::Map { &[0, 1] } else { &[0] }
+        if self.has_entries() { &[0, 1] } else { &[0] }
+    }
+
+    /// Whether there are two values that the user can name.
+    pub(super) fn has_entries(self) -> bool {
+        matches!(self, Shape::Map | Shape::Windows)
     }
 
     /// Where write `number` puts what it writes.
@@ -33,11 +56,11 @@ impl Shape {
     }
 
     pub(super) fn can_write(self) -> bool {
-        self != Shape::Reduced
+        !matches!(self, Shape::Reduced | Shape::Windows)
     }
 
     pub(super) fn can_add(self) -> bool {
-        matches!(self, Shape::Reduced | Shape::List)
+        matches!(self, Shape::Reduced | Shape::List | Shape::Windows)
     }
 }
 
@@ -73,16 +96,25 @@ pub struct Run {
     pub update: UpdateType,
     /// Whether expired values may be seen.
     pub visibility: StateVisibility,
-    /// Its time to live, and those with which it may be restored, in milliseconds.
-    pub ttls: &'static [u64],
+    /// Its time to live, and those with which it may be restored, in milliseconds; `None` is a state without one.
+    pub ttls: &'static [Option<u64>],
     /// When it begins, in milliseconds.
     pub start: i64,
+    /// What removes expired values.
+    pub cleanup: CleanUp,
     /// What happens, all together.
     pub budgets: Budgets,
 }
 
 /// At first, longer and shorter.
-const TTLS: &[u64] = &[2, 4, 1];
+const TTLS: &[Option<u64>] = &[Some(2), Some(4), Some(1)];
+
+const SWITCHED_ON: &[Option<u64>] = &[None, Some(2)];
+const SWITCHED_OFF: &[Option<u64>] = &[Some(2), None];
+
+const UPDATES: [UpdateType; 2] = [UpdateType::OnCreateAndWrite, UpdateType::OnReadAndWrite];
+const VISIBILITIES: [StateVisibility; 2] =
+    [StateVisibility::NeverReturnExpired, StateVisibility::ReturnExpiredIfNotCleanedUp];
 
 /// How far a jump of the clock goes.
 pub(super) const DOWNTIME: i64 = 4;
@@ -95,24 +127,53 @@ impl Run {
     ///
     /// # Panics
     /// There is none.
-    pub(super) fn config(&self, ttl: u8) -> StateTtlConfig {
-        let config = StateTtlConfig::new(Millis(self.ttls[usize::from(ttl)])).expect("it is positive");
-        config.with_update_type(self.update).with_state_visibility(self.visibility)
+    pub(super) fn config(&self, ttl: u8) -> Option<StateTtlConfig> {
+        let config = StateTtlConfig::new(Millis(self.ttls[usize::from(ttl)]?)).expect("it is positive");
+        let config = config.with_update_type(self.update).with_state_visibility(self.visibility);
+        let CleanUp::Compaction { query_after } = self.cleanup else { return Some(config) };
+        Some(config.cleanup_in_compaction(query_after.into()).expect("it is positive"))
     }
 
-    fn of_each_kind(start: i64, budgets: impl Fn(Shape) -> Budgets) -> Vec<Run> {
+    fn of_each_kind(start: i64, budgets: Budgets) -> Vec<Run> {
         let mut runs = Vec::new();
-        for shape in Shape::ALL {
-            for update in [UpdateType::OnCreateAndWrite, UpdateType::OnReadAndWrite] {
-                for visibility in
-                    [StateVisibility::NeverReturnExpired, StateVisibility::ReturnExpiredIfNotCleanedUp]
-                {
-                    let budgets = budgets(shape);
-                    runs.push(Run { shape, update, visibility, ttls: TTLS, start, budgets });
+        for shape in Shape::ALONE {
+            for update in UPDATES {
+                for visibility in VISIBILITIES {
+                    let (ttls, cleanup) = (TTLS, CleanUp::Values);
+                    runs.push(Run { shape, update, visibility, ttls, start, cleanup, budgets });
                 }
             }
         }
         runs
+    }
+
+    /// The same, cleaned up in another way. A pass goes by times alone, so it does not matter to it who sees what has
+    /// expired; to a compaction it does not matter what reads refresh.
+    fn cleaned_up_by(cleanup: CleanUp, shapes: &[Shape], budgets: Budgets) -> impl Iterator<Item = Run> {
+        let matters = move |run: &Run| match cleanup {
+            CleanUp::Passes => run.visibility == StateVisibility::NeverReturnExpired,
+            _ => run.update == UpdateType::OnCreateAndWrite,
+        };
+        let runs = Run::of_each_kind(0, budgets).into_iter().filter(|run| shapes.contains(&run.shape));
+        runs.filter(matters).map(move |run| Run { cleanup, ..run })
+    }
+
+    /// States that get a time to live at a restore, or lose it.
+    fn switched(budgets: Budgets) -> impl Iterator<Item = Run> {
+        let switched =
+            move |ttls| Run::of_each_kind(0, budgets).into_iter().map(move |run| Run { ttls, ..run });
+        [SWITCHED_ON, SWITCHED_OFF].into_iter().flat_map(switched)
+    }
+
+    /// States that are merged. Where clean-up can be seen, there is none: it would be seen in the times of what is merged.
+    fn merged(budgets: Budgets) -> impl Iterator<Item = Run> {
+        let visible = [CleanUp::Nothing, CleanUp::Passes];
+        UPDATES.into_iter().flat_map(move |update| {
+            visible.into_iter().zip(VISIBILITIES.into_iter().rev()).map(move |(cleanup, visibility)| {
+                let (shape, start) = (Shape::Windows, 0);
+                Run { shape, update, visibility, ttls: &TTLS[..1], start, cleanup, budgets }
+            })
+        })
     }
 }
 
@@ -124,36 +185,59 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Checked in seconds: the clock goes back, the state is restored, or time ends, each alone.
+    /// Checked in seconds: the clock goes back, the state is restored, also to begin or end to expire, is merged or
+    /// compacted, or time ends, each alone.
     #[must_use]
     pub fn small() -> Scope {
-        let mut runs = Run::of_each_kind(0, |_| Budgets { writes: 2, ..Budgets::BACK });
-        runs.extend(Run::of_each_kind(0, |_| Budgets { writes: 2, ..Budgets::RESTORE }));
-        runs.extend(Run::of_each_kind(LATE, |_| Budgets { writes: 2, ..Budgets::NONE }));
+        let mut runs = Run::of_each_kind(0, Budgets { writes: 2, ..Budgets::BACK });
+        runs.extend(Run::of_each_kind(0, Budgets { writes: 2, ..Budgets::RESTORE }));
+        runs.extend(Run::of_each_kind(LATE, Budgets { writes: 2, ..Budgets::NONE }));
+        let once = Budgets { writes: 1, jumps: 0, ..Budgets::RESTORE };
+        runs.extend(Run::switched(once));
+        runs.extend(Run::cleaned_up_by(CleanUp::Passes, &[Shape::Value], once));
+        runs.extend(Run::cleaned_up_by(
+            CleanUp::Passes,
+            &[Shape::Map],
+            Budgets { writes: 2, ..Budgets::NONE },
+        ));
+        runs.extend(Run::merged(Budgets { writes: 2, ..Budgets::NONE }));
+        let out_of_order = Budgets { writes: 2, ticks: 3, backs: 1, ..Budgets::NONE };
+        for query_after in 1..=2 {
+            let compaction = CleanUp::Compaction { query_after };
+            runs.extend(Run::cleaned_up_by(compaction, &[Shape::List, Shape::Map], out_of_order));
+        }
         Scope { runs }
     }
 
     /// Checked in half a minute: also three writes, or the clock goes back around a restore.
     #[must_use]
     pub fn medium() -> Scope {
-        let mut runs = Run::of_each_kind(0, |_| Budgets::BACK);
-        runs.extend(Run::of_each_kind(0, |_| Budgets { writes: 2, backs: 1, ..Budgets::RESTORE }));
-        runs.extend(Run::of_each_kind(LATE, |_| Budgets { backs: 1, ..Budgets::NONE }));
+        let mut runs = Run::of_each_kind(0, Budgets::BACK);
+        runs.extend(Run::of_each_kind(0, Budgets { writes: 2, backs: 1, ..Budgets::RESTORE }));
+        runs.extend(Run::of_each_kind(LATE, Budgets { backs: 1, ..Budgets::NONE }));
+        let restored = Budgets { writes: 2, jumps: 0, ..Budgets::RESTORE };
+        runs.extend(Run::switched(restored));
+        runs.extend(Run::cleaned_up_by(CleanUp::Passes, &[Shape::Value, Shape::List, Shape::Map], restored));
+        let back = Budgets { writes: 2, backs: 1, ..Budgets::NONE };
+        runs.extend(Run::cleaned_up_by(CleanUp::Passes, &Shape::ALONE, back));
+        runs.extend(Run::merged(Budgets::NONE));
+        for query_after in 1..=2 {
+            runs.extend(Run::cleaned_up_by(CleanUp::Compaction { query_after }, &Shape::ALONE, back));
+        }
         Scope { runs }
     }
 
     /// Checked in up to an hour: also everything together, with two snapshots.
     #[must_use]
     pub fn large() -> Scope {
+        let twice = Budgets { writes: 2, backs: 1, snapshots: 2, restores: 2, ..Budgets::RESTORE };
         let mut runs = Scope::medium().runs;
-        runs.extend(Run::of_each_kind(0, |_| Budgets { backs: 1, ..Budgets::RESTORE }));
-        runs.extend(Run::of_each_kind(0, |_| Budgets {
-            writes: 2,
-            backs: 1,
-            snapshots: 2,
-            restores: 2,
-            ..Budgets::RESTORE
-        }));
+        runs.extend(Run::of_each_kind(0, Budgets { backs: 1, ..Budgets::RESTORE }));
+        runs.extend(Run::of_each_kind(0, twice));
+        runs.extend(Run::switched(twice));
+        for cleanup in [CleanUp::Passes, CleanUp::Compaction { query_after: 2 }] {
+            runs.extend(Run::cleaned_up_by(cleanup, &Shape::ALONE, Budgets { backs: 1, ..Budgets::RESTORE }));
+        }
         Scope { runs }
     }
 
@@ -173,14 +257,26 @@ impl Scope {
         let (shape, update, visibility) = fault.place();
         let start = if fault == Fault::ExpiryWraps { LATE } else { 0 };
         let budgets = match fault {
-            Fault::RefreshedToTheLater => Budgets::BACK,
+            Fault::RefreshedToTheLater | Fault::RefreshNotNoted | Fault::OnlyFirstDeadCompacted => {
+                Budgets::BACK
+            }
             Fault::RemovalNotInSnapshot => Budgets { snapshots: 2, ..Budgets::RESTORE },
             Fault::WholeSnapshotCleanedUp
             | Fault::AgesStored
             | Fault::RestoreRefreshes
-            | Fault::OldTimeToLiveKept => Budgets::RESTORE,
+            | Fault::OldTimeToLiveKept
+            | Fault::RestoredTakenForNothing
+            | Fault::SwitchedOnFromTheBeginning
+            | Fault::SwitchedOffLeavesOut => Budgets::RESTORE,
             _ => Budgets::NONE,
         };
-        Scope { runs: vec![Run { shape, update, visibility, ttls: TTLS, start, budgets }] }
+        let ttls = match fault {
+            Fault::SwitchedOnFromTheBeginning => SWITCHED_ON,
+            Fault::SwitchedOffLeavesOut => SWITCHED_OFF,
+            _ => TTLS,
+        };
+        Scope {
+            runs: vec![Run { shape, update, visibility, ttls, start, cleanup: fault.cleanup(), budgets }],
+        }
     }
 }

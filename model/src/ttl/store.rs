@@ -3,7 +3,7 @@
 use super::faults::Fault;
 use super::rules::Rules;
 use super::scope::Shape;
-use snapline::ttl::{CellRead, ListRead};
+use snapline::ttl::{CellMerge, CellRead, ListRead, Stamped};
 use std::collections::BTreeMap;
 
 /// Which writes a value comes from: one, or all that a reduced value is made of. One bit for each.
@@ -34,9 +34,9 @@ impl Store {
         self.put(rules, shape.slot(entry, number), Value { writes: 1 << number, updated });
     }
 
-    /// Write `number` is added to the reduced value or to the list.
-    pub(super) fn add(&mut self, shape: Shape, rules: &Rules, number: u8) {
-        let slot = shape.slot(0, number);
+    /// Write `number` is added to a reduced value or to the list.
+    pub(super) fn add(&mut self, shape: Shape, rules: &Rules, entry: Slot, number: u8) {
+        let slot = shape.slot(entry, number);
         let base = self.0.get(&slot).filter(|value| rules.builds_on(value));
         let writes = base.map_or(0, |value| value.writes) | (1 << number);
         self.put(rules, slot, Value { writes, updated: rules.now });
@@ -97,10 +97,38 @@ impl Store {
 
     /// The user removes an entry, the value or the list.
     pub(super) fn remove(&mut self, shape: Shape, entry: Slot) {
-        if shape == Shape::Map {
+        if shape.has_entries() {
             self.0.remove(&entry);
         } else {
             self.0.clear();
+        }
+    }
+
+    /// The second value is merged into the first.
+    pub(super) fn merge(&mut self, rules: &Rules) {
+        let Some(moved) = self.0.remove(&1) else { return };
+        let old = self.0.get(&0).copied();
+        let merged = match (rules.merge(old.as_ref(), &moved), old) {
+            (CellMerge::Drop, _) => return,
+            (CellMerge::Combine, Some(old)) => {
+                let keeps = rules.plants(Fault::MergedKeepsTime);
+                let updated = if keeps { moved.updated } else { rules.now };
+                Value { writes: old.writes | moved.writes, updated }
+            }
+            (CellMerge::Move | CellMerge::Combine, _) if rules.plants(Fault::MovedRefreshed) => {
+                Value { updated: rules.now, ..moved }
+            }
+            (CellMerge::Move | CellMerge::Combine, _) => moved,
+        };
+        self.0.insert(0, merged);
+    }
+
+    /// The state is restored from where values had no times.
+    pub(super) fn begin_to_expire(&mut self, rules: &Rules) {
+        for value in self.0.values_mut() {
+            let without_time = rules.plants(Fault::SwitchedOnFromTheBeginning);
+            let now = if without_time { 0 } else { rules.now };
+            value.updated = Stamped::restored(None, (), now).updated;
         }
     }
 

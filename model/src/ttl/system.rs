@@ -1,10 +1,11 @@
 use super::faults::Fault;
+use super::history::Present;
 use super::properties::properties;
 use super::rules::Rules;
-use super::scope::{DOWNTIME, Scope, Shape};
+use super::scope::{CleanUp, DOWNTIME, Scope, Shape};
 use super::store::{Slot, Store};
 use super::world::{Step, Working, World};
-use snapline::ttl::StateVisibility;
+use snapline::ttl::{OldestUpdate, StateVisibility};
 use stateright::{Model, Property};
 
 /// The checked system: the state of one key, its user, a clock, clean-up and snapshots.
@@ -22,7 +23,7 @@ impl ExpiringState {
         ExpiringState { scope, fault }
     }
 
-    fn plants(&self, fault: Fault) -> bool {
+    pub(super) fn plants(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
 
@@ -32,17 +33,20 @@ impl ExpiringState {
         Rules { config: world.run.config(ttl), now: world.now, fault: self.fault }
     }
 
-    fn write(&self, world: &mut World, entry: Option<Slot>) {
-        let (rules, present, shape) = (self.rules(world), world.present(), world.run.shape);
-        let (number, working) = (world.written, &mut world.working);
-        if let Some(entry) = entry {
+    fn write(&self, world: &mut World, entry: Slot, adds: bool) {
+        let (rules, present, run) = (self.rules(world), world.present(), world.run);
+        let (number, shape, working) = (world.written, run.shape, &mut world.working);
+        if !self.plants(Fault::WritesNotNoted) {
+            working.accessed(&run, rules.now);
+        }
+        if adds {
+            working.history.add(present, entry, number);
+            working.store.add(shape, &rules, entry, number);
+            working.untouched.add(shape, &rules, entry, number);
+        } else {
             working.history.write(present, entry, number);
             working.store.write(shape, &rules, entry, number);
             working.untouched.write(shape, &rules, entry, number);
-        } else {
-            working.history.add(present, number);
-            working.store.add(shape, &rules, number);
-            working.untouched.add(shape, &rules, number);
         }
         // At the end of time it has expired at once.
         working.history.clock_moved(present);
@@ -54,6 +58,9 @@ impl ExpiringState {
     fn read(&self, world: &mut World, entry: Slot) {
         let (rules, present, shape) = (self.rules(world), world.present(), world.run.shape);
         let (working, wrong) = (&mut world.working, &mut world.wrong);
+        if !self.plants(Fault::RefreshNotNoted) {
+            working.accessed(&world.run, rules.now);
+        }
         let bounds = working.history.bounds(present, entry);
         let seen = working.store.read(shape, &rules, entry);
         let seen_untouched = working.untouched.read(shape, &rules, entry);
@@ -76,6 +83,27 @@ impl ExpiringState {
         world.wrong.lost |= is_empty && working.history.0.values().any(|life| life.least != 0);
     }
 
+    fn remove(world: &mut World, entry: Slot) {
+        let (run, now, working) = (world.run, world.now, &mut world.working);
+        working.accessed(&run, now);
+        working.store.remove(run.shape, entry);
+        working.untouched.remove(run.shape, entry);
+        working.history.remove(run.shape, entry);
+    }
+
+    fn merge(&self, world: &mut World) {
+        let (rules, present, run) = (self.rules(world), world.present(), world.run);
+        let working = &mut world.working;
+        working.accessed(&run, rules.now);
+        if run.cleanup == CleanUp::Passes && !self.plants(Fault::MergeNotNoted) {
+            working.oldest.moved();
+        }
+        working.store.merge(&rules);
+        working.untouched.merge(&rules);
+        working.history.merge(present);
+        world.wrong.merged |= !working.times_agree();
+    }
+
     fn move_clock(world: &mut World, by: i64) {
         if by < 0 {
             world.working.may_revive = true;
@@ -86,27 +114,10 @@ impl ExpiringState {
         world.working.history.clock_moved(present);
     }
 
-    fn clean_up(&self, world: &mut World) {
-        let (rules, present, working) = (self.rules(world), world.present(), &mut world.working);
-        if let Some(found) = working.found.take() {
-            let was_expired = working.history.is_expired(present, found);
-            world.wrong.cleaned_up |= working.store.0.remove(&found).is_some() && !was_expired;
-            return;
-        }
-        let Some(slot) = working.store.next_slot(working.cursor) else { return };
-        let mut expected = working.store.clone();
-        if working.history.is_expired(present, slot) {
-            expected.0.remove(&slot);
-        }
-        working.found = working.store.clean_up(&rules, slot);
-        working.history.cleaned_up(present, slot);
-        world.wrong.cleaned_up |= working.found.is_none() && working.store != expected;
-        working.cursor = slot + 1;
-    }
-
     fn snapshot(&self, world: &mut World, cleans_up: bool) {
         let (rules, present) = (self.rules(world), world.present());
-        let mut snapshot = Working { cursor: 0, ..world.working.clone() };
+        let oldest = OldestUpdate::of_nothing();
+        let mut snapshot = Working { cursor: 0, oldest, compaction: None, ..world.working.clone() };
         if cleans_up {
             let history = &mut snapshot.history;
             let slots: Vec<Slot> = snapshot.store.0.keys().copied().collect();
@@ -133,9 +144,14 @@ impl ExpiringState {
 
     fn restore(&self, world: &mut World, ttl: u8) {
         let Some(mut restored) = world.snapshot.clone() else { return };
-        let length = |index: u8| world.run.ttls[usize::from(index)];
+        // For ever is the longest.
+        let length = |index: u8| world.run.ttls[usize::from(index)].unwrap_or(u64::MAX);
         restored.may_revive |= length(ttl) > length(restored.ttl);
+        let had_times = world.run.ttls[usize::from(restored.ttl)].is_some();
         restored.ttl = ttl;
+        if world.run.cleanup == CleanUp::Passes && !self.plants(Fault::RestoredTakenForNothing) {
+            restored.oldest = OldestUpdate::unknown();
+        }
         if self.plants(Fault::AgesStored) {
             shift_times(&mut restored.store, world.now);
         }
@@ -144,9 +160,29 @@ impl ExpiringState {
         }
         world.wrong.restored |= !restored.times_agree();
         world.working = restored;
+        self.switch(world, had_times);
         let present = world.present();
         world.working.history.clock_moved(present);
         world.left.restores -= 1;
+    }
+
+    /// A state may begin or end to expire when it is restored.
+    fn switch(&self, world: &mut World, had_times: bool) {
+        let (rules, present, working) = (self.rules(world), world.present(), &mut world.working);
+        if had_times && rules.config.is_none() {
+            let before = working.store.0.len();
+            if self.plants(Fault::SwitchedOffLeavesOut) {
+                let written_with = Present { ttl: world.run.ttls[0], ..present };
+                working.store.0.retain(|_, value| !written_with.is_expired(value.updated));
+            }
+            world.wrong.switched_off |= working.store.0.len() != before;
+        }
+        if !had_times && rules.config.is_some() {
+            working.history.begin_to_expire(present);
+            working.store.begin_to_expire(&rules);
+            working.untouched.begin_to_expire(&rules);
+            world.wrong.switched_on |= !working.times_agree();
+        }
     }
 }
 
@@ -164,10 +200,10 @@ impl Model for ExpiringState {
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
         let (shape, left) = (world.run.shape, &world.left);
-        if left.writes > 0 && shape.can_add() {
-            steps.push(Step::Add);
-        }
         for entry in shape.entries() {
+            if left.writes > 0 && shape.can_add() {
+                steps.push(Step::Add(*entry));
+            }
             if left.writes > 0 && shape.can_write() {
                 steps.push(Step::Write(*entry));
             }
@@ -176,12 +212,15 @@ impl Model for ExpiringState {
         if shape == Shape::Map {
             steps.push(Step::Look);
         }
+        if shape == Shape::Windows {
+            steps.push(Step::Merge);
+        }
         if world.now < i64::MAX {
             steps.extend((left.ticks > 0).then_some(Step::Tick));
             steps.extend((left.jumps > 0).then_some(Step::Jump));
         }
         steps.extend((left.backs > 0).then_some(Step::Back));
-        steps.push(Step::CleanUp);
+        steps.extend((world.run.cleanup != CleanUp::Nothing).then_some(Step::CleanUp));
         if left.snapshots > 0 {
             steps.extend([true, false].map(Step::Snapshot));
         }
@@ -193,16 +232,12 @@ impl Model for ExpiringState {
     fn next_state(&self, world: &World, step: Step) -> Option<World> {
         let mut world = world.clone();
         match step {
-            Step::Write(entry) => self.write(&mut world, Some(entry)),
-            Step::Add => self.write(&mut world, None),
+            Step::Write(entry) => self.write(&mut world, entry, false),
+            Step::Add(entry) => self.write(&mut world, entry, true),
             Step::Read(entry) => self.read(&mut world, entry),
             Step::Look => self.look(&mut world),
-            Step::Remove(entry) => {
-                let (shape, working) = (world.run.shape, &mut world.working);
-                working.store.remove(shape, entry);
-                working.untouched.remove(shape, entry);
-                working.history.remove(shape, entry);
-            }
+            Step::Remove(entry) => Self::remove(&mut world, entry),
+            Step::Merge => self.merge(&mut world),
             Step::Tick => {
                 world.left.ticks -= 1;
                 Self::move_clock(&mut world, 1);
@@ -229,19 +264,19 @@ impl Model for ExpiringState {
     fn format_action(&self, step: &Step) -> String {
         match step {
             Step::Write(entry) => format!("the user writes to {entry}"),
-            Step::Add => "the user adds".to_owned(),
+            Step::Add(entry) => format!("the user adds to {entry}"),
             Step::Read(entry) => format!("the user reads {entry}"),
             Step::Look => "the user looks whether the map is empty".to_owned(),
             Step::Remove(entry) => format!("the user removes {entry}"),
+            Step::Merge => "the user merges 1 into 0".to_owned(),
             Step::Tick => "a millisecond passes".to_owned(),
             Step::Jump => format!("{DOWNTIME} ms pass at once"),
             Step::Back => "the clock goes back by a millisecond".to_owned(),
-            Step::CleanUp => "clean-up looks at the next value".to_owned(),
+            Step::CleanUp => "clean-up goes on".to_owned(),
             Step::Snapshot(true) => "a snapshot is taken and leaves out what has expired".to_owned(),
             Step::Snapshot(false) => "a snapshot is taken".to_owned(),
-            Step::Restore(0) => "the state is restored".to_owned(),
-            Step::Restore(1) => "the state is restored with a longer time to live".to_owned(),
-            Step::Restore(_) => "the state is restored with a shorter time to live".to_owned(),
+            Step::Restore(0) => "the state is restored as it began".to_owned(),
+            Step::Restore(ttl) => format!("the state is restored with time to live number {ttl}"),
         }
     }
 }

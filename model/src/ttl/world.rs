@@ -1,8 +1,10 @@
 //! What there is.
 
+use super::compaction::Compaction;
 use super::history::{History, Present};
-use super::scope::{Budgets, Run};
+use super::scope::{Budgets, CleanUp, Run};
 use super::store::{Slot, Store};
+use snapline::ttl::OldestUpdate;
 
 /// The state, twice, and what was done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +22,10 @@ pub(super) struct Working {
     pub(super) cursor: Slot,
     /// What clean-up wants to remove, where a planted bug makes it wait.
     pub(super) found: Option<Slot>,
+    /// What clean-up in passes knows of times.
+    pub(super) oldest: OldestUpdate,
+    /// The compaction under way.
+    pub(super) compaction: Option<Compaction>,
 }
 
 /// What has gone wrong. Each is a property.
@@ -43,6 +49,18 @@ pub(super) struct Wrong {
     pub(super) restored: bool,
     /// Clean-up has removed too much or too little.
     pub(super) cleaned_up: bool,
+    /// A pass of clean-up was left out that would have removed something.
+    pub(super) left_out: bool,
+    /// A compaction has removed too much or too little, or told a wrong number.
+    pub(super) compacted: bool,
+    /// A compaction has not gone by the present when it had to.
+    pub(super) asked: bool,
+    /// A merge has given a wrong time to a value.
+    pub(super) merged: bool,
+    /// A restore has dropped values of a state that has no time to live any more.
+    pub(super) switched_off: bool,
+    /// A restore has given wrong times to values that had none.
+    pub(super) switched_on: bool,
 }
 
 /// One state of the system.
@@ -63,21 +81,23 @@ pub struct World {
 pub enum Step {
     /// The user writes the value, an entry, or a list of one element.
     Write(u8),
-    /// The user adds to the reduced value or to the list.
-    Add,
+    /// The user adds to a reduced value or to the list.
+    Add(u8),
     /// The user reads the value, an entry or the list.
     Read(u8),
     /// The user looks whether the map is empty.
     Look,
     /// The user removes it.
     Remove(u8),
+    /// The user merges the second value into the first.
+    Merge,
     /// The clock goes on.
     Tick,
     /// The clock jumps forward.
     Jump,
     /// The clock goes back.
     Back,
-    /// Clean-up looks at one value.
+    /// Clean-up or a compaction looks at what is next.
     CleanUp,
     /// A snapshot is taken; whether it leaves out what has expired.
     Snapshot(bool),
@@ -95,6 +115,8 @@ impl World {
             may_revive: false,
             cursor: 0,
             found: None,
+            oldest: OldestUpdate::of_nothing(),
+            compaction: None,
         };
         World {
             run,
@@ -114,6 +136,13 @@ impl World {
 }
 
 impl Working {
+    /// The user has accessed it.
+    pub(super) fn accessed(&mut self, run: &Run, now: i64) {
+        if run.cleanup == CleanUp::Passes {
+            self.oldest.accessed(now);
+        }
+    }
+
     /// Whether every value in either copy has the time that the history says.
     pub(super) fn times_agree(&self) -> bool {
         let mut values = self.store.0.iter().chain(&self.untouched.0);

@@ -77,10 +77,10 @@ fn shared_medium_holds() {
 
 #[test]
 fn ttl_small_holds() {
-    assert_scope(ModelName::Ttl, ScopeName::Small, 522_240);
+    assert_scope(ModelName::Ttl, ScopeName::Small, 579_944);
 }
 
 #[test]
 fn ttl_medium_holds() {
-    assert_scope(ModelName::Ttl, ScopeName::Medium, 1_896_258);
+    assert_scope(ModelName::Ttl, ScopeName::Medium, 2_321_691);
 }

@@ -8,6 +8,7 @@ use super::{Master, Message};
 use crate::base::{Attempt, CheckpointId, SubtaskId};
 use crate::coordinator::Input;
 use crate::publish::Recovered;
+use crate::state::ExpiredButPresent;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,6 +74,7 @@ impl Master {
         self.meters.update(|progress| {
             (progress.attempt, progress.restored_from, progress.restarts) =
                 (attempt, restored_from, restarts);
+            progress.expired_but_present = ExpiredButPresent::default();
         });
         tracing::info!(%attempt, ?restored_from, "starting tasks");
         if let Some(failure) = restored_from.and_then(|checkpoint| self.unfit(attempt, checkpoint)) {

@@ -2,9 +2,9 @@
 
 use super::layout::{Expiring, Layout, append_serialized};
 use super::objects::{Scope, key_in_wrong_group};
-use super::schema::{AnyTable, Schema, TableSnapshot};
+use super::schema::{AnyTable, Schema, SnapshotTime, TableSnapshot};
 use super::times::Times;
-use super::ttl::RemovedBy;
+use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::codec::{append_record, take_record};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
@@ -156,7 +156,7 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for BytesTable<K, N, L> {
     fn share(&mut self, times: &Times) -> Box<dyn TableSnapshot> {
         let (name, range, state) = (self.name.clone(), self.range, self.state);
         let table = BytesTable { name, range, state, schema: Arc::clone(&self.schema) };
-        Box::new(SharedBytes { now: self.schema.snapshot_time(times), table })
+        Box::new(SharedBytes { time: self.schema.snapshot_time(times), table })
     }
 
     fn expiring(&self) -> Option<&Expiring> {
@@ -167,8 +167,7 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for BytesTable<K, N, L> {
 /// A table at one moment, in the snapshot of its backend.
 struct SharedBytes<K, N, L> {
     table: BytesTable<K, N, L>,
-    /// When the snapshot was taken, if it leaves out what had expired then.
-    now: Option<i64>,
+    time: Option<SnapshotTime>,
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L> {
@@ -178,7 +177,12 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
 
     fn is_empty(&self, backend: Option<&dyn BackendSnapshot>) -> bool {
         // What cannot be read is told when it is written.
-        backend.is_none_or(|backend| backend.scan(self.table.state, &[]).next().is_none())
+        let is_empty = backend.is_none_or(|backend| backend.scan(self.table.state, &[]).next().is_none());
+        if is_empty {
+            // Then it is not written.
+            self.table.schema.layout.note_found_by_snapshot(ExpiredButPresent::default());
+        }
+        is_empty
     }
 
     fn write(
@@ -187,7 +191,9 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
         let Some(backend) = backend else { return Ok(()) };
-        let SharedBytes { table, now } = self;
+        let SharedBytes { table, time } = self;
+        let layout = &table.schema.layout;
+        let mut expired = ExpiredButPresent::default();
         for group in table.range.groups() {
             let prefix = key_group_bytes(group);
             let mut entries = backend.scan(table.state, &prefix).peekable();
@@ -197,8 +203,14 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
             target.begin_group(group)?;
             for entry in entries {
                 let (key, value) = entry.map_err(|error| table.failed(error))?;
-                let layout = &table.schema.layout;
-                let compacted = now.map_or(Compacted::kept(&value), |now| layout.compact(&value, now));
+                let mut compacted = Compacted::kept(&value);
+                if let Some(SnapshotTime { now, leaves_out }) = *time {
+                    let live = layout.compact(&value, now);
+                    expired += ExpiredButPresent::without(&value, &live);
+                    if leaves_out {
+                        compacted = live;
+                    }
+                }
                 if compacted.expired > 0 {
                     layout.count_removed(RemovedBy::Snapshot, compacted.expired);
                 }
@@ -211,6 +223,7 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
             }
             target.end_group()?;
         }
+        layout.note_found_by_snapshot(expired);
         Ok(())
     }
 }

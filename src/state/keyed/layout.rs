@@ -8,7 +8,7 @@ use crate::state::serializer::{
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject};
 use crate::ttl::{Compacted, Stamped, StateTtlConfig};
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Appends a value as a record.
 // As `append_record`.
@@ -53,10 +53,11 @@ pub enum Expired {
     All,
 }
 
-/// The time to live of a state, and what was removed by it.
+/// The time to live of a state, what was removed by it, and what the snapshot that was written last has found expired.
 pub struct Expiring {
     pub(super) ttl: StateTtlConfig,
     pub(super) removals: Removals,
+    pub(super) found_by_snapshot: Mutex<ExpiredButPresent>,
 }
 
 /// The time to live of values that have the time of their last update.
@@ -75,7 +76,8 @@ impl<V> Clone for Expiry<V> {
 
 impl<V> Expiry<Stamped<V>> {
     pub(super) fn new(ttl: StateTtlConfig) -> Self {
-        let of = Arc::new(Expiring { ttl, removals: Removals::default() });
+        let of =
+            Arc::new(Expiring { ttl, removals: Removals::default(), found_by_snapshot: Mutex::default() });
         Expiry { of, ttl, updated: |stamped| stamped.updated }
     }
 }
@@ -146,6 +148,13 @@ pub trait Layout: Clone + Send + Sync + 'static {
     fn count_removed(&self, by: RemovedBy, values: usize) {
         if let Some(expiring) = self.expiring() {
             expiring.removals.count(by, values);
+        }
+    }
+
+    /// Takes note of what a snapshot has found.
+    fn note_found_by_snapshot(&self, found: ExpiredButPresent) {
+        if let Some(expiring) = self.expiring() {
+            *expiring.found_by_snapshot.lock().unwrap_or_else(PoisonError::into_inner) = found;
         }
     }
 

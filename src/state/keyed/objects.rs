@@ -1,9 +1,9 @@
 //! A state whose content is objects in memory.
 
 use super::layout::{Expired, Expiring, Layout, append_serialized};
-use super::schema::{AnyTable, Schema, TableSnapshot};
+use super::schema::{AnyTable, Schema, SnapshotTime, TableSnapshot};
 use super::times::{CleanUp, Times};
-use super::ttl::RemovedBy;
+use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::{SegmentedMap, SharedMap, Visit, Visited, hash_of};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
@@ -63,12 +63,6 @@ struct Cleaner {
     segment: usize,
     /// How many entries it may look at.
     credit: usize,
-}
-
-impl Cleaner {
-    fn is_between_passes(&self) -> bool {
-        (self.group, self.segment) == (0, 0)
-    }
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
@@ -214,11 +208,8 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
         let layout = &self.schema.layout;
         let ttl = &layout.expiring()?.ttl;
         let now = times.now(ttl.time_domain());
-        if self.cleaner.is_between_passes() {
-            if !oldest.may_have_expired(ttl, now) {
-                return Some(CleanUp { removed: 0, is_pass_over: true });
-            }
-            oldest.begun();
+        if !oldest.goes_on(ttl, now) {
+            return Some(CleanUp { removed: 0, is_pass_over: true });
         }
         let oldest_left = Cell::new(i64::MAX);
         let leave = |updated: i64| oldest_left.set(oldest_left.get().min(updated));
@@ -269,7 +260,7 @@ impl<K: StateKey, N: Namespace, L: Layout> AnyTable<K> for ObjectTable<K, N, L> 
 
     fn share(&mut self, times: &Times) -> Box<dyn TableSnapshot> {
         Box::new(SharedTable {
-            now: self.schema.snapshot_time(times),
+            time: self.schema.snapshot_time(times),
             name: self.name.clone(),
             range: self.range,
             schema: Arc::clone(&self.schema),
@@ -283,8 +274,7 @@ struct SharedTable<K, N, L: Layout> {
     range: KeyGroupRange,
     schema: Arc<Schema<K, N, L>>,
     groups: Vec<SharedMap<Scope<K, N>, L::Stored>>,
-    /// When the snapshot was taken, if it leaves out what had expired then.
-    now: Option<i64>,
+    time: Option<SnapshotTime>,
 }
 
 impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L> {
@@ -293,7 +283,12 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
     }
 
     fn is_empty(&self, _: Option<&dyn BackendSnapshot>) -> bool {
-        self.groups.iter().all(SharedMap::is_empty)
+        let is_empty = self.groups.iter().all(SharedMap::is_empty);
+        if is_empty {
+            // Then it is not written.
+            self.schema.layout.note_found_by_snapshot(ExpiredButPresent::default());
+        }
+        is_empty
     }
 
     fn write(
@@ -303,6 +298,8 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
     ) -> Result<(), StateError> {
         let Schema { key, namespace, layout, .. } = &*self.schema;
         let (mut namespace_record, mut in_record) = (Vec::new(), None);
+        let mut expired = ExpiredButPresent::default();
+        let left_out_at = self.time.filter(|time| time.leaves_out).map(|time| time.now);
         for (group, map) in self.range.groups().zip(&self.groups).filter(|(_, map)| !map.is_empty()) {
             target.begin_group(group)?;
             for (scope, stored) in map.iter() {
@@ -321,10 +318,15 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedTable<K, N, L
                     }
                     Ok(())
                 };
-                layout.write(append_scope, stored, self.now, target)?;
+                layout.write(append_scope, stored, left_out_at, target)?;
+                if let Some(SnapshotTime { now, .. }) = self.time {
+                    // What refuses to be serialized was left out, or the snapshot has failed.
+                    expired += layout.measure_expired(stored, now).unwrap_or_default();
+                }
             }
             target.end_group()?;
         }
+        layout.note_found_by_snapshot(expired);
         Ok(())
     }
 }

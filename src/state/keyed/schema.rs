@@ -23,10 +23,11 @@ impl<K, N: 'static, L: Layout> Schema<K, N, L> {
         KeyedStateHeader { name: name.to_owned(), kind: self.kind, namespace, user_key, value }
     }
 
-    /// The time at which a snapshot asks what has expired, if it leaves that out.
-    pub(super) fn snapshot_time(&self, times: &Times) -> Option<i64> {
-        let ttl = self.layout.expiring().map(|expiring| &expiring.ttl);
-        ttl.filter(|ttl| ttl.cleanup().in_full_snapshots).map(|ttl| times.now(ttl.time_domain()))
+    /// The time of a snapshot, if something may have expired then.
+    pub(super) fn snapshot_time(&self, times: &Times) -> Option<SnapshotTime> {
+        let ttl = &self.layout.expiring()?.ttl;
+        let leaves_out = ttl.cleanup().in_full_snapshots;
+        Some(SnapshotTime { now: times.now(ttl.time_domain()), leaves_out })
     }
 
     /// The schema that reads what was written under `header`.
@@ -35,6 +36,14 @@ impl<K, N: 'static, L: Layout> Schema<K, N, L> {
         let namespace = resolve(&header.name, StatePart::Namespaces, namespace, &header.namespace)?;
         Ok(Schema { namespace, layout: self.layout.after(header)?, ..self })
     }
+}
+
+/// When a snapshot was taken of a state with a time to live.
+#[derive(Clone, Copy)]
+pub(super) struct SnapshotTime {
+    pub(super) now: i64,
+    /// Whether it leaves out what had expired then.
+    pub(super) leaves_out: bool,
 }
 
 /// A state of a store, of which only the key type is known.

@@ -55,8 +55,6 @@ impl<V: 'static> StateSerializer<Stamped<V>> for StampedSerializer<V> {
 }
 
 impl<V: 'static> StampedSerializer<V> {
-    //= spec/ttl.md#ttl-13-time-to-live-that-is-switched-on
-    //# Values that were restored without times MUST count as updated at the time of the restore.
     fn compatibility_without_times(&self, written: &SerializerSnapshot) -> Compatibility<Stamped<V>> {
         let (now, value) = (self.now, Arc::clone(&self.value));
         let read: ReadWritten<V> = match value.compatibility(written) {
@@ -69,7 +67,7 @@ impl<V: 'static> StampedSerializer<V> {
             Compatibility::Incompatible(what) => return Compatibility::Incompatible(what),
         };
         Compatibility::AfterMigration(Arc::new(move |bytes: &[u8]| {
-            Ok(Stamped { updated: now, value: read(bytes)? })
+            Ok(Stamped::restored(None, read(bytes)?, now))
         }))
     }
 }

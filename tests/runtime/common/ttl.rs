@@ -18,8 +18,8 @@ pub fn left(key: u64, counts: u64) -> Counted {
 }
 
 /// Emits how many numbers of a key have come since its count expired.
-#[derive(Default)]
 struct Forgetful {
+    ttl: StateTtlConfig,
     count: Option<TtlValueState<u64>>,
 }
 
@@ -29,8 +29,7 @@ impl KeyedProcessFunction for Forgetful {
     type Out = Counted;
 
     fn open(&mut self, state: &mut KeyedStateStore<u64>) -> Result<(), StateError> {
-        let ttl = StateTtlConfig::new(TTL).expect("positive");
-        self.count = Some(state.open(&ValueStateDescriptor::new("count").with_ttl(ttl))?);
+        self.count = Some(state.open(&ValueStateDescriptor::new("count").with_ttl(self.ttl))?);
         Ok(())
     }
 
@@ -58,8 +57,12 @@ impl KeyedProcessFunction for Forgetful {
 }
 
 pub fn job_that_forgets(world: &Arc<World>, parallelism: u16) -> Job {
+    job_that_forgets_by(StateTtlConfig::new(TTL).expect("positive"), world, parallelism)
+}
+
+pub fn job_that_forgets_by(ttl: StateTtlConfig, world: &Arc<World>, parallelism: u16) -> Job {
     job(world, parallelism, |job, numbers| {
-        job.process(numbers, "forgetful", parallelism, None, |_| Forgetful::default())
+        job.process(numbers, "forgetful", parallelism, None, move |_| Forgetful { ttl, count: None })
     })
 }
 

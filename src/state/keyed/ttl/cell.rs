@@ -7,7 +7,7 @@ use crate::state::keyed::ttl::RemovedBy;
 use crate::state::keyed::view::ViewMut;
 use crate::state::keyed::{CurrentKey, Namespace, StateKey};
 use crate::state::{StateError, StateObject};
-use crate::ttl::{CellRead, Stamped, StateTtlConfig};
+use crate::ttl::{CellMerge, CellRead, Stamped, StateTtlConfig};
 use std::borrow::Cow;
 
 impl<'a, K: StateKey, N: Namespace, V: StateObject> ViewMut<'a, K, N, Single<Stamped<V>>> {
@@ -140,23 +140,23 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> ViewMut<'a, K, N, Single<Sta
         now: i64,
         combine: impl Fn(V, V) -> V,
     ) -> Result<(), StateError> {
-        let is_visible = |cell: &Stamped<V>| ttl.is_visible(cell.updated, now);
         for source in sources {
             let Some(moved) = self.again().take(current, &source)? else { continue };
-            if !is_visible(&moved) {
-                self.count_removed(1);
-                continue;
-            }
             let mut expired = 0;
-            //= spec/ttl.md#ttl-15-merging
-            //# A merge MUST combine the values that are visible, and make the present the time of what several became.
-            self.again().modify(current, target, |old| match old {
-                Some(old) if is_visible(&old) => {
-                    Some(Stamped { updated: now, value: combine(old.value, moved.value) })
-                }
-                old => {
-                    expired = usize::from(old.is_some());
-                    Some(moved)
+            self.again().modify(current, target, |old| {
+                let there = old.as_ref().map(|old| old.updated);
+                match (ttl.merge_cell(there, moved.updated, now), old) {
+                    (CellMerge::Combine, Some(old)) => {
+                        Some(Stamped { updated: now, value: combine(old.value, moved.value) })
+                    }
+                    (CellMerge::Drop, old) => {
+                        expired = 1;
+                        old
+                    }
+                    (CellMerge::Move | CellMerge::Combine, old) => {
+                        expired = usize::from(old.is_some());
+                        Some(moved)
+                    }
                 }
             })?;
             self.count_removed(expired);

@@ -5,7 +5,9 @@ use crate::state::keyed::layout::Layout;
 use crate::state::keyed::view::View;
 use crate::state::keyed::{KeyedStateStore, StateHandle, StateKey};
 use crate::state::serializer::{MAX_RECORD_BYTES, StateSerializer, serialize_within};
-use std::ops::{AddAssign, Sub};
+use crate::ttl::Compacted;
+use std::ops::{AddAssign, Sub, SubAssign};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many values were removed because they had expired, by what removed them: single values, elements of lists, entries
@@ -94,14 +96,29 @@ impl ExpiredButPresent {
         for value in values {
             let mut bytes = Vec::new();
             serialize_within(MAX_RECORD_BYTES, serializer, value, &mut bytes)?;
-            found.add(ExpiredButPresent { values: 1, bytes: bytes.len() as u64 });
+            found += ExpiredButPresent { values: 1, bytes: bytes.len() as u64 };
         }
         Ok(found)
     }
 
-    fn add(&mut self, other: ExpiredButPresent) {
+    /// What a compaction would remove of `value`.
+    pub(in crate::state::keyed) fn without(value: &[u8], compacted: &Compacted<'_>) -> Self {
+        let left = compacted.left.as_ref().map_or(0, |left| left.len());
+        ExpiredButPresent { values: compacted.expired as u64, bytes: (value.len() - left) as u64 }
+    }
+}
+
+impl AddAssign for ExpiredButPresent {
+    fn add_assign(&mut self, other: ExpiredButPresent) {
         self.values += other.values;
         self.bytes += other.bytes;
+    }
+}
+
+impl SubAssign for ExpiredButPresent {
+    fn sub_assign(&mut self, other: ExpiredButPresent) {
+        self.values -= other.values;
+        self.bytes -= other.bytes;
     }
 }
 
@@ -164,6 +181,18 @@ impl<K: StateKey> KeyedStateStore<K> {
         all
     }
 
+    /// How much of all states had expired and was still there when the snapshot was taken that was written last: to
+    /// write a snapshot comes by everything anyway, so this costs those who access the state nothing. Nothing before the
+    /// first one.
+    #[must_use]
+    pub fn expired_but_present_in_snapshot(&self) -> ExpiredButPresent {
+        let mut all = ExpiredButPresent::default();
+        for expiring in self.states.iter().filter_map(|open| open.table.expiring()) {
+            all += *expiring.found_by_snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        all
+    }
+
     /// How much of a state has expired at this moment and is still there, for all keys; nothing if it has no time to live.
     /// It is exact, since it looks at everything, and removes nothing. Needs no current key.
     ///
@@ -181,14 +210,12 @@ impl<K: StateKey> KeyedStateStore<K> {
         match view {
             View::Objects(table) => table.iter().try_for_each(|(_, stored)| {
                 let measured = layout.measure_expired(stored, now);
-                found.add(measured.map_err(|error| error.of_state(&self.states[id.index].requested.name))?);
+                found += measured.map_err(|error| error.of_state(&self.states[id.index].requested.name))?;
                 Ok::<_, StateError>(())
             })?,
             View::Bytes(table, backend) => backend.scan(table.state, &[]).try_for_each(|entry| {
                 let (_, value) = entry.map_err(|error| table.failed(error))?;
-                let compacted = layout.compact(&value, now);
-                let bytes = (value.len() - compacted.left.map_or(0, |left| left.len())) as u64;
-                found.add(ExpiredButPresent { values: compacted.expired as u64, bytes });
+                found += ExpiredButPresent::without(&value, &layout.compact(&value, now));
                 Ok::<_, StateError>(())
             })?,
         }
