@@ -2,9 +2,10 @@
 #![cfg(feature = "runtime")]
 
 use proptest::prelude::*;
-use snapline::base::Channel;
+use snapline::base::{Channel, ContentId};
 use snapline::codec::{BlockReader, BlockWriter, FileKind, append_value};
 use snapline::keygroup::{KeyGroup, MaxParallelism};
+use snapline::state::backend::{BackendFile, BackendFiles, FilePlace};
 use snapline::state::serializer::{SerdeSerializer, SerializerSnapshot};
 use snapline::state::*;
 use std::io::{Read, Write};
@@ -36,6 +37,15 @@ fn version_3() -> Vec<u8> {
 
 fn version_4() -> Vec<u8> {
     from_hex(include_str!("fixtures/state_v4.hex"))
+}
+
+fn version_5() -> Vec<u8> {
+    from_hex(include_str!("fixtures/state_v5.hex"))
+}
+
+/// The same as version 5, with files of a backend.
+fn version_5_with_files() -> Vec<u8> {
+    from_hex(include_str!("fixtures/state_v5_files.hex"))
 }
 
 /// The same as version 4, compressed.
@@ -128,7 +138,7 @@ impl AggregateFunction for TotalLength {
     }
 }
 
-/// The states of every kind that the fixtures of versions 3 and 4 have, opened.
+/// The states of every kind that the fixtures of versions 3 to 5 have, opened.
 struct EveryState {
     value: Namespaced<ValueStateDescriptor<u64>, u16>,
     list: ListState<(u8, String)>,
@@ -158,8 +168,8 @@ fn every_state(
     })
 }
 
-/// Writes what the fixtures of versions 3 and 4 hold.
-fn write_every_state(is_compressed: bool) -> Result<Vec<u8>, StateError> {
+/// Writes what the fixtures of versions 3 to 5 hold.
+fn write_every_state(finish: impl FnOnce(TaskSnapshot) -> TaskSnapshot) -> Result<Vec<u8>, StateError> {
     let mut store = KeyedStateStore::new(max(), max().all_groups())?;
     let mut operator = OperatorStateBackend::new();
     let states = every_state(&mut store, &mut operator)?;
@@ -175,15 +185,46 @@ fn write_every_state(is_compressed: bool) -> Result<Vec<u8>, StateError> {
     states.broadcast.put_all(&mut operator, [("b".to_owned(), vec![]), ("a".to_owned(), vec![1, 2, 3])])?;
     let mut file = Vec::new();
     let snapshot = TaskSnapshot::new(Some(Box::new(store.snapshot()?)), operator.snapshot());
-    snapshot.with_channels(channels()).with_compression(is_compressed).write_to(&mut file)?;
+    finish(snapshot.with_channels(channels())).write_to(&mut file)?;
     Ok(file)
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[test]
-fn state_file_of_version_4_has_these_bytes_and_is_read() {
-    let hex: String =
-        write_every_state(false).expect("in memory").iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, include_str!("fixtures/state_v4.hex").trim());
+fn state_file_of_version_5_has_these_bytes_and_is_read() {
+    let written = write_every_state(|snapshot| snapshot).expect("in memory");
+    assert_eq!(hex(&written), include_str!("fixtures/state_v5.hex").trim());
+    assert_holds_every_state(&version_5());
+}
+
+fn files() -> BackendFiles {
+    let content = ContentId { digest: 0x1234_5678_9abc_def0_0fed_cba9_8765_4321, bytes: 300 };
+    let shared = FilePlace::Shared { content, checksum: 0xdead_beef };
+    let files = vec![
+        BackendFile { name: "000012.sst".to_owned(), place: shared },
+        BackendFile { name: "CURRENT".to_owned(), place: FilePlace::Private(b"MANIFEST-000005".to_vec()) },
+    ];
+    BackendFiles { backend: "rocksdb".to_owned(), files }
+}
+
+/// What a backend keeps stands beside what it does not.
+#[test]
+fn state_file_of_version_5_with_files_has_these_bytes_and_is_read() {
+    let written = write_every_state(|snapshot| snapshot.with_files(files())).expect("in memory");
+    assert_eq!(hex(&written), include_str!("fixtures/state_v5_files.hex").trim());
+    let image = SnapshotImage::read_from(version_5_with_files().as_slice(), None).expect("intact");
+    let keyed = image.keyed.expect("keyed state");
+    assert_eq!(keyed.files, Some(files()));
+    let other = store(keyed).map(drop).expect_err("it is not the backend that wrote them").to_string();
+    let expected = "its state lies in files of the backend `rocksdb`, and the job's is `hashmap`";
+    assert!(other.contains(expected), "{other}");
+}
+
+#[test]
+fn state_file_of_version_4_is_read_as_without_files() {
     assert_holds_every_state(&version_4());
 }
 
@@ -196,10 +237,11 @@ fn state_file_of_version_3_is_read_as_uncompressed() {
 #[test]
 fn state_file_of_version_4_that_is_compressed_is_read() {
     assert_holds_every_state(&version_4_compressed());
-    assert_holds_every_state(&write_every_state(true).expect("in memory"));
+    let present = write_every_state(|snapshot| snapshot.with_compression(true)).expect("in memory");
+    assert_holds_every_state(&present);
 }
 
-/// Opens what the fixtures of versions 3 and 4 hold and compares it.
+/// Opens what the fixtures of versions 3 to 5 hold and compares it.
 fn assert_holds_every_state(file: &[u8]) {
     let image = SnapshotImage::read_from(file, None).expect("intact");
     assert_eq!(image.channels, channels());
@@ -328,9 +370,14 @@ fn read_and_open(payload: &[u8]) {
 
 #[test]
 fn state_content_with_any_changed_byte_never_panics() {
-    for file in [version_4(), version_4_compressed()] {
+    for file in every_present_form() {
         changed_bytes_never_panic(&file);
     }
+}
+
+fn every_present_form() -> [Vec<u8>; 3] {
+    let compressed = write_every_state(|snapshot| snapshot.with_compression(true)).expect("in memory");
+    [version_5(), compressed, version_5_with_files()]
 }
 
 fn changed_bytes_never_panic(file: &[u8]) {
@@ -349,7 +396,7 @@ proptest! {
     #[test]
     fn state_content_that_is_garbage_never_panics(garbage in proptest::collection::vec(any::<u8>(), 0..300)) {
         read_and_open(&garbage);
-        for file in [version_4(), version_4_compressed()] {
+        for file in every_present_form() {
             read_and_open(&[payload(&file), garbage.clone()].concat());
         }
     }

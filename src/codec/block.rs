@@ -35,7 +35,7 @@ impl FileKind {
     #[must_use]
     pub const fn version(self) -> u16 {
         match self {
-            FileKind::State => 4,
+            FileKind::State => 5,
             FileKind::Metadata => 2,
             FileKind::Pointer => 1,
         }

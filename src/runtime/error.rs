@@ -8,6 +8,7 @@ use crate::coordinator::{AbortReason, Refusal};
 use crate::publish::RecoveryFailure;
 use crate::state::StateError;
 use crate::store::StorageError;
+use std::io;
 
 /// An error of the user's code that a restart would meet again: the job ends at once.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +75,20 @@ impl TaskError {
 
 /// Whether the state may be readable another time.
 fn is_transient(error: &StateError) -> bool {
-    let StateError::Codec(CodecError::Io(error)) = error else { return false };
-    let storage = error.get_ref().and_then(|inner| inner.downcast_ref::<StorageError>());
-    !matches!(storage, Some(StorageError::Corrupt { .. }))
+    match error {
+        StateError::Codec(CodecError::Io(error)) => !error.get_ref().is_some_and(is_corrupt),
+        StateError::Backend { cause, .. } => !is_corrupt(&**cause),
+        _ => false,
+    }
+}
+
+/// Whether the storage says that something is not what was written, maybe to whom it was read through.
+fn is_corrupt(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    match (error.downcast_ref::<StorageError>(), error.downcast_ref::<io::Error>()) {
+        (Some(error), _) => matches!(error, StorageError::Corrupt { .. }),
+        (None, Some(error)) => error.get_ref().is_some_and(is_corrupt),
+        (None, None) => false,
+    }
 }
 
 /// Why a job ended without finishing.

@@ -17,6 +17,7 @@ mod error;
 pub mod file;
 mod function;
 mod gate;
+mod incremental;
 mod io;
 mod master;
 mod options;

@@ -42,6 +42,9 @@ pub struct JobOptions {
     pub restart: RestartStrategy,
     /// `state.backend.type`: where keyed state is kept. Default: objects in memory.
     pub state_backend: StateBackend,
+    /// `execution.checkpointing.incremental`: whether a checkpoint refers to the files of earlier ones, where a backend keeps
+    /// its state in files. Savepoints never do. Default: false.
+    pub incremental: bool,
     /// `execution.checkpointing.snapshot-compression`: whether the keyed state in checkpoints and savepoints is compressed.
     /// Whoever reads it need not know. Default: false.
     pub snapshot_compression: bool,
@@ -73,6 +76,7 @@ impl Default for JobOptions {
             on_corruption: OnCorruption::Fail,
             restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
             state_backend: StateBackend::default(),
+            incremental: false,
             snapshot_compression: false,
             channel_capacity: 8,
             batch_records: 1_024,

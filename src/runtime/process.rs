@@ -314,7 +314,7 @@ impl<F: KeyedFunction> Receiver for Process<F> {
 
 /// Runs a keyed subtask until it finishes or the attempt ends.
 pub(super) fn run<F: KeyedFunction>(
-    environment: Environment,
+    mut environment: Environment,
     mut function: F,
     assignment: KeyGroupRangeAssignment,
     key_serializer: Option<&Arc<dyn StateSerializer<F::Key>>>,
@@ -325,6 +325,7 @@ pub(super) fn run<F: KeyedFunction>(
         .range_of(environment.context.subtask.index)
         .map_err(|error| TaskError::User(error.into()))?;
     let image = environment.restore()?;
+    environment.remember_checksums(image.keyed.as_ref());
     let misfit = |error| environment.open_error(error);
     let mut operator = OperatorStateBackend::restore(image.operator);
     let finished = ListStateDescriptor::new("_runtime/finished");
@@ -335,7 +336,7 @@ pub(super) fn run<F: KeyedFunction>(
     let keyed = image.keyed.into_iter().collect();
     let store = KeyedStateStoreBuilder::new(assignment.max_parallelism(), range);
     let store = store.with_shared_key_serializer(key_serializer).with_backend(&environment.state_backend);
-    let mut keyed = store.restore(keyed).map_err(misfit)?;
+    let mut keyed = store.restore_with(keyed, &environment.stored_files()).map_err(misfit)?;
     let now = environment.processing_time.now();
     keyed.set_processing_time(now);
     keyed.set_event_time(restored);

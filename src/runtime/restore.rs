@@ -2,10 +2,14 @@
 
 use super::SubtaskContext;
 use super::error::TaskError;
+use super::incremental::{IncrementalUploads, StoredFiles};
 use super::task::Environment;
 use crate::base::{StateFile, StateHandle};
-use crate::state::{OperatorImage, SnapshotImage, StateError};
+use crate::shared::incremental::{Config, Restored};
+use crate::state::backend::BackendFile;
+use crate::state::{KeyedImage, OperatorImage, SnapshotImage, StateError};
 use std::io::Read;
+use std::sync::Arc;
 
 impl Environment {
     /// Reads the state from which this subtask is restored: its own, and its part of what belongs to all subtasks.
@@ -19,6 +23,28 @@ impl Environment {
             image.operator = self.redistributed(image.operator)?;
         }
         Ok(image)
+    }
+
+    /// Remembers the checksums of the files that hold the keyed state, for checkpoints that refer to them.
+    pub(super) fn remember_checksums(&mut self, keyed: Option<&KeyedImage>) {
+        let files = keyed.and_then(|keyed| keyed.files.as_ref()).map(|files| &files.files);
+        self.restored_checksums = files.into_iter().flatten().filter_map(BackendFile::shared).collect();
+    }
+
+    /// The shared files from which this subtask is restored.
+    pub(super) fn stored_files(&self) -> StoredFiles {
+        let objects = self.restored_files.0.iter().map(|object| (object.file.content, *object)).collect();
+        StoredFiles { storage: Arc::clone(&self.storage), objects }
+    }
+
+    /// The incremental snapshots that follow what this subtask is restored from.
+    pub(super) fn incremental_uploads(&self) -> IncrementalUploads {
+        let SubtaskContext { subtask, attempt, .. } = self.context;
+        let (objects, ownership) = &self.restored_files;
+        let files = objects.iter().map(|object| object.file).collect();
+        let restored = Restored { files, ownership: *ownership };
+        let config = Config { job: self.job, subtask, attempt };
+        IncrementalUploads::new(config, restored, self.restored_checksums.clone())
     }
 
     fn own_file(&self) -> Option<StateHandle> {

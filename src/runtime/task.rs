@@ -3,20 +3,21 @@
 use super::clock::Clock;
 use super::error::TaskError;
 use super::function::{Durability, SubtaskContext};
+use super::incremental::{EndOfUpload, Ended, IncrementalUploads};
 use super::io::IoQueue;
 use super::processing_time::ProcessingTime;
 use super::progress::Meters;
 use super::upload::{Upload, Uploads};
 use crate::base::{
-    Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, DeclineReason,
-    Millis, StateFile, StateHandle, SubtaskId,
+    Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, ContentId,
+    DeclineReason, JobId, Millis, Ownership, SharedObject, SharedState, StateFile, StateHandle, SubtaskId,
 };
 use crate::state::backend::StateBackend;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
 use crate::subtask::{Config, Durations, Input, Output, Subtask};
 use crossbeam_channel::{Receiver, Select, Sender};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -30,8 +31,9 @@ pub(super) enum Control {
     Drain,
     /// The transactions that the snapshot waits for are durable, or cannot be made so.
     MadeDurable(CheckpointId, Result<(), TaskError>),
-    Uploaded(CheckpointId, Option<StateHandle>),
-    UploadFailed(CheckpointId),
+    /// The state of a checkpoint is durable, as far as its shared files are.
+    Uploaded(CheckpointId, Option<StateHandle>, Vec<EndOfUpload>),
+    UploadFailed(CheckpointId, Vec<EndOfUpload>),
     Cancel,
 }
 
@@ -39,7 +41,7 @@ pub(super) enum Control {
 #[derive(Debug)]
 pub(super) enum Report {
     Running,
-    Acknowledge(CheckpointId, Option<StateHandle>, Durations),
+    Acknowledge(CheckpointId, Option<StateHandle>, Option<SharedState>, Durations),
     Decline(CheckpointId, DeclineReason),
     EndOfData,
     /// Whether a source processes a backlog.
@@ -60,6 +62,7 @@ pub(super) struct TaskReport {
 
 /// What a subtask's thread works with.
 pub(super) struct Environment {
+    pub(super) job: JobId,
     pub(super) context: SubtaskContext,
     pub(super) control: Receiver<Control>,
     pub(super) control_sender: Sender<Control>,
@@ -72,9 +75,15 @@ pub(super) struct Environment {
     pub(super) mode: CheckpointingMode,
     pub(super) batch_records: usize,
     pub(super) state_backend: StateBackend,
+    /// Whether checkpoints refer to files of earlier ones.
+    pub(super) incremental: bool,
     pub(super) snapshot_compression: bool,
     /// The state files of all subtasks of the operator, by their index, from which it is restored.
     pub(super) restored: Vec<Option<StateHandle>>,
+    /// The shared files of this subtask from which it is restored, and who may delete them.
+    pub(super) restored_files: (BTreeSet<SharedObject>, Ownership),
+    /// The checksums of those files.
+    pub(super) restored_checksums: BTreeMap<ContentId, u32>,
 }
 
 impl Environment {
@@ -168,6 +177,7 @@ pub(super) struct Checkpointing {
     /// The records on their way that belong to a checkpoint; an error lets its upload fail.
     captured: BTreeMap<CheckpointId, Result<ChannelState, StateError>>,
     uploads: Uploads,
+    incremental: IncrementalUploads,
     end_of_data_sent: bool,
 }
 
@@ -183,9 +193,19 @@ impl Checkpointing {
             input_finished,
         });
         let (snapshots, captured, uploads) = (BTreeMap::new(), BTreeMap::new(), Uploads::default());
+        let incremental = environment.incremental_uploads();
         let end_of_data_sent = false;
         let advances = environment.processing_time.advances();
-        Checkpointing { machine, environment, advances, snapshots, captured, uploads, end_of_data_sent }
+        Checkpointing {
+            machine,
+            environment,
+            advances,
+            snapshots,
+            captured,
+            uploads,
+            incremental,
+            end_of_data_sent,
+        }
     }
 
     pub(super) fn machine(&self) -> &Subtask {
@@ -207,8 +227,14 @@ impl Checkpointing {
             }
             Control::Drain => Input::DrainArrived { attempt },
             Control::MadeDurable(checkpoint, end) => return operator.made_durable(checkpoint, end),
-            Control::Uploaded(checkpoint, handle) => Input::UploadFinished { checkpoint, handle },
-            Control::UploadFailed(checkpoint) => Input::UploadFailed { checkpoint },
+            Control::Uploaded(checkpoint, handle, ends) => match self.uploaded(checkpoint, ends, true)? {
+                Ended::Durable => Input::UploadFinished { checkpoint, handle },
+                Ended::Failed => Input::UploadFailed { checkpoint },
+            },
+            Control::UploadFailed(checkpoint, ends) => {
+                self.uploaded(checkpoint, ends, false)?;
+                Input::UploadFailed { checkpoint }
+            }
             Control::Cancel => return Err(TaskError::Cancelled),
         };
         self.on(input, operator)
@@ -283,7 +309,11 @@ impl Checkpointing {
     fn carry_out(&mut self, output: Output, operator: &mut dyn Operator) -> Result<Option<Input>, TaskError> {
         match output {
             // The gate asks the machine which channels are blocked.
-            Output::BlockChannel(_) | Output::ResumeChannel(_) | Output::NotifyAborted { .. } => {}
+            Output::BlockChannel(_) | Output::ResumeChannel(_) => {}
+            Output::NotifyAborted { checkpoint } => {
+                let superfluous = self.incremental.aborted(checkpoint)?;
+                self.discard_shared(superfluous);
+            }
             Output::EmitBarrier { checkpoint, options } => {
                 operator.emit(Marker::Barrier(checkpoint, options));
             }
@@ -294,7 +324,7 @@ impl Checkpointing {
             Output::TakeSnapshot { checkpoint, options } => {
                 return self.snapshot(checkpoint, options.kind(), operator).map(Some);
             }
-            Output::StartUpload { checkpoint } => self.upload(checkpoint),
+            Output::StartUpload { checkpoint } => self.upload(checkpoint)?,
             Output::DropSnapshot { checkpoint } => {
                 self.snapshots.remove(&checkpoint);
                 self.captured.remove(&checkpoint);
@@ -307,17 +337,26 @@ impl Checkpointing {
             Output::CaptureQueued { checkpoint, channel } => {
                 self.capture(checkpoint, |captured| operator.capture_queued(channel, checkpoint, captured));
             }
-            Output::CancelUpload { checkpoint } => self.uploads.cancel(checkpoint),
+            Output::CancelUpload { checkpoint } => {
+                self.uploads.cancel(checkpoint);
+                let superfluous = self.incremental.aborted(checkpoint)?;
+                self.discard_shared(superfluous);
+            }
             Output::Acknowledge { checkpoint, handle, durations, .. } => {
                 self.uploads.ended(checkpoint);
                 tracing::debug!(%checkpoint, subtask = %self.machine.id(), ?durations, "acknowledged");
-                self.environment.report(Report::Acknowledge(checkpoint, handle, durations));
+                let shared = self.incremental.acknowledged(checkpoint);
+                self.environment.report(Report::Acknowledge(checkpoint, handle, shared, durations));
             }
             Output::Decline { checkpoint, reason, .. } => {
                 self.uploads.ended(checkpoint);
                 self.environment.report(Report::Decline(checkpoint, reason));
             }
-            Output::NotifyComplete { checkpoint } => operator.completed(checkpoint)?,
+            Output::NotifyComplete { checkpoint } => {
+                let superfluous = self.incremental.completed(checkpoint)?;
+                self.discard_shared(superfluous);
+                operator.completed(checkpoint)?;
+            }
             Output::DiscardState(file) => {
                 let storage = Arc::clone(&self.environment.storage);
                 self.environment.io.run(move || discard(&*storage, file));
@@ -353,8 +392,32 @@ impl Checkpointing {
         }
     }
 
-    fn upload(&mut self, checkpoint: CheckpointId) {
-        let Some((kind, (snapshot, durability))) = self.snapshots.remove(&checkpoint) else { return };
+    /// The uploads of a checkpoint have ended.
+    fn uploaded(
+        &mut self,
+        checkpoint: CheckpointId,
+        ends: Vec<EndOfUpload>,
+        is_rest_durable: bool,
+    ) -> Result<Ended, TaskError> {
+        let (ended, superfluous) = self.incremental.ended(checkpoint, ends, is_rest_durable)?;
+        self.discard_shared(superfluous);
+        Ok(ended)
+    }
+
+    fn discard_shared(&self, objects: Vec<SharedObject>) {
+        for object in objects {
+            let storage = Arc::clone(&self.environment.storage);
+            self.environment.io.run(move || report_leftover(storage.delete_shared(&object)));
+        }
+    }
+
+    fn upload(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
+        let Some((kind, (snapshot, durability))) = self.snapshots.remove(&checkpoint) else { return Ok(()) };
+        let backend = &self.environment.state_backend;
+        let files = snapshot.files().filter(|_| self.environment.incremental && !kind.is_savepoint());
+        let files = files
+            .map(|files| self.incremental.begin(checkpoint, kind.sharing(), backend.name(), files.to_vec()));
+        let files = files.transpose()?;
         let captured = self.captured.remove(&checkpoint).unwrap_or_else(|| Ok(ChannelState::default()));
         let SubtaskContext { subtask, attempt, .. } = self.environment.context;
         let file = StateFile { checkpoint, subtask, attempt, savepoint: kind.is_savepoint() };
@@ -362,6 +425,7 @@ impl Checkpointing {
             file,
             snapshot: snapshot.with_compression(self.environment.snapshot_compression),
             captured,
+            files,
             durability,
             cancellation: self.uploads.begin(checkpoint),
             storage: Arc::clone(&self.environment.storage),
@@ -369,6 +433,7 @@ impl Checkpointing {
             reports: self.environment.reports.clone(),
         };
         self.environment.io.run(move || upload.run());
+        Ok(())
     }
 }
 

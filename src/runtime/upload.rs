@@ -5,8 +5,10 @@ mod tests;
 
 use super::error::TaskError;
 use super::function::Durability;
-use super::task::{Control, Report, TaskReport, discard, guarded};
-use crate::base::{CheckpointId, StateFile, StateHandle};
+use super::incremental::FilesToUpload;
+use super::task::{Control, Report, TaskReport, discard, guarded, report_leftover};
+use crate::base::{CheckpointId, SharedObject, StateFile, StateHandle};
+use crate::codec::CodecError;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
 use crate::store::CheckpointStorage;
 use crossbeam_channel::Sender;
@@ -62,6 +64,8 @@ pub(super) struct Upload {
     pub(super) file: StateFile,
     pub(super) snapshot: TaskSnapshot,
     pub(super) captured: Result<ChannelState, StateError>,
+    /// Those in which the keyed state lies, for an incremental checkpoint.
+    pub(super) files: Option<FilesToUpload>,
     pub(super) durability: Option<Durability>,
     pub(super) cancellation: Cancellation,
     pub(super) storage: Arc<dyn CheckpointStorage>,
@@ -71,7 +75,8 @@ pub(super) struct Upload {
 
 impl Upload {
     pub(super) fn run(self) {
-        let Upload { file, snapshot, captured, durability, cancellation, storage, control, reports } = self;
+        let Upload { file, snapshot, captured, files, durability, cancellation, storage, control, reports } =
+            self;
         let StateFile { checkpoint, subtask, attempt, .. } = file;
         let report = |report| {
             let _ = reports.send(TaskReport { attempt, subtask, report });
@@ -85,18 +90,35 @@ impl Upload {
                 return;
             }
         }
-        let (message, written) = match guarded(|| write(file, snapshot, captured, &*storage, &cancellation)) {
-            Ok(handle) => (Control::Uploaded(checkpoint, handle), handle),
+        let (ends, shared) = match &files {
+            Some(files) => files.upload(&*storage, &|| cancellation.is_requested()),
+            None => (Vec::new(), Ok(())),
+        };
+        let uploaded: Vec<SharedObject> = ends.iter().map(|(object, _)| *object).collect();
+        let written = shared.and_then(|()| {
+            let snapshot = match files {
+                Some(files) => snapshot.with_files(
+                    files.described(&ends).map_err(|error| StateError::from(CodecError::Io(error)))?,
+                ),
+                None => snapshot,
+            };
+            guarded(|| write(file, snapshot, captured, &*storage, &cancellation))
+        });
+        let (message, written) = match written {
+            Ok(handle) => (Control::Uploaded(checkpoint, handle, ends), handle),
             Err(error) => {
                 if !matches!(error, TaskError::Cancelled) {
                     report(Report::Trouble(checkpoint, error.to_string()));
                 }
-                (Control::UploadFailed(checkpoint), None)
+                (Control::UploadFailed(checkpoint, ends), None)
             }
         };
-        if control.send(message).is_err() && written.is_some() {
-            // The task is gone: nobody will ever refer to the file.
-            discard(&*storage, file);
+        if control.send(message).is_err() {
+            // The task is gone: nobody will ever refer to the files.
+            if written.is_some() {
+                discard(&*storage, file);
+            }
+            uploaded.iter().for_each(|object| report_leftover(storage.delete_shared(object)));
         }
     }
 }

@@ -1,3 +1,4 @@
+use super::backend::BackendFiles;
 use super::{ChannelState, KeyedHeader, KeyedStateHeader, OperatorImage, StateError, StateKind};
 use crate::codec::take_record;
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
@@ -72,6 +73,8 @@ pub struct KeyedImage {
     pub header: KeyedHeader,
     /// The states by name.
     pub states: BTreeMap<String, RawKeyedState>,
+    /// The files in which a backend has left states; those have no groups here.
+    pub files: Option<BackendFiles>,
 }
 
 /// What was read of a subtask's state file.
@@ -96,7 +99,7 @@ pub fn merge_keyed(
     range: KeyGroupRange,
 ) -> Result<BTreeMap<String, RawKeyedState>, StateError> {
     let mut merged: BTreeMap<String, RawKeyedState> = BTreeMap::new();
-    for KeyedImage { header, states } in images {
+    for KeyedImage { header, states, .. } in images {
         if header.max_parallelism != max_parallelism {
             let old = header.max_parallelism;
             let what = format!("its maximum parallelism is {old}, the job's is {max_parallelism}");

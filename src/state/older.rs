@@ -1,4 +1,4 @@
-//! Older versions of a subtask's state file. In version 3 nothing was compressed. In versions 1 and 2 keyed state was one
+//! Older versions of a subtask's state file. In version 4 no state was in files of a backend. In version 3 nothing was compressed. In versions 1 and 2 keyed state was one
 //! value per key, without namespaces, and instead of a serializer stood the id of its type, whose bytes are those of the
 //! serde serializer.
 
@@ -32,6 +32,22 @@ struct Keyed {
     states: Vec<KeyedState>,
 }
 
+/// The first record of a state file of version 4.
+#[derive(Deserialize)]
+pub(super) struct HeaderWithoutFiles {
+    keyed: Option<KeyedHeader>,
+    operator: Vec<operator::OperatorStateHeader>,
+    compression: Compression,
+}
+
+impl HeaderWithoutFiles {
+    /// What it says in the words of the present version.
+    pub(super) fn into_present(self) -> snapshot::SnapshotHeader {
+        let HeaderWithoutFiles { keyed, operator, compression } = self;
+        snapshot::SnapshotHeader { keyed, operator, compression, files: None }
+    }
+}
+
 /// The first record of a state file of version 3.
 #[derive(Deserialize)]
 pub(super) struct UncompressedHeader {
@@ -43,7 +59,7 @@ impl UncompressedHeader {
     /// What it says in the words of the present version.
     pub(super) fn into_present(self) -> snapshot::SnapshotHeader {
         let UncompressedHeader { keyed, operator } = self;
-        snapshot::SnapshotHeader { keyed, operator, compression: Compression::None }
+        snapshot::SnapshotHeader { keyed, operator, compression: Compression::None, files: None }
     }
 }
 
@@ -71,7 +87,7 @@ impl SnapshotHeader {
             states: states.into_iter().map(state).collect(),
         });
         let operator = self.operator.into_iter().map(OperatorStateHeader::into_present).collect();
-        snapshot::SnapshotHeader { keyed, operator, compression: Compression::None }
+        snapshot::SnapshotHeader { keyed, operator, compression: Compression::None, files: None }
     }
 }
 

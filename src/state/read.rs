@@ -24,6 +24,9 @@ const WITH_SERIALIZERS: u16 = 3;
 /// From this version on it says whether its keyed state is compressed.
 const WITH_COMPRESSION: u16 = 4;
 
+/// From this version on it may refer to files of the backend.
+const WITH_FILES: u16 = 5;
+
 impl SnapshotImage {
     /// Reads a whole state file and keeps the key groups that lie in `keep`; without it, all of them.
     ///
@@ -33,7 +36,9 @@ impl SnapshotImage {
         let (mut blocks, header) = read_header(reader)?;
         let compression = header.compression;
         let keyed = |blocks: &mut _| {
-            header.keyed.map(|header| read_keyed(blocks, header, compression, keep)).transpose()
+            let keyed =
+                header.keyed.map(|header| read_keyed(blocks, header, compression, keep)).transpose()?;
+            Ok::<_, CodecError>(keyed.map(|keyed| KeyedImage { files: header.files, ..keyed }))
         };
         let (keyed, operator) = match blocks.version() {
             WITH_SERIALIZERS.. => {
@@ -67,11 +72,15 @@ impl OperatorImage {
 
 fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), CodecError> {
     let mut blocks = BlockReader::new(reader, FileKind::State)?;
-    let header = match blocks.version() {
-        WITH_COMPRESSION.. => blocks.read_value()?,
+    let header: SnapshotHeader = match blocks.version() {
+        WITH_FILES.. => blocks.read_value()?,
+        WITH_COMPRESSION => older::HeaderWithoutFiles::into_present(blocks.read_value()?),
         WITH_SERIALIZERS => older::UncompressedHeader::into_present(blocks.read_value()?),
         _ => older::SnapshotHeader::into_present(blocks.read_value()?),
     };
+    if header.files.as_ref().is_some_and(|files| !files.have_plain_names()) {
+        return Err(blocks.corrupt("the names of the backend's files are no names of different files"));
+    }
     Ok((blocks, header))
 }
 
@@ -93,7 +102,7 @@ fn read_keyed<R: Read>(
             return Err(blocks.corrupt(format!("state `{}` stands there twice", state.name)));
         }
     }
-    Ok(KeyedImage { header, states })
+    Ok(KeyedImage { header, states, files: None })
 }
 
 /// What the bytes of a state depend on.

@@ -1,3 +1,4 @@
+use super::backend::{BackendFiles, LocalFile};
 use super::compression::{Compression, write_compressed};
 use super::operator::{OperatorSnapshot, OperatorStateHeader};
 use super::serializer::{SerdeSerializer, SerializerSnapshot, StateSerializer};
@@ -81,6 +82,8 @@ pub(super) struct SnapshotHeader {
     pub(super) operator: Vec<OperatorStateHeader>,
     /// Of the keyed state.
     pub(super) compression: Compression,
+    /// Where the backend has left its states, which then have no entries here.
+    pub(super) files: Option<BackendFiles>,
 }
 
 /// The keyed state of a subtask at one moment, taken by a backend and written later by another thread.
@@ -90,6 +93,18 @@ pub trait KeyedSnapshot: Send {
 
     /// Whether no state holds anything.
     fn is_empty(&self) -> bool;
+
+    /// The files that hold all states which a backend keeps, if it has such: a snapshot may refer to them instead of writing the
+    /// entries.
+    fn files(&self) -> Option<&[LocalFile]> {
+        None
+    }
+
+    /// Whether state number `state` of the header lies in the files.
+    fn is_in_files(&self, state: usize) -> bool {
+        let _ = state;
+        false
+    }
 
     /// Writes the groups of state number `state` of the header, in ascending order; empty ones may be left out.
     ///
@@ -198,6 +213,7 @@ pub struct TaskSnapshot {
     operator: OperatorSnapshot,
     channels: ChannelState,
     compression: Compression,
+    files: Option<BackendFiles>,
 }
 
 impl TaskSnapshot {
@@ -221,10 +237,24 @@ impl TaskSnapshot {
         TaskSnapshot { compression, ..self }
     }
 
+    /// The files that hold the keyed state, if its backend keeps it in such.
+    #[must_use]
+    pub fn files(&self) -> Option<&[LocalFile]> {
+        self.keyed.as_ref()?.files()
+    }
+
+    /// The same, whose keyed state lies in `files`, those of [`files`](Self::files): only what does not lie there is written.
+    #[must_use]
+    pub fn with_files(self, files: BackendFiles) -> Self {
+        TaskSnapshot { files: Some(files), ..self }
+    }
+
     /// Whether there is nothing to write: the subtask then reports no state (H02).
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let has_keyed = self.keyed.as_ref().is_some_and(|keyed| !keyed.is_empty());
+        // Files were uploaded for it, whatever they hold.
+        let has_files = self.files.is_some();
+        let has_keyed = has_files || self.keyed.as_ref().is_some_and(|keyed| !keyed.is_empty());
         !has_keyed && self.operator.is_empty() && self.channels.is_empty()
     }
 
@@ -236,14 +266,17 @@ impl TaskSnapshot {
         let keyed = self.keyed.as_ref().map(|keyed| keyed.header());
         let states = keyed.as_ref().map_or(0, |header| header.states.len());
         let (operator, compression) = (self.operator.headers(), self.compression);
-        let header = SnapshotHeader { keyed, operator, compression };
+        let is_in_files = self.files.is_some();
+        let header = SnapshotHeader { keyed, operator, compression, files: self.files };
         let blocks = BlockWriter::new(target, FileKind::State)?;
         let mut writer = KeyedStateWriter::new(blocks, compression);
         writer.blocks.write_value(&header)?;
         self.operator.write_items(&mut writer.blocks)?;
         if let Some(keyed) = &self.keyed {
             for state in 0..states {
-                keyed.write_state(state, &mut writer)?;
+                if !(is_in_files && keyed.is_in_files(state)) {
+                    keyed.write_state(state, &mut writer)?;
+                }
                 writer.blocks.write_varint(0)?;
             }
         }

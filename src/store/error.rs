@@ -51,7 +51,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    pub(super) fn unavailable(object: impl ToString, cause: io::Error) -> Self {
+    pub(crate) fn unavailable(object: impl ToString, cause: io::Error) -> Self {
         StorageError::Unavailable { object: object.to_string(), cause }
     }
 

@@ -367,6 +367,10 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         publish_new(&file, &path)
     }
 
+    fn shared_name(&self, object: &SharedObject) -> String {
+        self.shared_path(object).display().to_string()
+    }
+
     fn read_shared(&self, object: &SharedObject) -> Result<Box<dyn Read + Send>, StorageError> {
         Ok(Box::new(open(&self.shared_path(object), object.file.content.bytes)?))
     }

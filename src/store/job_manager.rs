@@ -59,14 +59,6 @@ impl JobManagerCheckpointStorage {
         found.map(|bytes| metadata_at(&self.metadata_name(place), self.job, place, &bytes)).transpose()
     }
 
-    fn shared_name(&self, object: &SharedObject) -> String {
-        let name = shared_name(object);
-        match object.savepoint {
-            Some(savepoint) => format!("{}/{name}", self.savepoint_name(savepoint, object.file.attempt)),
-            None => format!("memory:/{}/shared/{name}", object.file.job),
-        }
-    }
-
     fn too_large(&self, object: String, bytes: u64) -> StorageError {
         StorageError::TooLarge { object, bytes, limit: self.max_state_bytes }
     }
@@ -170,6 +162,14 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
         match put_if_absent(self.objects().shared.entry(*object), bytes) {
             Put::Stored => Ok(()),
             Put::Exists => Err(StorageError::unavailable(name, already_written())),
+        }
+    }
+
+    fn shared_name(&self, object: &SharedObject) -> String {
+        let name = shared_name(object);
+        match object.savepoint {
+            Some(savepoint) => format!("{}/{name}", self.savepoint_name(savepoint, object.file.attempt)),
+            None => format!("memory:/{}/shared/{name}", object.file.job),
         }
     }
 

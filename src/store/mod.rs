@@ -129,6 +129,9 @@ pub trait CheckpointStorage: Send + Sync + Debug {
     /// than the name says.
     fn put_shared(&self, object: &SharedObject, content: &mut dyn Read) -> Result<(), StorageError>;
 
+    /// The full name of a shared file, for messages.
+    fn shared_name(&self, object: &SharedObject) -> String;
+
     /// Opens a shared file, whose existence and length are checked here; its content is for its reader to verify.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 #![cfg(feature = "runtime")]
 
 mod common;
+#[path = "../support/runs_backend.rs"]
+mod runs_backend;
 
 mod at_least_once;
 mod backends;
@@ -12,6 +14,7 @@ mod failures;
 mod files;
 mod finished;
 mod flow;
+mod incremental;
 mod keys;
 mod operator_state;
 mod storage;

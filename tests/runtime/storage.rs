@@ -2,15 +2,15 @@
 //! and goes on exactly with a storage that works again.
 
 use crate::common::faulty::{Failure, Faulty};
-use crate::common::{World, memory, options, run};
+use crate::common::{World, in_files, memory, options, run};
 use snapline::base::Millis;
 use snapline::coordinator::StopMode;
-use snapline::runtime::JobError;
+use snapline::runtime::{JobError, JobOptions};
 use snapline::store::CheckpointStorage;
 use std::sync::Arc;
 
 /// Runs over a storage that fails at operation `at`, after a stop, so that the recovery has something to read.
-fn survives(failure: Failure, at: u64) -> Result<(), JobError> {
+fn survives(failure: Failure, at: u64, options: fn(u32) -> JobOptions) -> Result<(), JobError> {
     let (world, inner) = (World::new(), memory());
     let handle = crate::common::job(&world, 2).start(options(0), Arc::clone(&inner)).unwrap();
     drop(handle.control().stop_with_savepoint(StopMode::Suspend));
@@ -28,11 +28,15 @@ fn survives(failure: Failure, at: u64) -> Result<(), JobError> {
 }
 
 /// Runs all cases at once: most of their time they wait.
-fn survives_all(failure: Failure, operations: impl Iterator<Item = u64>) -> Vec<Result<(), JobError>> {
+fn survives_all(
+    failure: Failure,
+    operations: impl Iterator<Item = u64>,
+    options: fn(u32) -> JobOptions,
+) -> Vec<Result<(), JobError>> {
     std::thread::scope(|scope| {
         let runs: Vec<_> = operations
             .map(|at| {
-                let run = move || survives(failure, at);
+                let run = move || survives(failure, at, options);
                 std::thread::Builder::new().name(format!("{failure:?} at {at}")).spawn_scoped(scope, run)
             })
             .collect();
@@ -43,7 +47,17 @@ fn survives_all(failure: Failure, operations: impl Iterator<Item = u64>) -> Vec<
 #[test]
 fn storage_that_fails_once_costs_a_restart_at_most() {
     for failure in [Failure::Once, Failure::Lost, Failure::Applied, Failure::Panic, Failure::Broken] {
-        for result in survives_all(failure, 0..60) {
+        for result in survives_all(failure, 0..60, options) {
+            assert!(result.is_ok(), "{failure:?}: {result:?}");
+        }
+    }
+}
+
+/// The same with files that checkpoints have in common.
+#[test]
+fn storage_that_fails_once_costs_a_restart_at_most_with_incremental_checkpoints() {
+    for failure in [Failure::Once, Failure::Lost, Failure::Applied, Failure::Panic, Failure::Broken] {
+        for result in survives_all(failure, 0..60, in_files) {
             assert!(result.is_ok(), "{failure:?}: {result:?}");
         }
     }
@@ -51,7 +65,7 @@ fn storage_that_fails_once_costs_a_restart_at_most() {
 
 #[test]
 fn storage_that_fails_for_ever_ends_the_job_with_a_reason() {
-    for result in survives_all(Failure::Forever, (0..20).chain([30, 40])) {
+    for result in survives_all(Failure::Forever, (0..20).chain([30, 40]), options) {
         if let Err(error) = result {
             assert!(error.to_string().contains("planned"), "{error}");
         }

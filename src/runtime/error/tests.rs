@@ -200,6 +200,22 @@ fn error_of_a_backend_is_no_reason_to_give_up() {
     assert!(!failed.is_unrecoverable());
 }
 
+/// Where the files of a backend are fetched, the storage may fail for the moment; what is damaged stays so.
+#[test]
+fn error_of_a_backend_that_is_restored_counts_by_what_the_storage_says() {
+    let restore = |cause: Box<dyn Error + Send + Sync>| TaskError::Restore {
+        object: "a state file".into(),
+        cause: StateError::Backend { state: "rocksdb".into(), cause },
+    };
+    let unavailable = || StorageError::unavailable("a shared file", io::Error::other(CAUSE));
+    let corrupt = || StorageError::Corrupt { object: "a shared file".into(), offset: 3, what: CAUSE.into() };
+    assert!(!restore(outer()).is_unrecoverable());
+    assert!(!restore(unavailable().into()).is_unrecoverable());
+    assert!(!restore(io::Error::other(unavailable()).into()).is_unrecoverable());
+    assert!(restore(corrupt().into()).is_unrecoverable());
+    assert!(restore(io::Error::other(corrupt()).into()).is_unrecoverable());
+}
+
 /// Every access to state may fail: what it returns is not to become larger than it must be.
 #[test]
 fn error_of_state_is_small() {

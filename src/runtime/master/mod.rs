@@ -138,12 +138,11 @@ impl Master {
     fn task(&mut self, attempt: Attempt, subtask: SubtaskId, report: Report) -> Option<Input> {
         match report {
             Report::Running => self.tasks.runs(attempt, subtask).then_some(Input::TasksRunning { attempt }),
-            Report::Acknowledge(checkpoint, handle, durations) => {
+            Report::Acknowledge(checkpoint, handle, shared, durations) => {
                 if let Some(measured) = self.under_way.get_mut(&checkpoint) {
                     measured.longest = measured.longest.longest(durations);
                 }
-                // The heap backend shares no files.
-                Some(Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared: None })
+                Some(Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared })
             }
             Report::Decline(checkpoint, reason) => {
                 Some(Input::DeclineArrived { attempt, subtask, checkpoint, reason })

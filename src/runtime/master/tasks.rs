@@ -131,7 +131,9 @@ impl Master {
             let subtask = SubtaskId::new(context.subtask.operator, index);
             states.and_then(|states| states.get(&subtask).copied().flatten())
         };
+        let files = recovered.newest.as_ref().and_then(|newest| newest.shared.get(&context.subtask));
         Environment {
+            job: self.job.description.job,
             context,
             control,
             control_sender,
@@ -144,8 +146,11 @@ impl Master {
             mode: self.options.mode,
             batch_records: self.options.batch_records,
             state_backend: self.options.state_backend.clone(),
+            incremental: self.options.incremental,
             snapshot_compression: self.options.snapshot_compression,
             restored: (0..context.parallelism).map(state_of).collect(),
+            restored_files: (files.cloned().unwrap_or_default(), recovered.ownership),
+            restored_checksums: BTreeMap::new(),
         }
     }
 

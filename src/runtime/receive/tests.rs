@@ -7,13 +7,13 @@ use super::super::progress::Meters;
 use super::super::task::{Control, Environment, Marker, Snapshot};
 use super::*;
 use crate::base::{
-    Attempt, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, JobId, SubtaskId,
+    Attempt, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, JobId, Ownership, SubtaskId,
 };
 use crate::state::backend::StateBackend;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
 use crate::store::JobManagerCheckpointStorage;
 use crossbeam_channel::{Select, Sender, unbounded};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many timers may be fired before the output is full.
@@ -159,6 +159,7 @@ fn test(channels: usize, processing_time: ProcessingTime) -> Test {
     };
     let subtask = SubtaskId::new(1, 0);
     let environment = Environment {
+        job: JobId(1),
         context: SubtaskContext { subtask, parallelism: 1, attempt: Attempt(1) },
         control,
         control_sender,
@@ -173,6 +174,9 @@ fn test(channels: usize, processing_time: ProcessingTime) -> Test {
         state_backend: StateBackend::default(),
         snapshot_compression: false,
         restored: Vec::new(),
+        restored_files: (BTreeSet::new(), Ownership::Owned),
+        restored_checksums: BTreeMap::new(),
+        incremental: false,
     };
     let checkpointing = Checkpointing::new(environment, channels as u16, 1, false);
     Test { checkpointing, operator, senders, told, _pool: pool }

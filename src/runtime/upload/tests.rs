@@ -1,15 +1,19 @@
 //! What becomes of the file, of what the snapshot holds, and who is told: T22 to T26.
 
+use super::super::incremental::IncrementalUploads;
 use super::*;
-use crate::base::{Attempt, JobId, SubtaskId};
+use crate::base::{Attempt, ContentId, JobId, Ownership, Sharing, SubtaskId};
 use crate::codec::CodecError;
 use crate::keygroup::MaxParallelism;
 use crate::runtime::UserError;
+use crate::shared::incremental::{Config, Restored};
+use crate::state::backend::LocalFile;
 use crate::state::serializer::{Compatibility, SerializerSnapshot, StateSerializer};
 use crate::state::{KeyedStateStore, OperatorSnapshot, ValueState, ValueStateDescriptor};
 use crate::store::FileSystemCheckpointStorage;
 use crossbeam_channel::{Receiver, unbounded};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -106,6 +110,7 @@ impl Task {
             },
             snapshot: TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default()),
             captured: Ok(ChannelState::default()),
+            files: None,
             durability,
             cancellation: self.uploads.lock().unwrap().begin(CHECKPOINT),
             storage: Arc::clone(&self.storage) as Arc<dyn CheckpointStorage>,
@@ -143,7 +148,8 @@ fn upload_that_is_written_names_its_file_and_frees_the_snapshot() {
     let mut task = task(|_, _| Ok(()));
     task.upload(Some(Box::new(|| Ok(())))).run();
     let (control, trouble) = task.told();
-    let [Control::MadeDurable(CHECKPOINT, Ok(())), Control::Uploaded(CHECKPOINT, Some(handle))] = control[..]
+    let [Control::MadeDurable(CHECKPOINT, Ok(())), Control::Uploaded(CHECKPOINT, Some(handle), _)] =
+        control[..]
     else {
         panic!("{control:?}")
     };
@@ -159,7 +165,7 @@ fn upload_that_fails_says_why_and_leaves_nothing() {
     });
     task.upload(None).run();
     let (control, trouble) = task.told();
-    assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT)]), "{control:?}");
+    assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT, _)]), "{control:?}");
     assert_eq!(trouble, ["state `held` cannot be written: a value is refused: not this one"]);
     assert_eq!((task.files(), task.held()), (0, 0));
 }
@@ -169,7 +175,7 @@ fn upload_that_panics_says_so_and_leaves_nothing() {
     let mut task = task(|number, _| if number == 5 { panic!("on purpose") } else { Ok(()) });
     task.upload(None).run();
     let (control, trouble) = task.told();
-    assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT)]), "{control:?}");
+    assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT, _)]), "{control:?}");
     assert!(trouble[..] == [TaskError::Panicked("on purpose".into()).to_string()], "{trouble:?}");
     assert_eq!((task.files(), task.held()), (0, 0));
 }
@@ -196,7 +202,7 @@ fn upload_that_is_cancelled_while_it_writes_stops_and_leaves_nothing() {
     });
     task.upload(None).run();
     let (control, trouble) = task.told();
-    assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT)]), "{control:?}");
+    assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT, _)]), "{control:?}");
     assert_eq!((task.files(), task.held(), trouble.len()), (0, 0, 0));
 }
 
@@ -224,6 +230,25 @@ fn upload_whose_task_is_gone_when_it_is_written_deletes_its_file() {
     assert_eq!((task.files(), task.held(), task.told().1.len()), (0, 0, 0));
 }
 
+/// Neither does anybody hear of the files that are shared.
+#[test]
+fn upload_whose_task_is_gone_deletes_the_files_that_it_has_uploaded() {
+    let mut task = task(|_, _| Ok(()));
+    let mut upload = task.upload(None);
+    let StateFile { subtask, attempt, .. } = upload.file;
+    let restored = Restored { files: BTreeSet::new(), ownership: Ownership::Owned };
+    let config = Config { job: JobId(1), subtask, attempt };
+    let mut incremental = IncrementalUploads::new(config, restored, BTreeMap::new());
+    let path = task.directory.path().join("local");
+    std::fs::write(&path, b"one").unwrap();
+    let content = Some(ContentId { digest: 1, bytes: 3 });
+    let files = vec![LocalFile { name: "local".to_owned(), path, content }];
+    upload.files = Some(incremental.begin(CHECKPOINT, Sharing::ForwardBackward, "runs", files).unwrap());
+    task.control = unbounded().1;
+    upload.run();
+    assert_eq!((task.files(), task.told().1), (1, vec![]), "the local file is still there");
+}
+
 #[test]
 fn upload_that_is_cancelled_before_it_starts_writes_nothing() {
     let mut task = task(|_, _| panic!("nothing is written"));
@@ -231,7 +256,7 @@ fn upload_that_is_cancelled_before_it_starts_writes_nothing() {
     task.uploads.lock().unwrap().cancel(CHECKPOINT);
     upload.run();
     let (control, trouble) = task.told();
-    assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT)]), "{control:?}");
+    assert!(matches!(control[..], [Control::UploadFailed(CHECKPOINT, _)]), "{control:?}");
     assert_eq!((task.files(), task.held(), trouble.len()), (0, 0, 0));
 }
 

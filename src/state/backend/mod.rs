@@ -19,9 +19,12 @@
 //! `testkit::keyed_state` holds what every backend must do as tests: keyed state and serializers that change, timers, values
 //! that expire, and operator state beside all this. [`SortedMapStateBackend`] is the one to read first.
 
+mod files;
 mod registry;
 mod sorted;
 
+pub use files::{BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile, RestoredPart};
+use registry::HASH_MAP;
 pub use registry::{StateBackendFactory, StateBackends, UnknownBackend};
 pub use sorted::{SortedMapStateBackend, SortedMapStateBackendFactory};
 
@@ -53,6 +56,13 @@ pub trait KeyedStateBackend: Send {
     /// # Errors
     /// It cannot be created.
     fn create_state(&mut self, name: &str) -> Result<StateNumber, BackendError>;
+
+    /// The state of this name, with its content, if it was in the files from which the backend was
+    /// [restored](StateBackendFactory::restore). It gets the number that a created one would get; asked again, the same.
+    fn restored_state(&mut self, name: &str) -> Option<StateNumber> {
+        let _ = name;
+        None
+    }
 
     /// The value at `key`.
     ///
@@ -105,6 +115,12 @@ pub trait KeyedStateBackend: Send {
 pub trait BackendSnapshot: Send {
     /// As [`KeyedStateBackend::scan`].
     fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a>;
+
+    /// The files that hold all of it, if the backend keeps its state in such: an incremental checkpoint consists of them. They
+    /// do not change until the snapshot is dropped.
+    fn files(&self) -> Option<&[LocalFile]> {
+        None
+    }
 }
 
 /// For what a backend is made.
@@ -127,6 +143,17 @@ pub enum StateBackend {
     },
     /// Bytes, in a store made by a factory with these options.
     Custom(Arc<dyn StateBackendFactory>, BTreeMap<String, String>),
+}
+
+impl StateBackend {
+    /// What it is called in a configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            StateBackend::HashMap { .. } => HASH_MAP,
+            StateBackend::Custom(factory, _) => factory.name(),
+        }
+    }
 }
 
 impl Default for StateBackend {

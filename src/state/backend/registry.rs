@@ -1,4 +1,4 @@
-use super::{BackendContext, BackendError, KeyedStateBackend, StateBackend};
+use super::{BackendContext, BackendError, FetchFile, KeyedStateBackend, RestoredPart, StateBackend};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +13,23 @@ pub trait StateBackendFactory: Send + Sync {
     /// # Errors
     /// An option is wrong, or the backend cannot be set up.
     fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError>;
+
+    /// Makes a backend with the state of the key groups of its range from the files of snapshots, which backends of this
+    /// factory have left: those of one subtask or of several, whose key groups need not be the same. Nothing is kept of what
+    /// was fetched when it fails.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), or a file cannot be fetched, or the files are none of its own. A backend without
+    /// [files](super::BackendSnapshot::files) is never asked.
+    fn restore(
+        &self,
+        context: &BackendContext,
+        parts: &[RestoredPart<'_>],
+        fetch: &dyn FetchFile,
+    ) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
+        let _ = (context, parts, fetch);
+        Err(format!("the backend `{}` keeps nothing in files", self.name()).into())
+    }
 }
 
 /// The backends that a program knows, by the names they have in configurations (`state.backend.type`).
@@ -32,7 +49,7 @@ pub struct UnknownBackend {
 }
 
 /// The name of the backend that is always there.
-const HASH_MAP: &str = "hashmap";
+pub(super) const HASH_MAP: &str = "hashmap";
 
 impl StateBackends {
     /// Only the one that is built in, `hashmap`.

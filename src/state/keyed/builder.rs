@@ -1,9 +1,13 @@
 use super::times::Times;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
-use crate::state::backend::{BackendContext, StateBackend};
+use crate::state::backend::{
+    BackendContext, BackendError, BackendFile, BackendFiles, FetchFile, RestoredPart, StateBackend,
+};
 use crate::state::serializer::{SerdeSerializer, StateSerializer, resolve};
 use crate::state::{KeyedImage, StateError, StatePart, StateValue, merge_keyed};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -87,7 +91,21 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
     /// # Errors
     /// The range exceeds the maximum parallelism, the backend cannot be made, or the snapshots do not fit the job or each
     /// other. A key serializer that would have to migrate keys is refused: their key groups could change.
+    ///
+    /// What lies in files of a backend cannot be restored without [`restore_with`](Self::restore_with).
     pub fn restore(self, images: Vec<KeyedImage>) -> Result<KeyedStateStore<K>, StateError> {
+        self.restore_with(images, &NoFiles)
+    }
+
+    /// As [`restore`](Self::restore), also from snapshots whose state a backend of the same kind has left in files.
+    ///
+    /// # Errors
+    /// As `restore`, or a file cannot be fetched, or is none of the backend's.
+    pub fn restore_with(
+        self,
+        images: Vec<KeyedImage>,
+        fetch: &dyn FetchFile,
+    ) -> Result<KeyedStateStore<K>, StateError> {
         let KeyedStateStoreBuilder { max_parallelism, range, key_serializer, backend } = self;
         if !max_parallelism.all_groups().contains(range.end()) {
             return Err(StateError::NoSuchRange { range, max_parallelism });
@@ -96,14 +114,39 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             let resolved = resolve("all keyed state", StatePart::Keys, &serializer, &image.header.key)?;
             Ok::<_, StateError>(Arc::clone(resolved.serializer()))
         })?;
+        let (files, ranges): (Vec<_>, Vec<_>) =
+            images.iter().filter_map(|image| Some((image.files.clone()?, image.header.range))).unzip();
         let unclaimed = merge_keyed(images, max_parallelism, range)?;
-        let (backend, synchronous_snapshots) = match backend {
+        let parts: Vec<_> = files
+            .iter()
+            .zip(ranges)
+            .map(|(files, range)| RestoredPart { range, files: &files.files })
+            .collect();
+        let name = backend.name();
+        if let Some(BackendFiles { backend: other, .. }) = files.iter().find(|files| files.backend != name) {
+            let what = format!(
+                "its state lies in files of the backend `{other}`, and the job's is `{name}`; a savepoint goes from one to the other"
+            );
+            return Err(StateError::Incompatible(what));
+        }
+        let (mut backend, synchronous_snapshots) = match backend {
             StateBackend::HashMap { asynchronous_snapshots } => (None, !asynchronous_snapshots),
             StateBackend::Custom(factory, options) => {
-                let made = factory.create(&BackendContext { range, options });
+                let context = BackendContext { range, options };
+                let made = match parts[..] {
+                    [] => factory.create(&context),
+                    _ => factory.restore(&context, &parts, fetch),
+                };
                 let failed = |cause| StateError::Backend { state: factory.name().to_owned(), cause };
                 (Some(made.map_err(failed)?), false)
             }
+        };
+        let in_backend = match &mut backend {
+            Some(backend) if !parts.is_empty() => unclaimed
+                .keys()
+                .filter_map(|name| Some((name.clone(), backend.restored_state(name)?)))
+                .collect(),
+            _ => BTreeMap::new(),
         };
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
@@ -120,6 +163,16 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             times: Times::default(),
             expires: false,
             unclaimed,
+            in_backend,
         })
+    }
+}
+
+/// Where no files are.
+struct NoFiles;
+
+impl FetchFile for NoFiles {
+    fn fetch(&self, file: &BackendFile, _: &Path) -> Result<(), BackendError> {
+        Err(format!("the file `{}` cannot be fetched: nobody has said from where", file.name).into())
     }
 }

@@ -11,7 +11,6 @@ use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::{BackendError, BackendSnapshot, Entry, KeyedStateBackend, StateNumber};
 use crate::state::serializer::{MAX_RECORD_BYTES, StateSerializer, serialize_within};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawKeyedState, StateError};
-use crate::ttl::Compacted;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -88,6 +87,42 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
                     }
                 }
                 backend.put(self.state, &key, &value).map_err(|error| self.failed(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a state anew with which the backend was restored, if its serializers ask for that.
+    pub(super) fn migrate(&self, backend: &mut dyn KeyedStateBackend) -> Result<(), StateError> {
+        if !self.schema.layout.migrates() {
+            return Ok(());
+        }
+        for group in self.range.groups() {
+            let undecodable =
+                |what| StateError::Undecodable { state: self.name.clone(), key_group: Some(group), what };
+            let entries: Result<Vec<Entry>, BackendError> =
+                backend.scan(self.state, &key_group_bytes(group)).collect();
+            let entries = entries.map_err(|error| self.failed(error))?;
+            let mut migrated: Vec<Entry> = Vec::with_capacity(entries.len());
+            for (key, value) in &entries {
+                let (_, user_key) = self.read_scope(key)?;
+                let (mut scope, mut rest) = (key[..key.len() - user_key.len()].to_vec(), user_key);
+                let (user_key, value) =
+                    self.schema.layout.migrate(take_record(&mut rest), value).map_err(undecodable)?;
+                if let Some(user_key) = user_key {
+                    append_part(&mut scope, &user_key);
+                }
+                migrated.push((scope, value.into_owned()));
+            }
+            // A new key may be the old one of another entry.
+            for (key, _) in &entries {
+                backend.delete(self.state, key).map_err(|error| self.failed(error))?;
+            }
+            for (key, value) in &migrated {
+                if backend.get(self.state, key).map_err(|error| self.failed(error))?.is_some() {
+                    return Err(undecodable("a map has one key twice".to_owned()));
+                }
+                backend.put(self.state, key, value).map_err(|error| self.failed(error))?;
             }
         }
         Ok(())
@@ -193,37 +228,77 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
         let Some(backend) = backend else { return Ok(()) };
         let SharedBytes { table, time } = self;
         let layout = &table.schema.layout;
-        let mut expired = ExpiredButPresent::default();
-        for group in table.range.groups() {
-            let prefix = key_group_bytes(group);
-            let mut entries = backend.scan(table.state, &prefix).peekable();
-            if entries.peek().is_none() {
-                continue;
+        let mut found = ExpiredButPresent::default();
+        let live = |value: Vec<u8>| {
+            let Some(SnapshotTime { now, leaves_out }) = *time else { return Some(value) };
+            let compacted = layout.compact(&value, now);
+            found += ExpiredButPresent::without(&value, &compacted);
+            if !leaves_out || compacted.expired == 0 {
+                drop(compacted);
+                return Some(value);
             }
-            target.begin_group(group)?;
-            for entry in entries {
-                let (key, value) = entry.map_err(|error| table.failed(error))?;
-                let mut compacted = Compacted::kept(&value);
-                if let Some(SnapshotTime { now, leaves_out }) = *time {
-                    let live = layout.compact(&value, now);
-                    expired += ExpiredButPresent::without(&value, &live);
-                    if leaves_out {
-                        compacted = live;
-                    }
-                }
-                if compacted.expired > 0 {
-                    layout.count_removed(RemovedBy::Snapshot, compacted.expired);
-                }
-                let Some(live) = compacted.left else { continue };
-                target.entry(|bytes| {
-                    bytes.extend_from_slice(&key[KEY_GROUP_BYTES..]);
-                    append_part(bytes, &live);
-                    Ok(())
-                })?;
-            }
-            target.end_group()?;
-        }
-        layout.note_found_by_snapshot(expired);
+            layout.count_removed(RemovedBy::Snapshot, compacted.expired);
+            compacted.left.map(Cow::into_owned)
+        };
+        write_groups(&table.name, table.state, table.range, backend, live, target)?;
+        layout.note_found_by_snapshot(found);
         Ok(())
     }
+}
+
+/// A restored state that has not been opened, in a backend that was restored with it.
+pub(super) struct UnopenedBytes {
+    pub(super) header: KeyedStateHeader,
+    pub(super) range: KeyGroupRange,
+    pub(super) state: StateNumber,
+}
+
+impl TableSnapshot for UnopenedBytes {
+    fn header(&self) -> KeyedStateHeader {
+        self.header.clone()
+    }
+
+    fn is_empty(&self, backend: Option<&dyn BackendSnapshot>) -> bool {
+        backend.is_none_or(|backend| backend.scan(self.state, &[]).next().is_none())
+    }
+
+    fn write(
+        &self,
+        backend: Option<&dyn BackendSnapshot>,
+        target: &mut KeyedStateWriter<'_>,
+    ) -> Result<(), StateError> {
+        let Some(backend) = backend else { return Ok(()) };
+        write_groups(&self.header.name, self.state, self.range, backend, Some, target)
+    }
+}
+
+/// Writes all entries of a state, with what `live` leaves of their values.
+fn write_groups(
+    name: &str,
+    state: StateNumber,
+    range: KeyGroupRange,
+    backend: &dyn BackendSnapshot,
+    mut live: impl FnMut(Vec<u8>) -> Option<Vec<u8>>,
+    target: &mut KeyedStateWriter<'_>,
+) -> Result<(), StateError> {
+    for group in range.groups() {
+        let prefix = key_group_bytes(group);
+        let mut entries = backend.scan(state, &prefix).peekable();
+        if entries.peek().is_none() {
+            continue;
+        }
+        target.begin_group(group)?;
+        for entry in entries {
+            let (key, value) =
+                entry.map_err(|cause| StateError::Backend { state: name.to_owned(), cause })?;
+            let Some(live) = live(value) else { continue };
+            target.entry(|bytes| {
+                bytes.extend_from_slice(&key[KEY_GROUP_BYTES..]);
+                append_part(bytes, &live);
+                Ok(())
+            })?;
+        }
+        target.end_group()?;
+    }
+    Ok(())
 }

@@ -47,6 +47,10 @@ impl<T: StateObject> Layout for Elements<T> {
         Ok(Some(list))
     }
 
+    fn migrates(&self) -> bool {
+        self.element.migrates()
+    }
+
     fn migrate<'a>(&self, _: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String> {
         if !self.element.migrates() {
             return Ok((None, Cow::Borrowed(value)));

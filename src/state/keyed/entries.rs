@@ -64,6 +64,10 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         Ok(is_new.then_some(begun))
     }
 
+    fn migrates(&self) -> bool {
+        self.key.migrates() || self.value.migrates()
+    }
+
     fn migrate<'a>(&self, user_key: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String> {
         let user_key = user_key.ok_or("an entry has no key of the map")?;
         Ok((Some(migrate(&self.key, user_key)?), migrate(&self.value, value)?))

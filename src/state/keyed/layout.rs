@@ -137,6 +137,9 @@ pub trait Layout: Clone + Send + Sync + 'static {
         value: &[u8],
     ) -> Result<Option<Self::Stored>, String>;
 
+    /// Whether what was restored is to be written anew.
+    fn migrates(&self) -> bool;
+
     /// The bytes that the present serializers have for an entry of a snapshot, the key of the map and the value, which
     /// are those that stand there unless something is migrated.
     fn migrate<'a>(&self, user_key: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String>;

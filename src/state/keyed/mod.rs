@@ -37,7 +37,7 @@ pub use ttl::{
 };
 pub use value::ValueState;
 
-use super::backend::KeyedStateBackend;
+use super::backend::{KeyedStateBackend, StateNumber};
 use super::serializer::StateSerializer;
 use super::{KeyedStateHeader, RawKeyedState, StateError, StateObject, StateValue};
 use crate::backend::heap::hash_of;
@@ -81,6 +81,8 @@ pub struct KeyedStateStore<K> {
     expires: bool,
     /// What was restored and not opened yet.
     unclaimed: BTreeMap<String, RawKeyedState>,
+    /// Those of them that the backend was restored with, and keeps.
+    in_backend: BTreeMap<String, StateNumber>,
 }
 
 /// The key of the record being processed, with all that the tables need to know of it.

@@ -193,14 +193,22 @@ impl<K: StateKey> KeyedStateStore<K> {
                 raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism))?;
                 Box::new(table)
             }
-            Some(backend) => {
-                let created = backend.create_state(name);
-                let failed = |cause| StateError::Backend { state: name.to_owned(), cause };
-                let table = BytesTable::new(name, self.range, created.map_err(failed)?, schema);
-                raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism, &mut **backend))?;
-                Box::new(table)
-            }
+            Some(backend) => match self.in_backend.get(name) {
+                Some(&state) => {
+                    let table = BytesTable::new(name, self.range, state, schema);
+                    table.migrate(&mut **backend)?;
+                    Box::new(table)
+                }
+                None => {
+                    let created = backend.create_state(name);
+                    let failed = |cause| StateError::Backend { state: name.to_owned(), cause };
+                    let table = BytesTable::new(name, self.range, created.map_err(failed)?, schema);
+                    raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism, &mut **backend))?;
+                    Box::new(table)
+                }
+            },
         };
+        self.in_backend.remove(name);
         let restored = self.unclaimed.remove(name);
         let oldest = restored.map_or(OldestUpdate::of_nothing(), |_| OldestUpdate::unknown());
         self.expires |= table.expiring().is_some();

@@ -38,6 +38,10 @@ impl<V: StateObject> Layout for Single<V> {
         }
     }
 
+    fn migrates(&self) -> bool {
+        self.value.migrates()
+    }
+
     fn migrate<'a>(&self, _: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String> {
         Ok((None, migrate(&self.value, value)?))
     }

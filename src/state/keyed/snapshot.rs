@@ -1,7 +1,8 @@
+use super::bytes::UnopenedBytes;
 use super::schema::TableSnapshot;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
-use crate::state::backend::BackendSnapshot;
+use crate::state::backend::{BackendSnapshot, LocalFile};
 use crate::state::serializer::SerializerSnapshot;
 use crate::state::{
     KeyedHeader, KeyedSnapshot, KeyedStateWriter, OperatorSnapshot, RawKeyedState, SnapshotImage, StateError,
@@ -16,7 +17,7 @@ pub struct KeyedStateSnapshot {
     max_parallelism: MaxParallelism,
     range: KeyGroupRange,
     key: SerializerSnapshot,
-    /// The states that were open.
+    /// The states that were open, and those that the backend keeps unopened.
     tables: Vec<Box<dyn TableSnapshot>>,
     /// Holds what they do not hold themselves.
     backend: Option<Box<dyn BackendSnapshot>>,
@@ -33,13 +34,19 @@ impl<K: StateKey> KeyedStateStore<K> {
     pub fn snapshot(&mut self) -> Result<KeyedStateSnapshot, StateError> {
         let failed = |cause| StateError::Backend { state: "all keyed state".to_owned(), cause };
         let backend = self.backend.as_mut().map(|backend| backend.snapshot()).transpose().map_err(failed)?;
+        let mut tables: Vec<_> = self.states.iter_mut().map(|open| open.table.share(&self.times)).collect();
+        let (in_backend, unclaimed): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.unclaimed.clone().into_iter().partition(|(name, _)| self.in_backend.contains_key(name));
+        for (name, RawKeyedState { header, .. }) in in_backend {
+            tables.push(Box::new(UnopenedBytes { header, range: self.range, state: self.in_backend[&name] }));
+        }
         let snapshot = KeyedStateSnapshot {
             max_parallelism: self.max_parallelism,
             range: self.range,
             key: self.key_serializer.snapshot(),
-            tables: self.states.iter_mut().map(|open| open.table.share(&self.times)).collect(),
+            tables,
             backend,
-            unclaimed: self.unclaimed.clone(),
+            unclaimed,
         };
         match self.synchronous_snapshots {
             true => snapshot.into_bytes(),
@@ -83,6 +90,14 @@ impl KeyedSnapshot for KeyedStateSnapshot {
     fn is_empty(&self) -> bool {
         let no_raw = self.unclaimed.values().all(|raw| raw.groups.is_empty());
         no_raw && self.tables.iter().all(|table| table.is_empty(self.backend.as_deref()))
+    }
+
+    fn files(&self) -> Option<&[LocalFile]> {
+        self.backend.as_ref()?.files()
+    }
+
+    fn is_in_files(&self, state: usize) -> bool {
+        state < self.tables.len() && self.files().is_some()
     }
 
     fn write_state(&self, state: usize, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {

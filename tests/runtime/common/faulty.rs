@@ -118,6 +118,10 @@ impl CheckpointStorage for Faulty {
             && *self.unclosed.get_or_init(|| file.checkpoint) == file.checkpoint;
         Ok(if is_hit { Box::new(Unclosed(writer)) } else { writer })
     }
+    fn shared_name(&self, object: &SharedObject) -> String {
+        self.inner.shared_name(object)
+    }
+
     fn state_name(&self, file: StateFile) -> String {
         self.inner.state_name(file)
     }

@@ -11,6 +11,7 @@ mod watch;
 pub mod windows;
 mod world;
 
+use crate::runs_backend::RunsStateBackendFactory;
 use serde::{Deserialize, Serialize};
 use sink::Memory;
 use snapline::base::{EventTime, JobId, Millis, SubtaskId};
@@ -19,11 +20,13 @@ use snapline::runtime::{
     Collector, Job, JobBuilder, JobError, JobHandle, JobOptions, JobSummary, KeyedContext,
     KeyedProcessFunction, SourceCollector, SourceFunction, SourceStatus, Stream, SubtaskContext, UserError,
 };
+use snapline::state::backend::StateBackend;
 use snapline::state::{
     KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueState,
     ValueStateDescriptor,
 };
 use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -273,6 +276,12 @@ pub fn options(attempts: u32) -> JobOptions {
         },
         ..JobOptions::default()
     }
+}
+
+/// The same with incremental checkpoints of state that lies in files.
+pub fn in_files(attempts: u32) -> JobOptions {
+    let state_backend = StateBackend::Custom(Arc::new(RunsStateBackendFactory), BTreeMap::new());
+    JobOptions { state_backend, incremental: true, ..options(attempts) }
 }
 
 pub fn memory() -> Arc<dyn CheckpointStorage> {

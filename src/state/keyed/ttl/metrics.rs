@@ -183,7 +183,7 @@ impl<K: StateKey> KeyedStateStore<K> {
 
     /// How much of all states had expired and was still there when the snapshot was taken that was written last: to
     /// write a snapshot comes by everything anyway, so this costs those who access the state nothing. Nothing before the
-    /// first one.
+    /// first one, and nothing new of snapshots that consist of files of a backend.
     #[must_use]
     pub fn expired_but_present_in_snapshot(&self) -> ExpiredButPresent {
         let mut all = ExpiredButPresent::default();

@@ -1,0 +1,103 @@
+//! Jobs whose checkpoints refer to the files of earlier ones.
+
+use crate::common::{Fault, Place, Plan, World, in_files, job, memory, options, run, wait_until};
+use snapline::base::{CheckpointId, SharedObject};
+use snapline::coordinator::StopMode;
+use snapline::runtime::{CheckpointType, JobControl};
+use snapline::store::CheckpointStorage;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// All shared files of a checkpoint.
+fn shared(storage: &Arc<dyn CheckpointStorage>, checkpoint: CheckpointId) -> BTreeSet<SharedObject> {
+    let metadata = storage.read_metadata(checkpoint).unwrap().expect("it is retained");
+    metadata.checkpoint.shared.into_values().flatten().collect()
+}
+
+/// The shared files of the one checkpoint that is left.
+fn shared_of_the_newest(storage: &Arc<dyn CheckpointStorage>) -> BTreeSet<SharedObject> {
+    let checkpoints = storage.list().unwrap().checkpoints;
+    assert_eq!(checkpoints.len(), 1, "{checkpoints:?}");
+    shared(storage, *checkpoints.first().unwrap())
+}
+
+fn take(control: &JobControl, checkpoint_type: CheckpointType) -> CheckpointId {
+    control.trigger_checkpoint(checkpoint_type).wait().unwrap()
+}
+
+/// C7
+#[test]
+fn incremental_checkpoints_refer_to_earlier_files_and_full_ones_and_savepoints_do_not() {
+    let (world, storage) = (World::new(), memory());
+    world.hold_from(Some(1));
+    let handle = job(&world, 2).start(in_files(0), Arc::clone(&storage)).unwrap();
+    // One source has sent everything, the other nothing: nothing changes any more.
+    wait_until(&handle, || world.committed().len() == 2_000);
+    let control = handle.control();
+    control.switch_periodic_checkpoints(false);
+    take(&control, CheckpointType::Configured);
+    let first = shared(&storage, take(&control, CheckpointType::Configured));
+    assert!(!first.is_empty());
+    let second = shared(&storage, take(&control, CheckpointType::Incremental));
+    assert_eq!(second, first, "nothing has changed, so nothing is uploaded");
+    let full = shared(&storage, take(&control, CheckpointType::Full));
+    assert!(!full.is_empty() && full.is_disjoint(&first), "{full:?} has files of {first:?}");
+    let behind_full = shared(&storage, take(&control, CheckpointType::Incremental));
+    assert_eq!(behind_full, full);
+    let savepoint = control.trigger_savepoint().wait().unwrap();
+    let attempt = full.first().unwrap().file.attempt;
+    let savepoint = storage.read_savepoint(savepoint, attempt).unwrap().expect("it is complete");
+    assert_eq!(savepoint.checkpoint.shared, BTreeMap::new(), "a savepoint holds everything itself");
+    assert_eq!(storage.list_shared().unwrap(), full, "what nobody needs any more is gone");
+    let behind_savepoint = shared(&storage, take(&control, CheckpointType::Incremental));
+    assert_eq!(behind_savepoint, full);
+    world.hold_from(None);
+    handle.wait().unwrap();
+    world.assert_exact(2);
+    assert_eq!(storage.list_shared().unwrap(), shared_of_the_newest(&storage));
+}
+
+#[test]
+fn incremental_checkpoints_restore_the_state_after_failures() {
+    for (place, after) in
+        [(Place::Process, 2), (Place::Process, 6), (Place::PreCommit, 3), (Place::Commit, 2)]
+    {
+        let world = World::with(Plan { place, fault: Fault::Error, after, times: 1 });
+        let storage = memory();
+        let summary = run(&world, 2, in_files(1), &storage).unwrap();
+        world.assert_exact(2);
+        assert_eq!(summary.progress.restarts, 1);
+        assert_eq!(storage.list_shared().unwrap(), shared_of_the_newest(&storage));
+    }
+}
+
+/// What was restored from files is again referred to.
+#[test]
+fn incremental_checkpoints_refer_to_the_files_from_which_the_job_was_restored() {
+    let (world, storage) = (World::new(), memory());
+    let handle = job(&world, 2).start(in_files(0), Arc::clone(&storage)).unwrap();
+    handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    handle.wait().unwrap();
+    let left = shared_of_the_newest(&storage);
+    world.hold_from(Some(0));
+    let handle = job(&world, 2).start(in_files(0), Arc::clone(&storage)).unwrap();
+    wait_until(&handle, || handle.progress().completed > 0);
+    let control = handle.control();
+    control.switch_periodic_checkpoints(false);
+    let next = shared(&storage, take(&control, CheckpointType::Incremental));
+    assert!(!left.is_empty() && left.is_subset(&next), "{next:?} has not all of {left:?}");
+    world.hold_from(None);
+    handle.wait().unwrap();
+    world.assert_exact(2);
+}
+
+#[test]
+fn incremental_checkpoints_need_the_backend_that_wrote_them() {
+    let (world, storage) = (World::new(), memory());
+    let handle = job(&world, 2).start(in_files(0), Arc::clone(&storage)).unwrap();
+    handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    handle.wait().unwrap();
+    let error = run(&world, 2, options(0), &storage).unwrap_err().to_string();
+    let expected = "its state lies in files of the backend `runs`, and the job's is `hashmap`";
+    assert!(error.contains(expected), "{error}");
+}
