@@ -1,5 +1,6 @@
 //! Keyed state that its backend leaves in files: what a store makes of them.
 #![cfg(feature = "runtime")]
+#![allow(clippy::disallowed_methods)]
 
 #[path = "support/runs_backend.rs"]
 mod runs_backend;

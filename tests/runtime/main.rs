@@ -2,8 +2,6 @@
 #![cfg(feature = "runtime")]
 
 mod common;
-#[path = "../support/runs_backend.rs"]
-mod runs_backend;
 
 mod at_least_once;
 mod backends;

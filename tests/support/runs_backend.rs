@@ -1,6 +1,8 @@
 //! A backend that leaves its state in files which never change: each snapshot adds one with what has changed since the one
 //! before, a run, and now and then all runs are written anew as one.
 
+#![allow(clippy::disallowed_methods)]
+
 use snapline::base::ContentId;
 use snapline::state::backend::{
     BackendContext, BackendError, BackendFile, BackendSnapshot, Entries, FetchFile, KeyedStateBackend,
@@ -128,7 +130,7 @@ impl RunsStateBackend {
         if self.changed.is_empty() && !self.runs.is_empty() {
             return Ok(());
         }
-        let unopened = self.restored.iter().map(|(name, state)| (name, state));
+        let unopened = self.restored.iter();
         let states = self.states.iter().map(|(name, state)| (name, &**state)).chain(unopened);
         let changes: Changes = if self.runs.is_empty() || self.runs.len() >= MAX_RUNS {
             self.runs.clear();

@@ -4,6 +4,8 @@
 pub mod broadcast;
 pub mod faulty;
 pub mod keys;
+#[path = "../../support/runs_backend.rs"]
+mod runs_backend;
 mod sink;
 pub mod ttl;
 pub mod union;
@@ -11,7 +13,7 @@ mod watch;
 pub mod windows;
 mod world;
 
-use crate::runs_backend::RunsStateBackendFactory;
+use runs_backend::RunsStateBackendFactory;
 use serde::{Deserialize, Serialize};
 use sink::Memory;
 use snapline::base::{EventTime, JobId, Millis, SubtaskId};
