@@ -66,7 +66,8 @@ fn incremental_checkpoints_restore_the_state_after_failures() {
         let storage = memory();
         let summary = run(&world, 2, in_files(1), &storage).unwrap();
         world.assert_exact(2);
-        assert_eq!(summary.progress.restarts, 1);
+        // When there are few checkpoints, a late one of them may never come.
+        assert_eq!(summary.progress.restarts, u32::from(world.is_plan_over()));
         assert_eq!(storage.list_shared().unwrap(), shared_of_the_newest(&storage));
     }
 }
