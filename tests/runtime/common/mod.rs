@@ -39,6 +39,8 @@ pub const JOB: JobId = JobId(7);
 const KEYS: u64 = 16;
 const NUMBERS_PER_SOURCE: u64 = 2_000;
 const STEPS: u64 = 5;
+/// How many numbers a source sends before the first checkpoint.
+pub const FIRST_STEP: u64 = NUMBERS_PER_SOURCE / STEPS;
 
 /// A record of the output: a key and how often it had been seen.
 pub type Counted = (u64, u64);
