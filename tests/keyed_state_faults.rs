@@ -4,7 +4,7 @@
 
 use snapline::state::backend::{
     BackendContext, BackendError, BackendSnapshot, Entries, KeyedStateBackend, StateBackend,
-    StateBackendFactory, StateNumber,
+    StateBackendFactory, StateDescription, StateNumber,
 };
 use snapline::testkit::keyed_state::{BEHAVIOURS, Behaviour};
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +120,7 @@ impl Faulty {
 }
 
 impl KeyedStateBackend for Faulty {
-    fn create_state(&mut self, _: &str) -> Result<StateNumber, BackendError> {
+    fn create_state(&mut self, _: &StateDescription) -> Result<StateNumber, BackendError> {
         self.states.push(State::new());
         Ok(StateNumber(self.states.len() - 1))
     }
@@ -145,7 +145,7 @@ impl KeyedStateBackend for Faulty {
         Ok(())
     }
 
-    fn value_bytes(&self, state: StateNumber, key: &[u8]) -> Result<usize, BackendError> {
+    fn value_bytes(&mut self, state: StateNumber, key: &[u8], _: usize) -> Result<usize, BackendError> {
         match self.fault {
             Fault::ValuesHaveNoLength => Ok(0),
             _ => Ok(self.get(state, key)?.map_or(0, |value| value.len())),

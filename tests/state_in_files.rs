@@ -68,8 +68,10 @@ fn image(state: &[u8]) -> KeyedImage {
 
 /// A snapshot that consists of files.
 fn in_files(store: &mut KeyedStateStore<u32>) -> Checkpoint {
-    let snapshot =
-        TaskSnapshot::new(Some(Box::new(store.snapshot().expect("taken"))), OperatorSnapshot::default());
+    let snapshot = TaskSnapshot::new(
+        Some(Box::new(store.snapshot_in_files().expect("taken"))),
+        OperatorSnapshot::default(),
+    );
     let mut checkpoint = Checkpoint::default();
     let mut files = Vec::new();
     for file in snapshot.files().expect("the backend has files") {
@@ -207,8 +209,10 @@ fn state_in_files_with_names_that_lead_elsewhere_is_damaged() {
         let file = |name: &&str| BackendFile { name: (*name).to_owned(), place: place.clone() };
         let files = BackendFiles { backend: "runs".to_owned(), files: names.iter().map(file).collect() };
         let mut store = filled(max().all_groups());
-        let snapshot =
-            TaskSnapshot::new(Some(Box::new(store.snapshot().expect("taken"))), OperatorSnapshot::default());
+        let snapshot = TaskSnapshot::new(
+            Some(Box::new(store.snapshot_in_files().expect("taken"))),
+            OperatorSnapshot::default(),
+        );
         let mut state = Vec::new();
         snapshot.with_files(files).write_to(&mut state).expect("in memory");
         let error = SnapshotImage::read_from(&state[..], None).expect_err("it is refused").to_string();

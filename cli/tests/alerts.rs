@@ -224,6 +224,7 @@ fn alerts_of_accounts_that_pay_again_much_later_find_that_their_payments_have_ex
         "cleanup_with_records": 0,
         "cleanup_while_idle": 0,
         "cleanup_on_request": 0,
+        "compactions": 0,
     });
     assert_eq!(summary["expired_values_removed_by"], expected);
     // The only snapshot is that of the end, behind all event time.

@@ -9,7 +9,7 @@ use super::output::Outputs;
 use super::progress::Meters;
 use super::receive::{Receiver, TimerDriver, run_gate};
 use super::source::emit;
-use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
+use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
 use super::watermark_state::WatermarkState;
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, TimeDomain};
 use crate::keygroup::KeyGroupRangeAssignment;
@@ -211,15 +211,16 @@ impl<F: KeyedFunction> Operator for Process<F> {
         self.outputs.register(select);
     }
 
-    fn snapshot(&mut self, _: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError> {
+    fn snapshot(&mut self, _: CheckpointId, request: SnapshotRequest) -> Result<Snapshot, TaskError> {
         self.backends.tell_time();
         self.report_ttl();
         let Backends { keyed, operator, times, .. } = &mut self.backends;
         self.function.snapshot_state(operator).map_err(TaskError::User)?;
-        let finished = if input_finished { vec![true] } else { Vec::new() };
+        let finished = if request.input_finished { vec![true] } else { Vec::new() };
         self.finished.update(operator, finished)?;
         self.watermark.update(operator, times.watermark)?;
-        Ok((TaskSnapshot::new(Some(Box::new(keyed.snapshot()?)), operator.snapshot()), None))
+        let keyed = if request.in_files { keyed.snapshot_in_files()? } else { keyed.snapshot()? };
+        Ok((TaskSnapshot::new(Some(Box::new(keyed)), operator.snapshot()), None))
     }
 
     fn finish_input(&mut self) -> Result<(), TaskError> {

@@ -2,7 +2,7 @@ use super::error::TaskError;
 use super::function::{Durability, TransactionalSink, UserError};
 use super::gate::Gate;
 use super::receive::{Receiver, TimerDriver, run_gate};
-use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
+use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis};
 use crate::commit::{Committer, Config, Input, Output, TransactionId};
 use crate::state::{
@@ -119,7 +119,7 @@ impl<S: TransactionalSink> Operator for Sink<S> {
         self.gate.register(select);
     }
 
-    fn snapshot(&mut self, checkpoint: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
+    fn snapshot(&mut self, checkpoint: CheckpointId, _: SnapshotRequest) -> Result<Snapshot, TaskError> {
         self.function.snapshot_state(&mut self.state).map_err(TaskError::User)?;
         let durability = match self.commit(Input::SnapshotBegan { checkpoint }) {
             Ok(durability) => durability,

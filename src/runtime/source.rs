@@ -2,7 +2,7 @@ use super::channel::{Element, try_receive};
 use super::error::TaskError;
 use super::function::{SourceCollector, SourceFunction, SourceStatus};
 use super::output::Outputs;
-use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot};
+use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
 use super::watermark_state::WatermarkState;
 use crate::base::{Channel, CheckpointId, CheckpointOptions};
 use crate::state::{ChannelState, OperatorStateBackend, StateError, TaskSnapshot};
@@ -47,7 +47,7 @@ impl<S: SourceFunction> Operator for Source<S> {
         self.outputs.register(select);
     }
 
-    fn snapshot(&mut self, _: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
+    fn snapshot(&mut self, _: CheckpointId, _: SnapshotRequest) -> Result<Snapshot, TaskError> {
         self.function.snapshot_state(&mut self.state).map_err(TaskError::User)?;
         self.watermark.update(&mut self.state, self.outputs.watermark())?;
         Ok((TaskSnapshot::new(None, self.state.snapshot()), None))

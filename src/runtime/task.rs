@@ -140,7 +140,8 @@ pub(super) trait Operator {
     fn register<'a>(&'a self, select: &mut Select<'a>);
 
     /// The synchronous part; what makes transactions durable, if there are any, belongs to the asynchronous.
-    fn snapshot(&mut self, checkpoint: CheckpointId, input_finished: bool) -> Result<Snapshot, TaskError>;
+    fn snapshot(&mut self, checkpoint: CheckpointId, request: SnapshotRequest)
+    -> Result<Snapshot, TaskError>;
 
     /// What makes the transactions of a snapshot durable has ended.
     fn made_durable(
@@ -162,6 +163,15 @@ pub(super) trait Operator {
         let _ = checkpoint;
         Ok(())
     }
+}
+
+/// How a snapshot is to be taken.
+#[derive(Clone, Copy)]
+pub(super) struct SnapshotRequest {
+    /// Whether the input is over.
+    pub(super) input_finished: bool,
+    /// Whether state that its backend keeps in files is to be captured in such.
+    pub(super) in_files: bool,
 }
 
 /// The state of a subtask, and what makes its transactions durable.
@@ -379,7 +389,11 @@ impl Checkpointing {
         kind: CheckpointKind,
         operator: &mut dyn Operator,
     ) -> Result<Input, TaskError> {
-        match operator.snapshot(checkpoint, self.machine.has_finished_input()) {
+        let request = SnapshotRequest {
+            input_finished: self.machine.has_finished_input(),
+            in_files: self.environment.incremental && !kind.is_savepoint(),
+        };
+        match operator.snapshot(checkpoint, request) {
             Ok(snapshot) => {
                 self.snapshots.insert(checkpoint, (kind, snapshot));
                 Ok(Input::SnapshotTaken { checkpoint })
@@ -414,8 +428,8 @@ impl Checkpointing {
     fn upload(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
         let Some((kind, (snapshot, durability))) = self.snapshots.remove(&checkpoint) else { return Ok(()) };
         let backend = &self.environment.state_backend;
-        let files = snapshot.files().filter(|_| self.environment.incremental && !kind.is_savepoint());
-        let files = files
+        let files = snapshot
+            .files()
             .map(|files| self.incremental.begin(checkpoint, kind.sharing(), backend.name(), files.to_vec()));
         let files = files.transpose()?;
         let captured = self.captured.remove(&checkpoint).unwrap_or_else(|| Ok(ChannelState::default()));

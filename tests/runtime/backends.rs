@@ -4,7 +4,7 @@ use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
 use snapline::coordinator::StopMode;
 use snapline::state::backend::{
     BackendContext, BackendError, BackendSnapshot, Entries, KeyedStateBackend, SortedMapStateBackendFactory,
-    StateBackend, StateBackendFactory, StateBackends, StateNumber,
+    StateBackend, StateBackendFactory, StateBackends, StateDescription, StateNumber,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,8 +73,8 @@ impl StateBackendFactory for Failing {
 }
 
 impl KeyedStateBackend for FailingBackend {
-    fn create_state(&mut self, name: &str) -> Result<StateNumber, BackendError> {
-        self.inner.create_state(name)
+    fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError> {
+        self.inner.create_state(description)
     }
 
     fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {

@@ -26,8 +26,8 @@ impl StateBackendFactory for Compacting {
 }
 
 impl KeyedStateBackend for Compacting {
-    fn create_state(&mut self, name: &str) -> Result<StateNumber, BackendError> {
-        self.0.lock().unwrap().create_state(name)
+    fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError> {
+        self.0.lock().unwrap().create_state(description)
     }
 
     fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {

@@ -90,6 +90,7 @@ fn ttl_metrics_tell_what_has_removed_a_value() {
         by_cleanup_with_records: 20,
         by_cleanup_while_idle: 20,
         by_cleanup_on_request: 20,
+        by_compactions: 0,
         left_out_of_snapshots: 0,
     };
     assert_eq!(store.ttl_metrics_of_all(), all);

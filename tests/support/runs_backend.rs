@@ -6,7 +6,7 @@
 use snapline::base::ContentId;
 use snapline::state::backend::{
     BackendContext, BackendError, BackendFile, BackendSnapshot, Entries, FetchFile, KeyedStateBackend,
-    LocalFile, RestoredPart, StateBackendFactory, StateNumber,
+    LocalFile, RestoredPart, SnapshotInFiles, StateBackendFactory, StateDescription, StateNumber,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -155,18 +155,18 @@ impl RunsStateBackend {
 }
 
 impl KeyedStateBackend for RunsStateBackend {
-    fn create_state(&mut self, name: &str) -> Result<StateNumber, BackendError> {
-        self.states.push((name.to_owned(), Arc::default()));
+    fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError> {
+        self.states.push((description.name.clone(), Arc::default()));
         Ok(StateNumber(self.states.len() - 1))
     }
 
-    fn restored_state(&mut self, name: &str) -> Option<StateNumber> {
+    fn restored_state(&mut self, name: &str) -> Result<Option<StateNumber>, BackendError> {
         let known = self.states.iter().position(|(known, _)| known == name);
-        known.map(StateNumber).or_else(|| {
+        Ok(known.map(StateNumber).or_else(|| {
             let state = self.restored.remove(name)?;
             self.states.push((name.to_owned(), Arc::new(state)));
             Some(StateNumber(self.states.len() - 1))
-        })
+        }))
     }
 
     fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
@@ -188,6 +188,10 @@ impl KeyedStateBackend for RunsStateBackend {
     }
 
     fn snapshot(&mut self) -> Result<Box<dyn BackendSnapshot>, BackendError> {
+        Ok(Box::new(Snapshot(self.states.iter().map(|(_, state)| Arc::clone(state)).collect())))
+    }
+
+    fn snapshot_in_files(&mut self) -> Result<Option<SnapshotInFiles>, BackendError> {
         self.write_run()?;
         let names: Vec<&String> = self.runs.iter().map(|(name, _)| name).collect();
         self.files += 1;
@@ -200,24 +204,15 @@ impl KeyedStateBackend for RunsStateBackend {
         };
         let list = LocalFile { name: LIST.to_owned(), path: list, content: None };
         let files = self.runs.iter().map(run).chain([list]).collect();
-        let states = self.states.iter().map(|(_, state)| Arc::clone(state)).collect();
-        Ok(Box::new(Snapshot { states, files, _directory: Arc::clone(&self.directory) }))
+        Ok(Some(SnapshotInFiles { files, hold: Box::new(Arc::clone(&self.directory)) }))
     }
 }
 
-struct Snapshot {
-    states: Vec<Arc<State>>,
-    files: Vec<LocalFile>,
-    _directory: Arc<TempDir>,
-}
+struct Snapshot(Vec<Arc<State>>);
 
 impl BackendSnapshot for Snapshot {
     fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {
-        scan(&self.states[state.0], prefix)
-    }
-
-    fn files(&self) -> Option<&[LocalFile]> {
-        Some(&self.files)
+        scan(&self.0[state.0], prefix)
     }
 }
 

@@ -48,6 +48,7 @@ struct RemovedBy {
     cleanup_with_records: u64,
     cleanup_while_idle: u64,
     cleanup_on_request: u64,
+    compactions: u64,
 }
 
 /// What had expired and was still there when the last checkpoint was taken.
@@ -65,6 +66,7 @@ impl From<TtlMetrics> for RemovedBy {
             cleanup_with_records: ttl.by_cleanup_with_records,
             cleanup_while_idle: ttl.by_cleanup_while_idle,
             cleanup_on_request: ttl.by_cleanup_on_request,
+            compactions: ttl.by_compactions,
         }
     }
 }
@@ -78,6 +80,7 @@ impl fmt::Display for RemovedBy {
             (self.cleanup_with_records, "clean-up with records"),
             (self.cleanup_while_idle, "clean-up while idle"),
             (self.cleanup_on_request, "clean-up on request"),
+            (self.compactions, "compactions"),
         ];
         let some = all.iter().filter(|(values, _)| *values > 0);
         let parts: Vec<_> = some.map(|(values, by)| format!("{} by {by}", HumanCount(*values))).collect();

@@ -19,6 +19,14 @@ pub struct LocalFile {
     pub content: Option<ContentId>,
 }
 
+/// The files that hold all states of a backend at one moment. They do not change until this is dropped.
+pub struct SnapshotInFiles {
+    /// The files.
+    pub files: Vec<LocalFile>,
+    /// Dropping it frees the files.
+    pub hold: Box<dyn Send>,
+}
+
 /// What a checkpoint says about a file of a backend. The order of the fields is part of the format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendFile {

@@ -19,11 +19,14 @@
 //! `testkit::keyed_state` holds what every backend must do as tests: keyed state and serializers that change, timers, values
 //! that expire, and operator state beside all this. [`SortedMapStateBackend`] is the one to read first.
 
+mod description;
 mod files;
 mod registry;
 mod sorted;
 
-pub use files::{BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile, RestoredPart};
+pub(in crate::state) use description::ExpiringValues;
+pub use description::{Compaction, CompactionFilter, StateDescription};
+pub use files::{BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile, RestoredPart, SnapshotInFiles};
 use registry::HASH_MAP;
 pub use registry::{StateBackendFactory, StateBackends, UnknownBackend};
 pub use sorted::{SortedMapStateBackend, SortedMapStateBackendFactory};
@@ -31,6 +34,7 @@ pub use sorted::{SortedMapStateBackend, SortedMapStateBackendFactory};
 use crate::keygroup::KeyGroupRange;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Why a backend could not do what it was told to.
@@ -55,13 +59,22 @@ pub trait KeyedStateBackend: Send {
     ///
     /// # Errors
     /// It cannot be created.
-    fn create_state(&mut self, name: &str) -> Result<StateNumber, BackendError>;
+    fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError>;
 
     /// The state of this name, with its content, if it was in the files from which the backend was
     /// [restored](StateBackendFactory::restore). It gets the number that a created one would get; asked again, the same.
-    fn restored_state(&mut self, name: &str) -> Option<StateNumber> {
+    ///
+    /// # Errors
+    /// It cannot be found out.
+    fn restored_state(&mut self, name: &str) -> Result<Option<StateNumber>, BackendError> {
         let _ = name;
-        None
+        Ok(None)
+    }
+
+    /// A [restored](Self::restored_state) state was opened: all its values are now as the description says. Nothing of it
+    /// expires before.
+    fn state_opened(&mut self, state: StateNumber, description: &StateDescription) {
+        let _ = (state, description);
     }
 
     /// The value at `key`.
@@ -70,6 +83,21 @@ pub trait KeyedStateBackend: Send {
     /// It cannot be read.
     fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError>;
 
+    /// Gives the value at `key` to `read` without a copy, if there is one, and says whether there was.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn read(
+        &self,
+        state: StateNumber,
+        key: &[u8],
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, BackendError> {
+        let value = self.get(state, key)?;
+        value.as_deref().map(read);
+        Ok(value.is_some())
+    }
+
     /// Puts `value` at `key`, whatever was there.
     ///
     /// # Errors
@@ -77,12 +105,16 @@ pub trait KeyedStateBackend: Send {
     fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError>;
 
     /// The length of the value at `key`, 0 if there is none. It is asked before every append, so that no list grows beyond
-    /// its limit; whoever can know it without reading the value should.
+    /// its limit; whoever can know it without reading the value should. More than the length may be answered as long as
+    /// that is not more than `enough`.
     ///
     /// # Errors
     /// It cannot be read.
-    fn value_bytes(&self, state: StateNumber, key: &[u8]) -> Result<usize, BackendError> {
-        Ok(self.get(state, key)?.map_or(0, |value| value.len()))
+    fn value_bytes(&mut self, state: StateNumber, key: &[u8], enough: usize) -> Result<usize, BackendError> {
+        let _ = enough;
+        let mut bytes = 0;
+        self.read(state, key, &mut |value| bytes = value.len())?;
+        Ok(bytes)
     }
 
     /// Appends `bytes` to the value at `key`, which is empty if there was none.
@@ -104,11 +136,34 @@ pub trait KeyedStateBackend: Send {
     /// All entries whose keys begin with `prefix`, in the order of their keys.
     fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a>;
 
+    /// Gives all entries whose keys begin with `prefix` to `each` without a copy, in the order of their keys, until it
+    /// breaks off.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn visit(
+        &self,
+        state: StateNumber,
+        prefix: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        visit(self.scan(state, prefix), each)
+    }
+
     /// Captures all states as they are now, in a time that does not depend on how much they hold.
     ///
     /// # Errors
     /// They cannot be captured; the checkpoint is declined.
     fn snapshot(&mut self) -> Result<Box<dyn BackendSnapshot>, BackendError>;
+
+    /// Captures all states as they are now in files, of which an incremental checkpoint consists; nothing if the backend does
+    /// not keep its states in such.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    fn snapshot_in_files(&mut self) -> Result<Option<SnapshotInFiles>, BackendError> {
+        Ok(None)
+    }
 }
 
 /// The states of a backend at one moment. It never changes; dropping it frees what only it holds.
@@ -116,11 +171,31 @@ pub trait BackendSnapshot: Send {
     /// As [`KeyedStateBackend::scan`].
     fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a>;
 
-    /// The files that hold all of it, if the backend keeps its state in such: an incremental checkpoint consists of them. They
-    /// do not change until the snapshot is dropped.
-    fn files(&self) -> Option<&[LocalFile]> {
-        None
+    /// As [`KeyedStateBackend::visit`].
+    ///
+    /// # Errors
+    /// The entries cannot be read.
+    fn visit(
+        &self,
+        state: StateNumber,
+        prefix: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        visit(self.scan(state, prefix), each)
     }
+}
+
+fn visit(
+    entries: Entries<'_>,
+    each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+) -> Result<(), BackendError> {
+    for entry in entries {
+        let (key, value) = entry?;
+        if each(&key, &value).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// For what a backend is made.

@@ -1,6 +1,6 @@
 use super::{
     BackendContext, BackendError, BackendSnapshot, Entries, KeyedStateBackend, StateBackendFactory,
-    StateNumber,
+    StateDescription, StateNumber,
 };
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -30,7 +30,7 @@ impl StateBackendFactory for SortedMapStateBackendFactory {
 }
 
 impl KeyedStateBackend for SortedMapStateBackend {
-    fn create_state(&mut self, _: &str) -> Result<StateNumber, BackendError> {
+    fn create_state(&mut self, _: &StateDescription) -> Result<StateNumber, BackendError> {
         self.states.push(Arc::default());
         Ok(StateNumber(self.states.len() - 1))
     }
@@ -44,8 +44,15 @@ impl KeyedStateBackend for SortedMapStateBackend {
         Ok(())
     }
 
-    fn value_bytes(&self, state: StateNumber, key: &[u8]) -> Result<usize, BackendError> {
-        Ok(self.states[state.0].get(key).map_or(0, Vec::len))
+    fn read(
+        &self,
+        state: StateNumber,
+        key: &[u8],
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, BackendError> {
+        let value = self.states[state.0].get(key);
+        value.map(|value| read(value));
+        Ok(value.is_some())
     }
 
     fn append(&mut self, state: StateNumber, key: &[u8], bytes: &[u8]) -> Result<(), BackendError> {

@@ -142,10 +142,13 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             }
         };
         let in_backend = match &mut backend {
-            Some(backend) if !parts.is_empty() => unclaimed
-                .keys()
-                .filter_map(|name| Some((name.clone(), backend.restored_state(name)?)))
-                .collect(),
+            Some(backend) if !parts.is_empty() => {
+                let find = |name: &String| match backend.restored_state(name) {
+                    Ok(state) => state.map(|state| Ok((name.clone(), state))),
+                    Err(cause) => Some(Err(StateError::Backend { state: name.clone(), cause })),
+                };
+                unclaimed.keys().filter_map(find).collect::<Result<_, _>>()?
+            }
             _ => BTreeMap::new(),
         };
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -161,6 +164,7 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             current,
             states,
             times: Times::default(),
+            shared_times: None,
             expires: false,
             unclaimed,
             in_backend,

@@ -12,6 +12,7 @@ use crate::state::backend::{BackendError, BackendSnapshot, Entry, KeyedStateBack
 use crate::state::serializer::{MAX_RECORD_BYTES, StateSerializer, serialize_within};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, RawKeyedState, StateError};
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// The bytes of a key group in front of a key.
@@ -211,8 +212,7 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
     }
 
     fn is_empty(&self, backend: Option<&dyn BackendSnapshot>) -> bool {
-        // What cannot be read is told when it is written.
-        let is_empty = backend.is_none_or(|backend| backend.scan(self.table.state, &[]).next().is_none());
+        let is_empty = backend.is_none_or(|backend| has_no_entry(backend, self.table.state));
         if is_empty {
             // Then it is not written.
             self.table.schema.layout.note_found_by_snapshot(ExpiredButPresent::default());
@@ -229,16 +229,15 @@ impl<K: StateKey, N: Namespace, L: Layout> TableSnapshot for SharedBytes<K, N, L
         let SharedBytes { table, time } = self;
         let layout = &table.schema.layout;
         let mut found = ExpiredButPresent::default();
-        let live = |value: Vec<u8>| {
-            let Some(SnapshotTime { now, leaves_out }) = *time else { return Some(value) };
-            let compacted = layout.compact(&value, now);
-            found += ExpiredButPresent::without(&value, &compacted);
+        let live = |value: &[u8], write: &mut dyn FnMut(&[u8]) -> Result<(), StateError>| {
+            let Some(SnapshotTime { now, leaves_out }) = *time else { return write(value) };
+            let compacted = layout.compact(value, now);
+            found += ExpiredButPresent::without(value, &compacted);
             if !leaves_out || compacted.expired == 0 {
-                drop(compacted);
-                return Some(value);
+                return write(value);
             }
             layout.count_removed(RemovedBy::Snapshot, compacted.expired);
-            compacted.left.map(Cow::into_owned)
+            compacted.left.map_or(Ok(()), |left| write(&left))
         };
         write_groups(&table.name, table.state, table.range, backend, live, target)?;
         layout.note_found_by_snapshot(found);
@@ -259,7 +258,7 @@ impl TableSnapshot for UnopenedBytes {
     }
 
     fn is_empty(&self, backend: Option<&dyn BackendSnapshot>) -> bool {
-        backend.is_none_or(|backend| backend.scan(self.state, &[]).next().is_none())
+        backend.is_none_or(|backend| has_no_entry(backend, self.state))
     }
 
     fn write(
@@ -268,37 +267,52 @@ impl TableSnapshot for UnopenedBytes {
         target: &mut KeyedStateWriter<'_>,
     ) -> Result<(), StateError> {
         let Some(backend) = backend else { return Ok(()) };
-        write_groups(&self.header.name, self.state, self.range, backend, Some, target)
+        write_groups(&self.header.name, self.state, self.range, backend, |value, write| write(value), target)
     }
 }
 
-/// Writes all entries of a state, with what `live` leaves of their values.
+/// Whether there is nothing, as far as it can be read: what cannot be is told when it is written.
+fn has_no_entry(backend: &dyn BackendSnapshot, state: StateNumber) -> bool {
+    let mut has_none = true;
+    let visited = backend.visit(state, &[], &mut |_, _| {
+        has_none = false;
+        ControlFlow::Break(())
+    });
+    has_none && visited.is_ok()
+}
+
+/// Writes all entries of a state, with what `live` writes of their values.
 fn write_groups(
     name: &str,
     state: StateNumber,
     range: KeyGroupRange,
     backend: &dyn BackendSnapshot,
-    mut live: impl FnMut(Vec<u8>) -> Option<Vec<u8>>,
+    mut live: impl FnMut(&[u8], &mut dyn FnMut(&[u8]) -> Result<(), StateError>) -> Result<(), StateError>,
     target: &mut KeyedStateWriter<'_>,
 ) -> Result<(), StateError> {
     for group in range.groups() {
-        let prefix = key_group_bytes(group);
-        let mut entries = backend.scan(state, &prefix).peekable();
-        if entries.peek().is_none() {
-            continue;
+        let (mut has_begun, mut written) = (false, Ok(()));
+        let mut write = |key: &[u8], value: &[u8]| {
+            if !std::mem::replace(&mut has_begun, true) {
+                target.begin_group(group)?;
+            }
+            live(value, &mut |value| {
+                target.entry(|bytes| {
+                    bytes.extend_from_slice(&key[KEY_GROUP_BYTES..]);
+                    append_part(bytes, value);
+                    Ok(())
+                })
+            })
+        };
+        let visited = backend.visit(state, &key_group_bytes(group), &mut |key, value| {
+            written = write(key, value);
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        visited.map_err(|cause| StateError::Backend { state: name.to_owned(), cause })?;
+        written?;
+        if has_begun {
+            target.end_group()?;
         }
-        target.begin_group(group)?;
-        for entry in entries {
-            let (key, value) =
-                entry.map_err(|cause| StateError::Backend { state: name.to_owned(), cause })?;
-            let Some(live) = live(value) else { continue };
-            target.entry(|bytes| {
-                bytes.extend_from_slice(&key[KEY_GROUP_BYTES..]);
-                append_part(bytes, &live);
-                Ok(())
-            })?;
-        }
-        target.end_group()?;
     }
     Ok(())
 }

@@ -173,7 +173,8 @@ impl<K: StateKey, N: Namespace, T: StateObject> BytesTable<K, N, Elements<T>> {
         scope: &[u8],
         bytes: &[u8],
     ) -> Result<(), StateError> {
-        let before = backend.value_bytes(self.state, scope).map_err(|error| self.failed(error))?;
+        let enough = self.schema.layout.max_bytes.saturating_sub(bytes.len());
+        let before = backend.value_bytes(self.state, scope, enough).map_err(|error| self.failed(error))?;
         let length = before.saturating_add(bytes.len());
         self.schema.layout.check_length(length).map_err(|error| self.refused(error))?;
         backend.append(self.state, scope, bytes).map_err(|error| self.failed(error))
@@ -190,10 +191,12 @@ impl<'a, K: StateKey, N: Namespace, T: StateObject> View<'a, K, N, Elements<T>> 
         match self {
             View::Objects(table) => Ok((table.get(current, namespace), Vec::new())),
             View::Bytes(table, backend) => {
-                let bytes = backend.get(table.state, &table.scope(current, namespace)?);
-                let bytes = bytes.map_err(|error| table.failed(error))?.unwrap_or_default();
-                let layout = &table.schema.layout;
-                let elements = layout.elements(&bytes, |one| layout.element.serializer().deserialize(one));
+                let (layout, mut elements) = (&table.schema.layout, Ok(Vec::new()));
+                let mut read = |bytes: &[u8]| {
+                    elements = layout.elements(bytes, |one| layout.element.serializer().deserialize(one));
+                };
+                let scope = table.scope(current, namespace)?;
+                backend.read(table.state, &scope, &mut read).map_err(|error| table.failed(error))?;
                 Ok((None, elements.map_err(|what| table.undecodable(Some(current), what))?))
             }
         }

@@ -8,12 +8,13 @@ use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
 use crate::backend::heap::CopyOnWriteMap;
 use crate::codec::take_record;
-use crate::state::backend::{Entry, KeyedStateBackend};
+use crate::state::backend::KeyedStateBackend;
 use crate::state::serializer::{ResolvedSerializer, SerializerSnapshot, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject, StatePart};
 use crate::ttl::Compacted;
 use std::borrow::{Borrow, Cow};
 use std::hash::Hash;
+use std::ops::ControlFlow;
 
 /// A map: an entry for each of its own.
 pub struct Entries<UK, UV> {
@@ -151,9 +152,11 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
         namespace: &N,
         key: &UK,
     ) -> Result<Option<UV>, StateError> {
-        let bytes = backend.get(self.state, &self.entry_key(current, namespace, key)?);
-        let bytes = bytes.map_err(|error| self.failed(error))?;
-        bytes.map(|bytes| self.value(current, &bytes)).transpose()
+        let mut value = None;
+        let at = self.entry_key(current, namespace, key)?;
+        let read = backend.read(self.state, &at, &mut |bytes| value = Some(self.value(current, bytes)));
+        read.map_err(|error| self.failed(error))?;
+        value.transpose()
     }
 
     #[inline(never)]
@@ -170,22 +173,34 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
         backend.put(self.state, &at, &bytes).map_err(|error| self.failed(error))
     }
 
-    /// The entries of the map, each with the key at which the backend has it.
-    fn entries(
+    /// The entries of the map, each with what `at` makes of the key at which the backend has it.
+    fn entries<A>(
         &self,
         backend: &dyn KeyedStateBackend,
         current: &CurrentKey<K>,
         namespace: &N,
-    ) -> Result<Vec<(Vec<u8>, UK, UV)>, StateError> {
+        at: impl Fn(&[u8]) -> A,
+    ) -> Result<Vec<(A, UK, UV)>, StateError> {
         let scope = self.scope(current, namespace)?;
-        let decode = |(key, value): Entry| {
+        let decode = |key: &[u8], value: &[u8]| {
             let user_key = take_record(&mut &key[scope.len()..]).ok_or("a key ends early".to_owned());
             let user_key = user_key.and_then(|bytes| self.schema.layout.key.serializer().deserialize(bytes));
             let user_key = user_key.map_err(|what| self.undecodable(Some(current), what))?;
-            Ok((key, user_key, self.value(current, &value)?))
+            Ok((at(key), user_key, self.value(current, value)?))
         };
-        let entries = backend.scan(self.state, &scope);
-        entries.map(|entry| entry.map_err(|error| self.failed(error)).and_then(decode)).collect()
+        let (mut entries, mut decoded) = (Vec::new(), Ok(()));
+        let visited = backend.visit(self.state, &scope, &mut |key, value| match decode(key, value) {
+            Ok(entry) => {
+                entries.push(entry);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                decoded = Err(error);
+                ControlFlow::Break(())
+            }
+        });
+        visited.map_err(|error| self.failed(error))?;
+        decoded.map(|()| entries)
     }
 }
 
@@ -222,8 +237,8 @@ impl<'a, K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> View<'a, K, N, 
         match self {
             View::Objects(table) => Ok((table.get(current, namespace), Vec::new())),
             View::Bytes(table, backend) => {
-                let entries = table.entries(backend, current, namespace)?;
-                Ok((None, entries.into_iter().map(|(_, key, value)| (key, value)).collect()))
+                let entries = table.entries(backend, current, namespace, |_| ())?;
+                Ok((None, entries.into_iter().map(|((), key, value)| (key, value)).collect()))
             }
         }
     }
@@ -234,8 +249,13 @@ impl<'a, K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> View<'a, K, N, 
             View::Objects(table) => Ok(table.get(current, namespace).is_none_or(CopyOnWriteMap::is_empty)),
             View::Bytes(table, backend) => {
                 let scope = table.scope(current, namespace)?;
-                let first = backend.scan(table.state, &scope).next().transpose();
-                Ok(first.map_err(|error| table.failed(error))?.is_none())
+                let mut has_none = true;
+                let visited = backend.visit(table.state, &scope, &mut |_, _| {
+                    has_none = false;
+                    ControlFlow::Break(())
+                });
+                visited.map_err(|error| table.failed(error))?;
+                Ok(has_none)
             }
         }
     }
@@ -348,7 +368,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, E
                 Ok(())
             }
             ViewMut::Bytes(table, backend) => {
-                for (at, key, mut value) in table.entries(&*backend, current, namespace)? {
+                for (at, key, mut value) in table.entries(&*backend, current, namespace, <[u8]>::to_vec)? {
                     let written = match keep(&key, &mut value) {
                         false => backend.delete(table.state, &at),
                         true => {

@@ -1,12 +1,15 @@
 //! How the state of one key and namespace is kept in memory, and how it becomes entries of a snapshot.
 
+use super::times::SharedTimes;
 use super::ttl::{ExpiredButPresent, Removals, RemovedBy};
+use crate::base::TimeDomain;
 use crate::codec::append_record;
+use crate::state::backend::{CompactionFilter, ExpiringValues};
 use crate::state::serializer::{
     MAX_RECORD_BYTES, ResolvedSerializer, SerializerSnapshot, StateSerializer, serialize_within,
 };
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateObject};
-use crate::ttl::{Compacted, Stamped, StateTtlConfig};
+use crate::ttl::{Compacted, CompactionClock, Stamped, StateTtlConfig};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -118,6 +121,33 @@ pub(super) fn expired<'a, V: 'a>(
     if has_expired { Expired::All } else { Expired::Nothing { oldest } }
 }
 
+/// The values of a state for compactions.
+struct Compacting<L> {
+    layout: L,
+    domain: TimeDomain,
+    clock: CompactionClock,
+    times: Arc<SharedTimes>,
+}
+
+impl<L: Layout> ExpiringValues for Compacting<L> {
+    fn clock(&self) -> CompactionClock {
+        self.clock.clone()
+    }
+
+    fn now(&self) -> i64 {
+        self.times.now(self.domain)
+    }
+
+    fn all_expired(&self, value: &[u8], now: i64) -> Option<usize> {
+        let compacted = self.layout.compact(value, now);
+        compacted.left.is_none().then_some(compacted.expired)
+    }
+
+    fn count_removed(&self, values: usize) {
+        self.layout.count_removed(RemovedBy::Compaction, values);
+    }
+}
+
 /// What one kind of state keeps for each key and namespace.
 pub trait Layout: Clone + Send + Sync + 'static {
     /// The content, cheap to clone where it can be large.
@@ -146,6 +176,14 @@ pub trait Layout: Clone + Send + Sync + 'static {
 
     /// Its time to live, and what was removed by it.
     fn expiring(&self) -> Option<&Expiring>;
+
+    /// What the backend's compactions ask about its values.
+    fn compaction_filter(&self, times: &Arc<SharedTimes>) -> Option<CompactionFilter> {
+        let ttl = self.expiring()?.ttl;
+        let clock = CompactionClock::new(&ttl)?;
+        let (layout, times) = (self.clone(), Arc::clone(times));
+        Some(CompactionFilter::new(Arc::new(Compacting { layout, domain: ttl.time_domain(), clock, times })))
+    }
 
     /// Counts values that are removed because they have expired.
     fn count_removed(&self, by: RemovedBy, values: usize) {

@@ -48,7 +48,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
-use times::Times;
+use times::{SharedTimes, Times};
 
 /// What a type needs to be a key.
 pub trait StateKey: StateObject + Eq + Hash + KeyHash {}
@@ -77,6 +77,8 @@ pub struct KeyedStateStore<K> {
     current: Option<CurrentKey<K>>,
     states: Vec<OpenState<K>>,
     times: Times,
+    /// The same for the compactions of the backend, once a state has values that expire.
+    shared_times: Option<Arc<SharedTimes>>,
     /// Whether any state has a time to live.
     expires: bool,
     /// What was restored and not opened yet.

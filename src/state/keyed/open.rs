@@ -2,8 +2,9 @@ use super::bytes::BytesTable;
 use super::layout::{Expiring, Layout};
 use super::objects::ObjectTable;
 use super::schema::{AnyTable, Schema};
-use super::times::Times;
+use super::times::{SharedTimes, Times};
 use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
+use crate::state::backend::StateDescription;
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{StateError, StateKind};
 use crate::ttl::OldestUpdate;
@@ -187,6 +188,15 @@ impl<K: StateKey> KeyedStateStore<K> {
             None => schema,
         };
         let raw = self.unclaimed.get(name);
+        let expiry = self.backend.as_ref().and_then(|_| schema.layout.expiring());
+        if expiry.is_some() && self.shared_times.is_none() {
+            self.shared_times = Some(Arc::new(SharedTimes::new(&self.times)));
+        }
+        let description = StateDescription {
+            name: name.to_owned(),
+            kind: D::KIND,
+            expiry: self.shared_times.as_ref().and_then(|times| schema.layout.compaction_filter(times)),
+        };
         let table: Box<dyn AnyTable<K>> = match &mut self.backend {
             None => {
                 let mut table = ObjectTable::new(name, self.range, schema);
@@ -197,10 +207,11 @@ impl<K: StateKey> KeyedStateStore<K> {
                 Some(&state) => {
                     let table = BytesTable::new(name, self.range, state, schema);
                     table.migrate(&mut **backend)?;
+                    backend.state_opened(state, &description);
                     Box::new(table)
                 }
                 None => {
-                    let created = backend.create_state(name);
+                    let created = backend.create_state(&description);
                     let failed = |cause| StateError::Backend { state: name.to_owned(), cause };
                     let table = BytesTable::new(name, self.range, created.map_err(failed)?, schema);
                     raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism, &mut **backend))?;

@@ -102,9 +102,10 @@ impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
         current: &CurrentKey<K>,
         namespace: &N,
     ) -> Result<Option<V>, StateError> {
-        let bytes = backend.get(self.state, &self.scope(current, namespace)?);
-        let bytes = bytes.map_err(|error| self.failed(error))?;
-        let value = bytes.map(|bytes| self.schema.layout.value.serializer().deserialize(&bytes));
+        let mut value = None;
+        let mut read = |bytes: &[u8]| value = Some(self.schema.layout.value.serializer().deserialize(bytes));
+        let scope = self.scope(current, namespace)?;
+        backend.read(self.state, &scope, &mut read).map_err(|error| self.failed(error))?;
         value.transpose().map_err(|what| self.undecodable(Some(current), what))
     }
 

@@ -2,7 +2,7 @@ use super::bytes::UnopenedBytes;
 use super::schema::TableSnapshot;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
-use crate::state::backend::{BackendSnapshot, LocalFile};
+use crate::state::backend::{BackendError, BackendSnapshot, LocalFile, SnapshotInFiles};
 use crate::state::serializer::SerializerSnapshot;
 use crate::state::{
     KeyedHeader, KeyedSnapshot, KeyedStateWriter, OperatorSnapshot, RawKeyedState, SnapshotImage, StateError,
@@ -21,6 +21,8 @@ pub struct KeyedStateSnapshot {
     tables: Vec<Box<dyn TableSnapshot>>,
     /// Holds what they do not hold themselves.
     backend: Option<Box<dyn BackendSnapshot>>,
+    /// Hold it instead.
+    files: Option<SnapshotInFiles>,
     /// The states that were not.
     unclaimed: BTreeMap<String, RawKeyedState>,
 }
@@ -32,27 +34,52 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// The backend cannot capture its state. With synchronous snapshots also what `write_to` fails with.
     pub fn snapshot(&mut self) -> Result<KeyedStateSnapshot, StateError> {
-        let failed = |cause| StateError::Backend { state: "all keyed state".to_owned(), cause };
-        let backend = self.backend.as_mut().map(|backend| backend.snapshot()).transpose().map_err(failed)?;
+        let backend = self.backend.as_mut().map(|backend| backend.snapshot()).transpose();
+        let snapshot = self.snapshot_of(backend.map_err(of_all)?, None);
+        match self.synchronous_snapshots {
+            true => snapshot.into_bytes(),
+            false => Ok(snapshot),
+        }
+    }
+
+    /// As [`snapshot`](Self::snapshot), in [files](KeyedSnapshot::files) if the backend keeps its state in such: an incremental
+    /// checkpoint consists of them.
+    ///
+    /// # Errors
+    /// As `snapshot`.
+    pub fn snapshot_in_files(&mut self) -> Result<KeyedStateSnapshot, StateError> {
+        let files = self.backend.as_mut().map(|backend| backend.snapshot_in_files()).transpose();
+        match files.map_err(of_all)?.flatten() {
+            Some(files) => Ok(self.snapshot_of(None, Some(files))),
+            None => self.snapshot(),
+        }
+    }
+
+    fn snapshot_of(
+        &mut self,
+        backend: Option<Box<dyn BackendSnapshot>>,
+        files: Option<SnapshotInFiles>,
+    ) -> KeyedStateSnapshot {
         let mut tables: Vec<_> = self.states.iter_mut().map(|open| open.table.share(&self.times)).collect();
         let (in_backend, unclaimed): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.unclaimed.clone().into_iter().partition(|(name, _)| self.in_backend.contains_key(name));
         for (name, RawKeyedState { header, .. }) in in_backend {
             tables.push(Box::new(UnopenedBytes { header, range: self.range, state: self.in_backend[&name] }));
         }
-        let snapshot = KeyedStateSnapshot {
+        KeyedStateSnapshot {
             max_parallelism: self.max_parallelism,
             range: self.range,
             key: self.key_serializer.snapshot(),
             tables,
             backend,
+            files,
             unclaimed,
-        };
-        match self.synchronous_snapshots {
-            true => snapshot.into_bytes(),
-            false => Ok(snapshot),
         }
     }
+}
+
+fn of_all(cause: BackendError) -> StateError {
+    StateError::Backend { state: "all keyed state".to_owned(), cause }
 }
 
 impl KeyedStateSnapshot {
@@ -63,7 +90,8 @@ impl KeyedStateSnapshot {
         self.write_to(&mut file)?;
         let keyed = SnapshotImage::read_from(&file[..], None)?.keyed;
         let unclaimed = keyed.map(|keyed| keyed.states).unwrap_or_default();
-        Ok(KeyedStateSnapshot { max_parallelism, range, key, tables: Vec::new(), backend: None, unclaimed })
+        let (tables, backend, files) = (Vec::new(), None, None);
+        Ok(KeyedStateSnapshot { max_parallelism, range, key, tables, backend, files, unclaimed })
     }
 
     /// Writes the snapshot as a state file without operator state; [`TaskSnapshot`] puts both into one.
@@ -88,12 +116,16 @@ impl KeyedSnapshot for KeyedStateSnapshot {
     }
 
     fn is_empty(&self) -> bool {
+        if self.files.is_some() {
+            // What they hold is not looked at.
+            return false;
+        }
         let no_raw = self.unclaimed.values().all(|raw| raw.groups.is_empty());
         no_raw && self.tables.iter().all(|table| table.is_empty(self.backend.as_deref()))
     }
 
     fn files(&self) -> Option<&[LocalFile]> {
-        self.backend.as_ref()?.files()
+        Some(&self.files.as_ref()?.files)
     }
 
     fn is_in_files(&self, state: usize) -> bool {

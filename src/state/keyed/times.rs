@@ -1,5 +1,6 @@
 use super::{KeyedStateStore, StateKey};
 use crate::base::{EventTime, Millis, TimeDomain};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The present, by both clocks, as far as the store was told.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,31 @@ pub struct Times {
 impl Default for Times {
     fn default() -> Self {
         Times { processing: 0, event: i64::MIN }
+    }
+}
+
+/// The present for those who compact state in other threads.
+#[derive(Debug)]
+pub struct SharedTimes {
+    processing: AtomicI64,
+    event: AtomicI64,
+}
+
+impl SharedTimes {
+    pub(super) fn new(times: &Times) -> Self {
+        SharedTimes { processing: AtomicI64::new(times.processing), event: AtomicI64::new(times.event) }
+    }
+
+    pub(super) fn now(&self, domain: TimeDomain) -> i64 {
+        match domain {
+            TimeDomain::ProcessingTime => self.processing.load(Ordering::Relaxed),
+            TimeDomain::EventTime => self.event.load(Ordering::Relaxed),
+        }
+    }
+
+    fn tell(&self, times: &Times) {
+        self.processing.store(times.processing, Ordering::Relaxed);
+        self.event.store(times.event, Ordering::Relaxed);
     }
 }
 
@@ -39,12 +65,14 @@ impl<K: StateKey> KeyedStateStore<K> {
     #[inline]
     pub fn set_processing_time(&mut self, now: Millis) {
         self.times.processing = i64::try_from(now.0).unwrap_or(i64::MAX);
+        self.tell_compactions();
     }
 
     /// Says that event time has come to `time` at least: while timers fire one after the other, it is that of each.
     #[inline]
     pub fn advance_event_time(&mut self, time: EventTime) {
         self.times.event = self.times.event.max(time.0);
+        self.tell_compactions();
     }
 
     /// Says how far event time has come: the present of state whose time to live is in event time. The beginning of
@@ -52,5 +80,13 @@ impl<K: StateKey> KeyedStateStore<K> {
     #[inline]
     pub fn set_event_time(&mut self, watermark: EventTime) {
         self.times.event = watermark.0;
+        self.tell_compactions();
+    }
+
+    #[inline]
+    fn tell_compactions(&self) {
+        if let Some(shared) = &self.shared_times {
+            shared.tell(&self.times);
+        }
     }
 }

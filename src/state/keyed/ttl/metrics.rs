@@ -27,6 +27,9 @@ pub struct TtlMetrics {
     pub by_cleanup_while_idle: u64,
     /// Clean-up that the user has asked for, with [`KeyedStateStore::clean_up`].
     pub by_cleanup_on_request: u64,
+    /// Compactions of the backend. They also come by what was written over or removed, and is there for nobody any more: of
+    /// one entry they may find several versions.
+    pub by_compactions: u64,
     /// Values that were left out of full snapshots that have been written, in each of them again: the state itself keeps
     /// them.
     pub left_out_of_snapshots: u64,
@@ -41,6 +44,7 @@ impl TtlMetrics {
             + self.by_cleanup_with_records
             + self.by_cleanup_while_idle
             + self.by_cleanup_on_request
+            + self.by_compactions
     }
 
     fn each(&mut self, other: TtlMetrics, change: impl Fn(&mut u64, u64)) {
@@ -50,6 +54,7 @@ impl TtlMetrics {
             by_cleanup_with_records,
             by_cleanup_while_idle,
             by_cleanup_on_request,
+            by_compactions,
             left_out_of_snapshots,
         } = other;
         change(&mut self.by_accesses, by_accesses);
@@ -57,6 +62,7 @@ impl TtlMetrics {
         change(&mut self.by_cleanup_with_records, by_cleanup_with_records);
         change(&mut self.by_cleanup_while_idle, by_cleanup_while_idle);
         change(&mut self.by_cleanup_on_request, by_cleanup_on_request);
+        change(&mut self.by_compactions, by_compactions);
         change(&mut self.left_out_of_snapshots, left_out_of_snapshots);
     }
 }
@@ -130,12 +136,13 @@ pub enum RemovedBy {
     CleanUpWithRecord,
     CleanUpWhileIdle,
     CleanUpOnRequest,
+    Compaction,
     Snapshot,
 }
 
 /// How many values of one state were removed, by what. Its snapshots, which other threads write, count here too.
 #[derive(Debug, Default)]
-pub(in crate::state::keyed) struct Removals([AtomicU64; 6]);
+pub(in crate::state::keyed) struct Removals([AtomicU64; 7]);
 
 impl Removals {
     #[cold]
@@ -153,6 +160,7 @@ impl Removals {
             by_cleanup_with_records: by(RemovedBy::CleanUpWithRecord),
             by_cleanup_while_idle: by(RemovedBy::CleanUpWhileIdle),
             by_cleanup_on_request: by(RemovedBy::CleanUpOnRequest),
+            by_compactions: by(RemovedBy::Compaction),
             left_out_of_snapshots: by(RemovedBy::Snapshot),
         }
     }
