@@ -9,13 +9,14 @@ CARGO ?= cargo
 # A model that runs away is stopped by this limit (in KiB) instead of by the whole machine.
 MEMORY_LIMIT_KIB ?= 16000000
 
-.PHONY: run test verify verify-tla verify-tla-quick specification-fixtures fix bench toolchain
+.PHONY: run test verify verify-tla verify-tla-quick specification-fixtures fix bench toolchain toolchain-rust
 
-run: toolchain
+# Without the backend on RocksDB, so that Rust and a C linker are enough.
+run: toolchain-rust
 	$(CARGO) run --release -- run wordcount
 
 test: toolchain
-	ulimit -v $(MEMORY_LIMIT_KIB) && $(CARGO) test --workspace --locked
+	ulimit -v $(MEMORY_LIMIT_KIB) && $(CARGO) test --workspace --all-features --locked
 	@if command -v $(TLA) >/dev/null; then $(MAKE) --no-print-directory verify-tla-quick; \
 	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
 
@@ -70,9 +71,13 @@ fix: toolchain
 bench: toolchain
 	$(CARGO) bench -p snapline --bench coordinator
 	$(CARGO) bench -p snapline --bench heap
+	$(CARGO) bench -p snapline --features rocksdb --bench rocksdb
 	$(CARGO) bench -p snapline-cli --bench checkpoint_overhead
 
-toolchain:
+toolchain: toolchain-rust
+	@tools/rocksdb-toolchain
+
+toolchain-rust:
 	@command -v $(CARGO) >/dev/null || { \
 	  echo "Rust is missing: install it from https://rustup.rs, then run this again." >&2; exit 1; }
 	@command -v cc >/dev/null || { \

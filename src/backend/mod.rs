@@ -1,3 +1,5 @@
 //! The stores of keyed state.
 
 pub mod heap;
+#[cfg(feature = "rocksdb")]
+pub mod rocksdb;

@@ -1,0 +1,209 @@
+//! One instance of RocksDB in its working directory.
+
+use super::directory::WorkingDirectory;
+use super::error::RocksDbError;
+use super::expiry::Expiry;
+use super::family::Families;
+use super::memory::SharedMemory;
+use super::options::RocksDbOptions;
+use rocksdb::{
+    BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, MultiThreaded,
+    Options, ReadOptions,
+};
+use self_cell::self_cell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The handle of RocksDB, to which families can be added while others use it.
+pub(super) type Db = DBWithThreadMode<MultiThreaded>;
+
+/// An instance. When nobody uses it any more, its directory goes.
+pub(super) struct Database {
+    // It is dropped before what it lies in.
+    pub(super) db: Db,
+    pub(super) directory: WorkingDirectory,
+    pub(super) families: Families,
+}
+
+impl Database {
+    /// Opens what lies in the database's place in `directory`, or begins a new one, with those families.
+    pub(super) fn open(
+        directory: WorkingDirectory,
+        options: &RocksDbOptions,
+        expiries: &BTreeMap<String, Expiry>,
+    ) -> Result<Self, RocksDbError> {
+        let memory = SharedMemory::of(options.memory);
+        let families = Families::new(options, memory.clone());
+        let descriptors = expiries.iter().map(|(family, expiry)| families.descriptor(family, expiry));
+        let db = open(&directory.database(), options, memory.as_deref(), descriptors.collect())?;
+        Ok(Database { db, directory, families })
+    }
+
+    pub(super) fn failed(&self, operation: &'static str) -> impl Fn(rocksdb::Error) -> RocksDbError {
+        move |error| RocksDbError::new(operation, self.directory.path(), error)
+    }
+
+    pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, RocksDbError> {
+        let missing = || RocksDbError::new("find a column family", self.directory.path(), name);
+        self.db.cf_handle(name).ok_or_else(missing)
+    }
+
+    /// The families of these names.
+    pub(super) fn families<'a>(
+        self: &'a Arc<Self>,
+        names: &[String],
+    ) -> Result<Vec<Arc<BoundColumnFamily<'a>>>, RocksDbError> {
+        names.iter().map(|name| self.family(name)).collect()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // What is only being compacted will be removed.
+        self.db.cancel_all_background_work(true);
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+/// Opens an instance.
+fn open(
+    path: &Path,
+    chosen: &RocksDbOptions,
+    memory: Option<&SharedMemory>,
+    descriptors: Vec<ColumnFamilyDescriptor>,
+) -> Result<Db, RocksDbError> {
+    let mut options = database_options(chosen, memory);
+    options.create_if_missing(true);
+    let descriptors = with_default(descriptors);
+    Db::open_cf_descriptors(&options, path, descriptors)
+        .map_err(|error| RocksDbError::new("open its files", path, error))
+}
+
+/// Opens what another instance has left, to be read only.
+pub(super) fn open_to_read(
+    path: &Path,
+    chosen: &RocksDbOptions,
+    families: &Families,
+    names: &[String],
+) -> Result<Db, RocksDbError> {
+    let expires_not = Expiry::default();
+    let descriptors = names.iter().map(|name| families.descriptor(name, &expires_not)).collect();
+    Db::open_cf_descriptors_read_only(&database_options(chosen, None), path, with_default(descriptors), false)
+        .map_err(|error| RocksDbError::new("open the files of another instance", path, error))
+}
+
+/// The families that an instance has left.
+pub(super) fn families_in(path: &Path) -> Result<Vec<String>, RocksDbError> {
+    Db::list_cf(&Options::default(), path)
+        .map_err(|error| RocksDbError::new("read which states its files hold", path, error))
+}
+
+/// Nothing is ever in the family that there always is: it needs no memory.
+fn with_default(mut descriptors: Vec<ColumnFamilyDescriptor>) -> Vec<ColumnFamilyDescriptor> {
+    let mut options = Options::default();
+    options.set_write_buffer_size(64 << 10);
+    options.set_arena_block_size(4 << 10);
+    descriptors.push(ColumnFamilyDescriptor::new("default", options));
+    descriptors
+}
+
+fn database_options(chosen: &RocksDbOptions, memory: Option<&SharedMemory>) -> Options {
+    let mut options = Options::default();
+    options.set_max_background_jobs(chosen.background_jobs);
+    options.set_max_open_files(chosen.open_files);
+    options.set_log_level(chosen.log_level.into());
+    options.set_max_log_file_size(chosen.log_file_bytes);
+    options.set_keep_log_file_num(chosen.log_files);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    // Nothing survives the process but what a checkpoint has elsewhere.
+    options.set_use_fsync(false);
+    if let Some(memory) = memory {
+        options.set_write_buffer_manager(&memory.write_buffers);
+    }
+    options
+}
+
+type BoundFamilies<'a> = Vec<Arc<BoundColumnFamily<'a>>>;
+
+self_cell!(
+    /// The families of the states, by their numbers: to find them by name costs as much as an access.
+    pub(super) struct StateFamilies {
+        owner: Arc<Database>,
+        #[covariant]
+        dependent: BoundFamilies,
+    }
+);
+
+impl StateFamilies {
+    pub(super) fn of(database: &Arc<Database>, names: &[String]) -> Result<Self, RocksDbError> {
+        StateFamilies::try_new(Arc::clone(database), |database| database.families(names))
+    }
+}
+
+/// What begins with a prefix, in a family.
+pub(super) fn range_of(prefix: &[u8]) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    if !prefix.is_empty() {
+        options.set_iterate_lower_bound(prefix);
+    }
+    if let Some(end) = super::family::end_of(prefix) {
+        options.set_iterate_upper_bound(end);
+    }
+    options
+}
+
+/// Goes over all that the options leave, until `each` breaks off.
+pub(super) fn visit(
+    mut iterator: DBRawIteratorWithThreadMode<'_, Db>,
+    each: &mut dyn FnMut(&[u8], &[u8]) -> std::ops::ControlFlow<()>,
+) -> Result<(), rocksdb::Error> {
+    iterator.seek_to_first();
+    while let Some((key, value)) = iterator.item() {
+        if each(key, value).is_break() {
+            return Ok(());
+        }
+        iterator.next();
+    }
+    iterator.status()
+}
+
+/// The entries one by one.
+pub(super) struct Scan<'a> {
+    iterator: DBRawIteratorWithThreadMode<'a, Db>,
+    directory: PathBuf,
+    has_ended: bool,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(mut iterator: DBRawIteratorWithThreadMode<'a, Db>, database: &Database) -> Self {
+        iterator.seek_to_first();
+        Scan { iterator, directory: database.directory.path().to_owned(), has_ended: false }
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<crate::state::backend::Entry, crate::state::backend::BackendError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_ended {
+            return None;
+        }
+        if let Some((key, value)) = self.iterator.item() {
+            let entry = (key.to_vec(), value.to_vec());
+            self.iterator.next();
+            return Some(Ok(entry));
+        }
+        self.has_ended = true;
+        let status = self.iterator.status();
+        let failed = |error| RocksDbError::new("scan", &self.directory, error);
+        status.err().map(|error| Err(failed(error).into()))
+    }
+}

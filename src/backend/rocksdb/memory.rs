@@ -1,0 +1,85 @@
+//! The memory that all instances of a process have together: one cache for blocks, to which write buffers are charged too.
+
+use super::options::Memory;
+use rocksdb::{Cache, WriteBufferManager};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// A cache and the manager of write buffers that takes its memory from it.
+pub(super) struct SharedMemory {
+    pub(super) cache: Cache,
+    pub(super) write_buffers: WriteBufferManager,
+    of: Memory,
+}
+
+impl SharedMemory {
+    /// That of the budget: the one that others use already, if there is one. Nothing if the memory is not managed.
+    pub(super) fn of(memory: Memory) -> Option<Arc<SharedMemory>> {
+        static IN_USE: Mutex<Vec<Weak<SharedMemory>>> = Mutex::new(Vec::new());
+        if !memory.managed {
+            return None;
+        }
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|one| one.strong_count() > 0);
+        if let Some(found) = in_use.iter().filter_map(Weak::upgrade).find(|one| one.of == memory) {
+            return Some(found);
+        }
+        let cache = Cache::new_lru_cache(cache_bytes(memory));
+        let buffers = write_buffer_bytes(memory);
+        let write_buffers =
+            WriteBufferManager::new_write_buffer_manager_with_cache(buffers, false, cache.clone());
+        let made = Arc::new(SharedMemory { cache, write_buffers, of: memory });
+        in_use.push(Arc::downgrade(&made));
+        Some(made)
+    }
+}
+
+/// The capacity of the cache (Flink: `calculateActualCacheCapacity`). Write buffers may take half as much again as their
+/// manager allows, which is why it is less than the budget.
+fn cache_bytes(memory: Memory) -> usize {
+    ((3.0 - memory.write_buffer_ratio) * memory.bytes as f64 / 3.0) as usize
+}
+
+/// What the manager of write buffers allows (Flink: `calculateWriteBufferManagerCapacity`).
+fn write_buffer_bytes(memory: Memory) -> usize {
+    (2.0 * memory.bytes as f64 * memory.write_buffer_ratio / 3.0) as usize
+}
+
+/// The size of the pieces of which a write buffer consists: if one alone were more than the manager allows, it would flush
+/// all the time (Flink: `calculateRocksDBDefaultArenaBlockSize`, `validateArenaBlockSize`).
+pub(super) fn arena_block_bytes(memory: Memory, write_buffer: usize) -> usize {
+    const ALIGNMENT: usize = 4 << 10;
+    let default = (write_buffer / 8).clamp(1, 1 << 20).next_multiple_of(ALIGNMENT);
+    let limit = write_buffer_bytes(memory) / 8 * 7;
+    if memory.managed { default.min((limit / ALIGNMENT * ALIGNMENT).max(ALIGNMENT)) } else { default }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(bytes: u64, write_buffer_ratio: f64) -> Memory {
+        Memory { managed: true, bytes, write_buffer_ratio, partitioned_index_filters: false }
+    }
+
+    #[test]
+    fn memory_of_one_budget_is_shared_and_another_budget_is_not() {
+        let (one, same) = (SharedMemory::of(memory(7 << 20, 0.5)), SharedMemory::of(memory(7 << 20, 0.5)));
+        let (one, same) = (one.unwrap(), same.unwrap());
+        assert!(Arc::ptr_eq(&one, &same));
+        assert!(!Arc::ptr_eq(&one, &SharedMemory::of(memory(8 << 20, 0.5)).unwrap()));
+        assert!(SharedMemory::of(Memory { managed: false, ..memory(7 << 20, 0.5) }).is_none());
+    }
+
+    /// Flink: `RocksDBMemoryControllerUtilsTest`
+    #[test]
+    fn memory_is_divided_by_the_formulas_of_flink() {
+        let budget = memory(300 << 20, 0.5);
+        assert_eq!(cache_bytes(budget), 250 << 20);
+        assert_eq!(write_buffer_bytes(budget), 100 << 20);
+        let made = SharedMemory::of(budget).unwrap();
+        assert_eq!(made.write_buffers.get_buffer_size(), 100 << 20);
+        assert_eq!(arena_block_bytes(budget, 64 << 20), 1 << 20);
+        assert_eq!(arena_block_bytes(budget, 4 << 20), 512 << 10);
+        assert!(arena_block_bytes(memory(1 << 20, 0.5), 64 << 20) <= (1 << 20) / 3);
+    }
+}

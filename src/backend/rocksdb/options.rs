@@ -1,0 +1,307 @@
+//! What can be chosen, by Flink's names (`RocksDBOptions`, `RocksDBConfigurableOptions`). `docs/ROCKSDB.md` is the table.
+
+use super::value::{at_least, millis, one_of, ratio, size, truth};
+use rocksdb::{DBCompactionStyle, DBCompressionType, LogLevel};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// With this begin the names of all options.
+const PREFIX: &str = "state.backend.rocksdb.";
+
+/// An option has no meaning, or none with this value. Whoever configures the job must act.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the option `{key}` cannot be `{value}`: {what}")]
+pub struct WrongOption {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What was chosen, or is the default.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RocksDbOptions {
+    pub(super) local_directories: Vec<PathBuf>,
+    pub(super) memory: Memory,
+    pub(super) background_jobs: i32,
+    pub(super) open_files: i32,
+    pub(super) log_level: Level,
+    pub(super) log_file_bytes: usize,
+    pub(super) log_files: usize,
+    pub(super) compression: Vec<Compression>,
+    pub(super) compaction: Compaction,
+    pub(super) dynamic_level_size: bool,
+    pub(super) target_file_bytes: u64,
+    pub(super) level_base_bytes: u64,
+    pub(super) write_buffer_bytes: usize,
+    pub(super) write_buffers: i32,
+    pub(super) write_buffers_to_merge: i32,
+    pub(super) block_bytes: usize,
+    pub(super) metadata_block_bytes: usize,
+    pub(super) block_cache_bytes: usize,
+    pub(super) write_batch_bytes: usize,
+    pub(super) bloom_filter_bits: Option<f64>,
+    pub(super) transfer_threads: usize,
+    pub(super) overlap_fraction: f64,
+    pub(super) periodic_compaction_millis: u64,
+}
+
+/// How the memory of caches and write buffers is bounded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Memory {
+    /// Whether all instances of the process have one budget.
+    pub(super) managed: bool,
+    pub(super) bytes: u64,
+    pub(super) write_buffer_ratio: f64,
+    pub(super) partitioned_index_filters: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Lz4,
+    Zstd,
+}
+
+impl From<Compression> for DBCompressionType {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => DBCompressionType::None,
+            Compression::Lz4 => DBCompressionType::Lz4,
+            Compression::Zstd => DBCompressionType::Zstd,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compaction {
+    Level,
+    Universal,
+    /// No file is ever compacted, and so nothing expires in the background.
+    None,
+}
+
+impl Compaction {
+    pub(super) fn style(self) -> DBCompactionStyle {
+        match self {
+            Compaction::Level | Compaction::None => DBCompactionStyle::Level,
+            Compaction::Universal => DBCompactionStyle::Universal,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Fatal,
+    Header,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => LogLevel::Debug,
+            Level::Info => LogLevel::Info,
+            Level::Warn => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+            Level::Fatal => LogLevel::Fatal,
+            Level::Header => LogLevel::Header,
+        }
+    }
+}
+
+impl Default for RocksDbOptions {
+    fn default() -> Self {
+        RocksDbOptions {
+            local_directories: vec![std::env::temp_dir()],
+            memory: Memory {
+                managed: true,
+                bytes: 256 << 20,
+                write_buffer_ratio: 0.5,
+                partitioned_index_filters: false,
+            },
+            background_jobs: 2,
+            open_files: -1,
+            log_level: Level::Info,
+            log_file_bytes: 25 << 20,
+            log_files: 4,
+            compression: vec![Compression::Lz4],
+            compaction: Compaction::Level,
+            dynamic_level_size: false,
+            target_file_bytes: 64 << 20,
+            level_base_bytes: 256 << 20,
+            write_buffer_bytes: 64 << 20,
+            write_buffers: 2,
+            write_buffers_to_merge: 1,
+            block_bytes: 4 << 10,
+            metadata_block_bytes: 4 << 10,
+            block_cache_bytes: 8 << 20,
+            write_batch_bytes: 2 << 20,
+            bloom_filter_bits: None,
+            transfer_threads: 4,
+            overlap_fraction: 0.0,
+            periodic_compaction_millis: 30 * 86_400_000,
+        }
+    }
+}
+
+/// The settings of Flink's `PredefinedOptions`.
+#[derive(Clone, Copy)]
+enum Predefined {
+    Default,
+    SpinningDiskOptimized,
+    SpinningDiskOptimizedHighMemory,
+    FlashSsdOptimized,
+}
+
+impl RocksDbOptions {
+    /// Those of a configuration: what it says itself goes before what a predefined set says. Options of other backends are
+    /// passed over.
+    pub(super) fn of(configuration: &BTreeMap<String, String>) -> Result<Self, WrongOption> {
+        let mut options = RocksDbOptions::default();
+        let mine =
+            || configuration.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
+        let (predefined, others): (Vec<_>, Vec<_>) =
+            mine().partition(|(key, _)| *key == "predefined-options");
+        for (key, value) in predefined.into_iter().chain(others) {
+            options.set(key, value).map_err(|what| WrongOption {
+                key: format!("{PREFIX}{key}"),
+                value: value.clone(),
+                what,
+            })?;
+        }
+        // Whether it is used is said by one option, and how by another.
+        let uses = configuration.get(&format!("{PREFIX}use-bloom-filter"));
+        if uses.is_some_and(|uses| uses.trim() == "false") {
+            options.bloom_filter_bits = None;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let bytes = |text| {
+            size(text).and_then(|bytes| usize::try_from(bytes).map_err(|_| "it is too large".to_owned()))
+        };
+        let some_bytes = |text| match bytes(text)? {
+            0 => Err("it must be one byte at least".to_owned()),
+            some => Ok(some),
+        };
+        match key {
+            "predefined-options" => self.predefine(one_of(PREDEFINED, value)?),
+            "localdir" => {
+                let parts = value.split([',', ';']).map(str::trim).filter(|part| !part.is_empty());
+                self.local_directories = parts.map(PathBuf::from).collect();
+                if self.local_directories.is_empty() {
+                    return Err("it must name a directory".to_owned());
+                }
+            }
+            "memory.managed" => self.memory.managed = truth(value)?,
+            "memory.fixed-per-tm" => {
+                self.memory.bytes = some_bytes(value)? as u64;
+                self.memory.managed = true;
+            }
+            "memory.write-buffer-ratio" => {
+                self.memory.write_buffer_ratio = ratio(value)?;
+                if self.memory.write_buffer_ratio == 0.0 {
+                    return Err("it must be more than 0".to_owned());
+                }
+            }
+            "memory.partitioned-index-filters" => self.memory.partitioned_index_filters = truth(value)?,
+            "thread.num" => self.background_jobs = at_least(1, value)?,
+            "files.open" => self.open_files = at_least(-1, value)?,
+            "log.level" => self.log_level = one_of(LEVELS, value)?,
+            "log.max-file-size" => self.log_file_bytes = bytes(value)?,
+            "log.file-num" => self.log_files = at_least(1, value)? as usize,
+            "compression.per.level" => {
+                let levels = value.split([',', ';']).map(compression).collect::<Result<Vec<_>, _>>()?;
+                self.compression = levels;
+            }
+            "compaction.style" => self.compaction = one_of(COMPACTIONS, value)?,
+            "compaction.level.use-dynamic-size" => self.dynamic_level_size = truth(value)?,
+            "compaction.level.target-file-size-base" => self.target_file_bytes = some_bytes(value)? as u64,
+            "compaction.level.max-size-level-base" => self.level_base_bytes = some_bytes(value)? as u64,
+            "compaction.filter.periodic-compaction-time" => self.periodic_compaction_millis = millis(value)?,
+            "writebuffer.size" => self.write_buffer_bytes = some_bytes(value)?,
+            "writebuffer.count" => self.write_buffers = at_least(1, value)?,
+            "writebuffer.number-to-merge" => self.write_buffers_to_merge = at_least(1, value)?,
+            "block.blocksize" => self.block_bytes = some_bytes(value)?,
+            "block.metadata-blocksize" => self.metadata_block_bytes = some_bytes(value)?,
+            "block.cache-size" => self.block_cache_bytes = some_bytes(value)?,
+            "write-batch-size" => self.write_batch_bytes = some_bytes(value)?,
+            "use-bloom-filter" => {
+                if truth(value)? {
+                    self.bloom_filter_bits = self.bloom_filter_bits.or(Some(BLOOM_FILTER_BITS));
+                }
+            }
+            "bloom-filter.bits-per-key" => {
+                let bits = value.trim().parse::<f64>().ok().filter(|bits| (1.0..=64.0).contains(bits));
+                let bits = bits.ok_or("it must be a number from 1 to 64")?;
+                self.bloom_filter_bits = Some(bits);
+            }
+            "checkpoint.transfer.thread.num" => self.transfer_threads = at_least(1, value)? as usize,
+            "restore-overlap-fraction-threshold" => self.overlap_fraction = ratio(value)?,
+            _ => return Err("there is no such option".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn predefine(&mut self, predefined: Predefined) {
+        match predefined {
+            Predefined::Default => {}
+            Predefined::FlashSsdOptimized => self.background_jobs = 4,
+            Predefined::SpinningDiskOptimized => {
+                self.background_jobs = 4;
+                self.dynamic_level_size = true;
+            }
+            Predefined::SpinningDiskOptimizedHighMemory => {
+                self.background_jobs = 4;
+                self.dynamic_level_size = true;
+                self.target_file_bytes = 256 << 20;
+                self.level_base_bytes = 1 << 30;
+                self.write_buffers = 4;
+                self.write_buffers_to_merge = 3;
+                self.block_cache_bytes = 256 << 20;
+                self.block_bytes = 128 << 10;
+                self.bloom_filter_bits = Some(BLOOM_FILTER_BITS);
+            }
+        }
+    }
+}
+
+const BLOOM_FILTER_BITS: f64 = 10.0;
+
+const PREDEFINED: &[(&str, Predefined)] = &[
+    ("DEFAULT", Predefined::Default),
+    ("SPINNING_DISK_OPTIMIZED", Predefined::SpinningDiskOptimized),
+    ("SPINNING_DISK_OPTIMIZED_HIGH_MEM", Predefined::SpinningDiskOptimizedHighMemory),
+    ("FLASH_SSD_OPTIMIZED", Predefined::FlashSsdOptimized),
+];
+
+const LEVELS: &[(&str, Level)] = &[
+    ("DEBUG_LEVEL", Level::Debug),
+    ("INFO_LEVEL", Level::Info),
+    ("WARN_LEVEL", Level::Warn),
+    ("ERROR_LEVEL", Level::Error),
+    ("FATAL_LEVEL", Level::Fatal),
+    ("HEADER_LEVEL", Level::Header),
+];
+
+const COMPACTIONS: &[(&str, Compaction)] =
+    &[("LEVEL", Compaction::Level), ("UNIVERSAL", Compaction::Universal), ("NONE", Compaction::None)];
+
+fn compression(name: &str) -> Result<Compression, String> {
+    let all = [
+        ("NO_COMPRESSION", Compression::None),
+        ("LZ4_COMPRESSION", Compression::Lz4),
+        ("ZSTD_COMPRESSION", Compression::Zstd),
+    ];
+    one_of(&all, name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! An instance from the files of earlier ones.
+//!
+//! Files of the same key groups are opened as they are. Otherwise the ones with the largest part of the key groups are
+//! opened, what is not wanted of them is deleted by its range, and what is missing is copied from the others: their keys begin
+//! with the key group, so that this is one scan for each.
+
+#![allow(clippy::disallowed_methods)]
+
+use super::database::{Database, families_in, open_to_read};
+use super::directory::WorkingDirectory;
+use super::error::RocksDbError;
+use super::expiry::Expiry;
+use super::family::is_of_state;
+use super::files::Contents;
+use super::options::RocksDbOptions;
+use super::store::RocksDbStateBackend;
+use crate::keygroup::{KeyGroup, KeyGroupRange};
+use crate::state::backend::{BackendError, BackendFile, FetchFile, RestoredPart};
+use rocksdb::{ReadOptions, WriteBatch};
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Behind the keys of all key groups.
+const END: [u8; 2] = [u8::MAX; 2];
+
+/// Makes a backend of the key groups of `range`.
+pub(super) fn restore(
+    directory: WorkingDirectory,
+    options: &RocksDbOptions,
+    range: KeyGroupRange,
+    parts: &[RestoredPart<'_>],
+    fetch: &dyn FetchFile,
+) -> Result<RocksDbStateBackend, BackendError> {
+    for (number, part) in parts.iter().enumerate() {
+        if let Some(other) = parts[..number].iter().find(|other| overlap(other.range, part.range) > 0) {
+            let (one, other) = (part.range, other.range);
+            return Err(format!("the key groups {one} and {other} of two snapshots overlap").into());
+        }
+    }
+    let places: Vec<PathBuf> =
+        (0..parts.len()).map(|number| directory.path().join(format!("part-{number}"))).collect();
+    for (part, place) in parts.iter().zip(&places) {
+        fetch_all(part.files, place, fetch, options.transfer_threads)?;
+    }
+    let base = base_of(parts, range, options.overlap_fraction);
+    let mut restored = BTreeMap::new();
+    let mut known = BTreeMap::new();
+    if let Some(base) = base {
+        let failed = |error| RocksDbError::new("move fetched files", directory.path(), error);
+        fs::rename(&places[base], directory.database()).map_err(failed)?;
+        let families = families_in(&directory.database())?.into_iter().filter(|name| is_of_state(name));
+        restored.extend(families.map(|family| (family, Expiry::default())));
+        let shared = |file: &BackendFile| Some((file.name.clone(), file.shared()?.0));
+        known.extend(parts[base].files.iter().filter_map(shared));
+    }
+    let database = Database::open(directory, options, &restored)?;
+    if let Some(base) = base {
+        clip(&database, restored.keys(), parts[base].range, range)?;
+    }
+    for (number, (part, place)) in parts.iter().zip(&places).enumerate() {
+        if Some(number) != base && overlap(part.range, range) > 0 {
+            copy(place, part.range, range, &database, options, &mut restored)?;
+        }
+    }
+    for place in places.iter().filter(|place| place.exists()) {
+        let failed = |error| RocksDbError::new("remove fetched files", place, error);
+        fs::remove_dir_all(place).map_err(failed)?;
+    }
+    Ok(RocksDbStateBackend::new(database, restored, Contents::restored(known))?)
+}
+
+/// How many key groups two ranges have in common.
+fn overlap(a: KeyGroupRange, b: KeyGroupRange) -> usize {
+    a.groups().filter(|group| b.contains(*group)).count()
+}
+
+/// The part to begin with: it has most of the key groups, and not too many others.
+fn base_of(parts: &[RestoredPart<'_>], range: KeyGroupRange, least_fraction: f64) -> Option<usize> {
+    let common = |number: &usize| overlap(parts[*number].range, range);
+    let all = |number: &usize| parts[*number].range.groups().count();
+    let is_good =
+        |number: &usize| common(number) > 0 && common(number) as f64 / all(number) as f64 >= least_fraction;
+    // Of several that have as many the one with the fewest others.
+    let rank = |number: &usize| (common(number), std::cmp::Reverse(all(number)));
+    (0..parts.len()).filter(is_good).max_by_key(rank)
+}
+
+/// Fetches files, several at a time.
+fn fetch_all(
+    files: &[BackendFile],
+    place: &Path,
+    fetch: &dyn FetchFile,
+    threads: usize,
+) -> Result<(), BackendError> {
+    fs::create_dir(place).map_err(|error| RocksDbError::new("make room for fetched files", place, error))?;
+    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
+    let failed = || failure.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = || {
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if failed().is_some() {
+                return;
+            }
+            if let Err(error) = fetch.fetch(file, &place.join(&file.name)) {
+                failed().get_or_insert(error);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(files.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let failure = failed().take();
+    failure.map_or(Ok(()), Err)
+}
+
+fn start_of(group: KeyGroup) -> [u8; 2] {
+    group.0.to_be_bytes()
+}
+
+/// Behind the keys of the key groups of a range.
+fn end_of(range: KeyGroupRange) -> [u8; 2] {
+    range.end().0.checked_add(1).map_or(END, u16::to_be_bytes)
+}
+
+/// Deletes what is not in `range`.
+fn clip<'a>(
+    database: &Database,
+    families: impl Iterator<Item = &'a String>,
+    old: KeyGroupRange,
+    range: KeyGroupRange,
+) -> Result<(), RocksDbError> {
+    let before = (old.start() < range.start()).then(|| ([0, 0], start_of(range.start())));
+    let behind = (old.end() > range.end()).then(|| (end_of(range), END));
+    let ranges: Vec<_> = before.into_iter().chain(behind).collect();
+    for family in families {
+        let handle = database.family(family)?;
+        for (from, to) in &ranges {
+            let failed = database.failed("delete other key groups");
+            // Whole files go at once; what is in others is covered.
+            database.db.delete_file_in_range_cf(&handle, from, to).map_err(&failed)?;
+            let mut batch = WriteBatch::default();
+            batch.delete_range_cf(&handle, from, to);
+            database.db.write_without_wal(batch).map_err(&failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies the key groups of `range` from the files of another instance.
+fn copy(
+    place: &Path,
+    part: KeyGroupRange,
+    range: KeyGroupRange,
+    database: &Database,
+    options: &RocksDbOptions,
+    restored: &mut BTreeMap<String, Expiry>,
+) -> Result<(), RocksDbError> {
+    let families: Vec<String> = families_in(place)?.into_iter().filter(|name| is_of_state(name)).collect();
+    let source = open_to_read(place, options, &database.families, &families)?;
+    let from = start_of(part.start().max(range.start()));
+    let to = end_of(if part.end() < range.end() { part } else { range });
+    for family in families {
+        if !restored.contains_key(&family) {
+            let expiry = Expiry::default();
+            let made = database.db.create_cf(&family, &database.families.options(&expiry));
+            made.map_err(database.failed("create a column family"))?;
+            restored.insert(family.clone(), expiry);
+        }
+        let target = database.family(&family)?;
+        let Some(handle) = source.cf_handle(&family) else { continue };
+        let mut options_of_scan = ReadOptions::default();
+        options_of_scan.set_iterate_lower_bound(from);
+        options_of_scan.set_iterate_upper_bound(to);
+        options_of_scan.fill_cache(false);
+        let (mut batch, mut written) = (WriteBatch::default(), Ok(()));
+        let visited = super::database::visit(
+            source.raw_iterator_cf_opt(&handle, options_of_scan),
+            &mut |key, value| {
+                batch.put_cf(&target, key, value);
+                if batch.size_in_bytes() >= options.write_batch_bytes {
+                    written = database.db.write_without_wal(std::mem::take(&mut batch));
+                }
+                if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            },
+        );
+        written.map_err(database.failed("write copied key groups"))?;
+        visited.map_err(|error| RocksDbError::new("read the files of another instance", place, error))?;
+        database.db.write_without_wal(batch).map_err(database.failed("write copied key groups"))?;
+    }
+    Ok(())
+}
+
+/// The restored families of an instance that begins with nothing.
+pub(super) fn begin(
+    directory: WorkingDirectory,
+    options: &RocksDbOptions,
+) -> Result<RocksDbStateBackend, RocksDbError> {
+    let database = Database::open(directory, options, &BTreeMap::new())?;
+    RocksDbStateBackend::new(database, BTreeMap::new(), Contents::default())
+}
