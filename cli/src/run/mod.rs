@@ -33,7 +33,7 @@ pub fn run(
         }
         options::Storage::Jobmanager => Arc::new(JobManagerCheckpointStorage::new(directories.job)),
     };
-    let handle = job.start(args.job_options(), storage)?;
+    let handle = job.start(args.job_options()?, storage)?;
     stop_on_interrupt(handle.control())?;
     progress::watch(&handle);
     let summary = handle.wait().map_err(|error| explain(error, directories))?;

@@ -1,8 +1,11 @@
+use anyhow::{Error, Result};
 use clap::{Args, ValueEnum};
 use snapline::base::{CheckpointingMode, Millis};
 use snapline::coordinator::RestartStrategy;
 use snapline::keygroup::MaxParallelism;
 use snapline::runtime::JobOptions;
+use snapline::state::backend::StateBackend;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +45,12 @@ pub struct RunArgs {
     /// Where working state is kept.
     #[arg(long, value_enum, default_value_t = Backend::Heap)]
     pub backend: Backend,
+    /// Upload only the files of the backend's state that earlier checkpoints do not have.
+    #[arg(long)]
+    pub incremental: bool,
+    /// An option of the backend, by Flink's name, such as state.backend.rocksdb.thread.num=4.
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = property)]
+    pub properties: Vec<(String, String)>,
     /// Where checkpoints are kept: in files, or in memory until the process ends.
     #[arg(long, value_enum, default_value_t = Storage::Filesystem)]
     pub storage: Storage,
@@ -80,6 +89,8 @@ pub enum Backend {
     /// Objects in memory (Flink: `hashmap`).
     #[value(alias = "hashmap")]
     Heap,
+    /// Bytes in RocksDB on a local disk, in a build with the feature of that name.
+    Rocksdb,
 }
 
 /// A checkpoint storage, by Flink's name.
@@ -110,14 +121,37 @@ impl RunArgs {
         if self.unaligned && self.mode == Mode::AtLeastOnce {
             return Some("--unaligned needs --mode exactly-once: at least once no barrier waits".into());
         }
+        if self.incremental && self.backend == Backend::Heap {
+            return Some("--incremental needs --backend rocksdb: the heap has no files to refer to".into());
+        }
+        if let (Some((key, _)), Backend::Heap) = (self.properties.first(), self.backend) {
+            return Some(format!("-D {key} needs --backend rocksdb: it is an option of that"));
+        }
+        if let Err(what) = self.state_backend() {
+            return Some(what);
+        }
         let in_memory = self.storage == Storage::Jobmanager;
         (self.resume && in_memory)
             .then(|| "--resume needs the checkpoints that --storage filesystem keeps".into())
     }
 
+    /// Where working state is kept.
+    fn state_backend(&self) -> Result<StateBackend, String> {
+        let options = self.properties.iter().cloned().collect();
+        match self.backend {
+            Backend::Heap => Ok(StateBackend::default()),
+            Backend::Rocksdb => rocksdb(options),
+        }
+    }
+
     /// The options of the runtime.
-    pub fn job_options(&self) -> JobOptions {
-        JobOptions {
+    ///
+    /// # Errors
+    /// There is no such backend, or an option of it is wrong.
+    pub fn job_options(&self) -> Result<JobOptions> {
+        Ok(JobOptions {
+            state_backend: self.state_backend().map_err(Error::msg)?,
+            incremental: self.incremental,
             mode: match self.mode {
                 Mode::ExactlyOnce => CheckpointingMode::ExactlyOnce,
                 Mode::AtLeastOnce => CheckpointingMode::AtLeastOnce,
@@ -133,8 +167,33 @@ impl RunArgs {
                 attempts => RestartStrategy::FixedDelay { attempts, delay: self.restart_delay },
             },
             ..JobOptions::default()
-        }
+        })
     }
+}
+
+#[cfg(feature = "rocksdb")]
+fn rocksdb(options: BTreeMap<String, String>) -> Result<StateBackend, String> {
+    use snapline::backend::rocksdb::RocksDbStateBackendFactory as Factory;
+    // A job that begins would find it out again and again.
+    Factory::check(&options).map_err(|error| error.to_string())?;
+    Ok(StateBackend::Custom(std::sync::Arc::new(Factory), options))
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn rocksdb(_: BTreeMap<String, String>) -> Result<StateBackend, String> {
+    Err("--backend rocksdb is not in this build; build it with: cargo build --release --features rocksdb"
+        .into())
+}
+
+/// An option of the backend with its value.
+fn property(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
+    if !key.starts_with("state.backend.rocksdb.") {
+        return Err(format!(
+            "there is no option `{key}`; those of the backend begin with state.backend.rocksdb."
+        ));
+    }
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn interval(text: &str) -> Result<Interval, String> {

@@ -18,6 +18,8 @@ mod options;
 mod restore;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use error::RocksDbError;
@@ -29,12 +31,21 @@ use crate::state::backend::{
 };
 use directory::WorkingDirectory;
 use options::RocksDbOptions;
+use std::collections::BTreeMap;
 
 /// Makes backends on RocksDB, under the name `rocksdb`. Options are those of Flink that begin with `state.backend.rocksdb.`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RocksDbStateBackendFactory;
 
 impl RocksDbStateBackendFactory {
+    /// Whether options of a job mean something to the backend.
+    ///
+    /// # Errors
+    /// One is unknown, or has a wrong value.
+    pub fn check(options: &BTreeMap<String, String>) -> Result<(), WrongOption> {
+        RocksDbOptions::of(options).map(drop)
+    }
+
     /// The options, and a directory to work in.
     fn prepare(context: &BackendContext) -> Result<(RocksDbOptions, WorkingDirectory), BackendError> {
         let options = RocksDbOptions::of(&context.options)?;

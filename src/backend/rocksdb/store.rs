@@ -44,7 +44,7 @@ impl RocksDbStateBackend {
         Ok(RocksDbStateBackend { families, names, lengths, restored, contents, read, write })
     }
 
-    fn database(&self) -> &Arc<Database> {
+    pub(super) fn database(&self) -> &Arc<Database> {
         self.families.borrow_owner()
     }
 

@@ -4,7 +4,7 @@ use super::super::function::SubtaskContext;
 use super::super::io::IoPool;
 use super::super::processing_time::{ManualClock, ProcessingTime};
 use super::super::progress::Meters;
-use super::super::task::{Control, Environment, Marker, Snapshot};
+use super::super::task::{Control, Environment, Marker, Snapshot, SnapshotRequest};
 use super::*;
 use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, JobId, Ownership, SubtaskId,
@@ -73,7 +73,7 @@ impl Operator for Telling {
         self.gate.register(select);
     }
 
-    fn snapshot(&mut self, _: CheckpointId, _: bool) -> Result<Snapshot, TaskError> {
+    fn snapshot(&mut self, _: CheckpointId, _: SnapshotRequest) -> Result<Snapshot, TaskError> {
         self.tell("snapshot");
         Ok((TaskSnapshot::default(), None))
     }

@@ -1,0 +1,182 @@
+//! Values that expire go when their files are rewritten.
+
+#![allow(clippy::disallowed_methods)]
+
+use super::{Observed, restored, store};
+use crate::base::Millis;
+use crate::state::backend::{BackendError, BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile};
+use crate::state::*;
+use crate::ttl::StateTtlConfig;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+const KEYS: u32 = 50;
+
+fn ttl() -> StateTtlConfig {
+    StateTtlConfig::new(Millis(10)).unwrap()
+}
+
+#[test]
+fn compaction_removes_values_and_entries_of_maps_that_have_expired_and_no_others() {
+    let observed = Observed::default();
+    let mut store = store(&observed, &[]);
+    let value = store.open(&ValueStateDescriptor::<u32>::new("value").with_ttl(ttl())).unwrap();
+    let map = store.open(&MapStateDescriptor::<u8, u32>::new("map").with_ttl(ttl())).unwrap();
+    let plain = store.open(&ValueStateDescriptor::<u32>::new("plain")).unwrap();
+    // Even keys at 0, odd ones at 5; of every map one entry at each.
+    for (now, parity) in [(0, 0), (5, 1)] {
+        store.set_processing_time(Millis(now));
+        for key in 0..KEYS {
+            store.set_current_key(key).unwrap();
+            if key % 2 == parity {
+                value.update(&mut store, key).unwrap();
+                plain.update(&mut store, key).unwrap();
+            }
+            map.put(&mut store, parity as u8, key).unwrap();
+        }
+    }
+    let compact = || {
+        ["value", "map", "plain"].map(|state| {
+            observed.compact(state);
+            observed.entries(state)
+        })
+    };
+    let all = [KEYS as usize, 2 * KEYS as usize, KEYS as usize];
+    store.set_processing_time(Millis(9));
+    assert_eq!(compact(), all);
+    assert_eq!(store.ttl_metrics_of_all().by_compactions, 0);
+    store.set_processing_time(Millis(10));
+    assert_eq!(compact(), [KEYS as usize / 2, KEYS as usize, KEYS as usize]);
+    assert_eq!(store.ttl_metrics(&value).unwrap().by_compactions, u64::from(KEYS) / 2);
+    assert_eq!(store.ttl_metrics(&map).unwrap().by_compactions, u64::from(KEYS));
+    for key in 0..KEYS {
+        store.set_current_key(key).unwrap();
+        let expected = (key % 2 == 1).then_some(key);
+        assert_eq!(value.get(&mut store).unwrap().as_deref().copied(), expected);
+    }
+    store.set_processing_time(Millis(15));
+    assert_eq!(compact(), [0, 0, KEYS as usize]);
+    assert_eq!(store.ttl_metrics_of_all().removed(), u64::from(3 * KEYS));
+}
+
+/// The elements of a list expire each for itself; what was appended becomes one value in the first compaction, and is looked
+/// at in the next one.
+#[test]
+fn compaction_removes_a_list_with_its_last_element() {
+    let observed = Observed::default();
+    let mut store = store(&observed, &[]);
+    let list = store.open(&ListStateDescriptor::<u32>::new("list").with_ttl(ttl())).unwrap();
+    for now in [0, 5] {
+        store.set_processing_time(Millis(now));
+        for key in 0..KEYS {
+            store.set_current_key(key).unwrap();
+            list.add(&mut store, now as u32).unwrap();
+        }
+    }
+    store.set_processing_time(Millis(14));
+    for _ in 0..2 {
+        observed.compact("list");
+        assert_eq!(observed.entries("list"), KEYS as usize);
+    }
+    store.set_current_key(7).unwrap();
+    assert_eq!(list.get(&mut store).unwrap().map(|one| *one).collect::<Vec<_>>(), [5]);
+    store.set_processing_time(Millis(15));
+    observed.compact("list");
+    assert_eq!(observed.entries("list"), 0);
+    assert_eq!(store.ttl_metrics(&list).unwrap().by_compactions, u64::from(2 * KEYS));
+}
+
+#[test]
+fn compaction_removes_nothing_of_a_state_whose_clean_up_in_the_background_is_disabled() {
+    let observed = Observed::default();
+    let mut store = store(&observed, &[]);
+    let ttl = ttl().disable_cleanup_in_background();
+    let value = store.open(&ValueStateDescriptor::<u32>::new("value").with_ttl(ttl)).unwrap();
+    store.set_current_key(1).unwrap();
+    value.update(&mut store, 1).unwrap();
+    store.set_processing_time(Millis(1_000));
+    observed.compact("value");
+    assert_eq!(observed.entries("value"), 1);
+}
+
+/// The files of a snapshot, by their names.
+struct Files(BTreeMap<String, Vec<u8>>);
+
+impl FetchFile for Files {
+    fn fetch(&self, file: &BackendFile, target: &Path) -> Result<(), BackendError> {
+        Ok(fs::write(target, &self.0[&file.name])?)
+    }
+}
+
+fn in_files(store: &mut KeyedStateStore<u32>) -> (KeyedImage, Files) {
+    let snapshot = store.snapshot_in_files().unwrap();
+    let local = snapshot.files().unwrap();
+    let files = local.iter().map(|local| (local.name.clone(), fs::read(&local.path).unwrap())).collect();
+    let describe = |local: &LocalFile| {
+        let shared = |content| FilePlace::Shared { content, checksum: 0 };
+        let place = local.content.map_or(FilePlace::Private(Vec::new()), shared);
+        BackendFile { name: local.name.clone(), place }
+    };
+    let described = local.iter().map(describe).collect();
+    let task = TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default());
+    let mut state = Vec::new();
+    let described = BackendFiles { backend: "rocksdb".to_owned(), files: described };
+    task.with_files(described).write_to(&mut state).unwrap();
+    (SnapshotImage::read_from(&state[..], None).unwrap().keyed.unwrap(), Files(files))
+}
+
+/// Before the state is opened its values have no times: what stands in front of them is not one.
+#[test]
+fn compaction_of_restored_values_begins_when_they_have_their_times() {
+    let (first, second) = (Observed::default(), Observed::default());
+    let mut old = store(&first, &[]);
+    let value = old.open(&ValueStateDescriptor::<[u8; 9]>::new("value")).unwrap();
+    for key in 0..KEYS {
+        old.set_current_key(key).unwrap();
+        value.update(&mut old, [0; 9]).unwrap();
+    }
+    let (image, files) = in_files(&mut old);
+    let mut new = restored(&second, &[], vec![image], Some(&files));
+    new.set_processing_time(Millis(1_000));
+    second.compact("value");
+    assert_eq!(second.entries("value"), KEYS as usize);
+    let value = new.open(&ValueStateDescriptor::<[u8; 9]>::new("value").with_ttl(ttl())).unwrap();
+    second.compact("value");
+    assert_eq!(second.entries("value"), KEYS as usize, "they count as updated at the restore");
+    new.set_processing_time(Millis(1_010));
+    second.compact("value");
+    assert_eq!(second.entries("value"), 0);
+    assert_eq!(new.ttl_metrics(&value).unwrap().by_compactions, u64::from(KEYS));
+}
+
+/// Files are rewritten by their age only where something in them may have expired, also in restored states.
+#[test]
+fn compaction_by_age_is_for_states_that_expire() {
+    let (first, second) = (Observed::default(), Observed::default());
+    let options = [("compaction.filter.periodic-compaction-time", "7 d")];
+    let mut old = store(&first, &options);
+    let expiring = ValueStateDescriptor::<u32>::new("expiring").with_ttl(ttl());
+    let plain = ValueStateDescriptor::<u32>::new("plain");
+    old.open(&expiring).unwrap();
+    old.open(&plain).unwrap();
+    let (image, files) = in_files(&mut old);
+    let mut new = restored(&second, &options, vec![image], Some(&files));
+    new.open(&expiring).unwrap();
+    new.open(&plain).unwrap();
+    for observed in [first, second] {
+        let directory = observed.database().directory.database();
+        let newest = fs::read_dir(&directory).unwrap().flatten().map(|entry| entry.path()).filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("OPTIONS-"))
+        });
+        let written = fs::read_to_string(newest.max().unwrap()).unwrap();
+        let of = |family: &str| {
+            let section =
+                written.split("[CFOptions ").find(|section| section.starts_with(&format!("\"{family}\"")));
+            let line =
+                section.unwrap().lines().find(|line| line.trim().starts_with("periodic_compaction_seconds"));
+            line.unwrap().split('=').next_back().unwrap().trim().to_owned()
+        };
+        assert_eq!((&*of("state expiring"), &*of("state plain")), ("604800", "0"));
+    }
+}

@@ -1,0 +1,106 @@
+//! What is to be seen only from inside: compactions, and what lies where.
+
+mod compaction;
+mod failures;
+
+use super::RocksDbStateBackendFactory;
+use super::database::Database;
+use super::family::family_of;
+use super::restore;
+use crate::keygroup::MaxParallelism;
+use crate::state::backend::*;
+use crate::state::{KeyedImage, KeyedStateStore, KeyedStateStoreBuilder};
+use rocksdb::{BottommostLevelCompaction, CompactOptions};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// Makes backends whose instance can be looked into.
+#[derive(Clone, Default)]
+struct Observed(Arc<Mutex<Option<Arc<Database>>>>);
+
+impl StateBackendFactory for Observed {
+    fn name(&self) -> &str {
+        "rocksdb"
+    }
+
+    fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
+        let (options, directory) = RocksDbStateBackendFactory::prepare(context)?;
+        self.observe(restore::begin(directory, &options)?)
+    }
+
+    fn restore(
+        &self,
+        context: &BackendContext,
+        parts: &[RestoredPart<'_>],
+        fetch: &dyn FetchFile,
+    ) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
+        let (options, directory) = RocksDbStateBackendFactory::prepare(context)?;
+        self.observe(restore::restore(directory, &options, context.range, parts, fetch)?)
+    }
+}
+
+impl Observed {
+    fn observe(
+        &self,
+        backend: super::store::RocksDbStateBackend,
+    ) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
+        *self.0.lock().unwrap() = Some(Arc::clone(backend.database()));
+        Ok(Box::new(backend))
+    }
+
+    fn database(&self) -> Arc<Database> {
+        Arc::clone(self.0.lock().unwrap().as_ref().unwrap())
+    }
+
+    /// Forgets the instance, which ends with its backend then.
+    fn forget(&self) -> PathBuf {
+        self.0.lock().unwrap().take().unwrap().directory.path().to_owned()
+    }
+
+    /// Rewrites all files of a state.
+    fn compact(&self, state: &str) {
+        let database = self.database();
+        let family = database.family(&family_of(state)).unwrap();
+        database.db.flush_cf(&family).unwrap();
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        database.db.compact_range_cf_opt(&family, None::<&[u8]>, None::<&[u8]>, &options);
+    }
+
+    /// How many entries a state has, whoever may see them.
+    fn entries(&self, state: &str) -> usize {
+        let database = self.database();
+        let mut entries = 0;
+        let iterator = database.db.raw_iterator_cf(&database.family(&family_of(state)).unwrap());
+        super::database::visit(iterator, &mut |_, _| {
+            entries += 1;
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        entries
+    }
+}
+
+fn store(observed: &Observed, options: &[(&str, &str)]) -> KeyedStateStore<u32> {
+    restored(observed, options, Vec::new(), None)
+}
+
+fn restored(
+    observed: &Observed,
+    options: &[(&str, &str)],
+    images: Vec<KeyedImage>,
+    fetch: Option<&dyn FetchFile>,
+) -> KeyedStateStore<u32> {
+    let max = MaxParallelism::new(8).unwrap();
+    let options: BTreeMap<_, _> = options
+        .iter()
+        .map(|(key, value)| (format!("state.backend.rocksdb.{key}"), (*value).to_owned()))
+        .collect();
+    let backend = StateBackend::Custom(Arc::new(observed.clone()), options);
+    let builder = KeyedStateStoreBuilder::new(max, max.all_groups()).with_backend(&backend);
+    match fetch {
+        Some(fetch) => builder.restore_with(images, fetch).unwrap(),
+        None => builder.restore(images).unwrap(),
+    }
+}
