@@ -1,4 +1,5 @@
 use super::bytes::UnopenedBytes;
+use super::open::half_migrated;
 use super::schema::TableSnapshot;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
@@ -32,13 +33,20 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// The backend cannot capture its state. With synchronous snapshots also what `write_to` fails with.
     pub fn snapshot(&mut self) -> Result<KeyedStateSnapshot, StateError> {
+        if let Some((name, _)) = self.in_backend.iter().find(|(_, state)| state.is_half_migrated) {
+            return Err(half_migrated(name));
+        }
         let failed = |cause| StateError::Backend { state: "all keyed state".to_owned(), cause };
         let backend = self.backend.as_mut().map(|backend| backend.snapshot()).transpose().map_err(failed)?;
         let mut tables: Vec<_> = self.states.iter_mut().map(|open| open.table.share(&self.times)).collect();
         let (in_backend, unclaimed): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.unclaimed.clone().into_iter().partition(|(name, _)| self.in_backend.contains_key(name));
         for (name, RawKeyedState { header, .. }) in in_backend {
-            tables.push(Box::new(UnopenedBytes { header, range: self.range, state: self.in_backend[&name] }));
+            tables.push(Box::new(UnopenedBytes {
+                header,
+                range: self.range,
+                state: self.in_backend[&name].state,
+            }));
         }
         let snapshot = KeyedStateSnapshot {
             max_parallelism: self.max_parallelism,
