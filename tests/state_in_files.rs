@@ -94,6 +94,10 @@ fn in_files(store: &mut KeyedStateStore<u32>) -> Checkpoint {
     checkpoint
 }
 
+fn states_in_files(checkpoint: &Checkpoint) -> Vec<String> {
+    image(&checkpoint.state).files.expect("it has files").states
+}
+
 /// The same state as entries.
 fn as_entries(store: &mut KeyedStateStore<u32>) -> KeyedImage {
     let mut file = Vec::new();
@@ -134,6 +138,7 @@ fn state_in_files_is_restored_and_written_as_entries() {
     let checkpoint = in_files(&mut first);
     let raw = image(&checkpoint.state);
     assert!(raw.states.values().all(|state| state.groups.is_empty()), "all of it lies in the files");
+    assert_eq!(states_in_files(&checkpoint), ["values", "names"]);
     let mut store = builder(max().all_groups()).restore_with(vec![raw], &checkpoint).expect("fits");
     assert_eq!(assert_filled(&mut store), KEYS);
     let mut on_heap =
@@ -300,6 +305,7 @@ fn state_whose_opening_failed_half_way_is_whole_in_the_next_files() {
     let mut store = builder(max().all_groups()).restore(vec![entries]).expect("fits");
     store.open(&Padded::state(2, Some(17))).map(drop).expect_err("17 is refused");
     let checkpoint = in_files(&mut store);
+    assert_eq!(states_in_files(&checkpoint), [""; 0], "the state file has it");
     assert_padded(&mut restored(&checkpoint), 2);
     // What was left behind does not come back when it has its place again.
     let mut again = restored(&checkpoint);
