@@ -207,13 +207,14 @@ fn files() -> BackendFiles {
         BackendFile { name: "000012.sst".to_owned(), place: shared },
         BackendFile { name: "CURRENT".to_owned(), place: FilePlace::Private(b"MANIFEST-000005".to_vec()) },
     ];
-    BackendFiles { backend: "rocksdb".to_owned(), files }
+    BackendFiles { backend: "rocksdb".to_owned(), states: Vec::new(), files }
 }
 
 /// What a backend keeps stands beside what it does not.
 #[test]
 fn state_file_of_version_5_with_files_has_these_bytes_and_is_read() {
-    let written = write_every_state(|snapshot| snapshot.with_files(files())).expect("in memory");
+    let written =
+        write_every_state(|snapshot| snapshot.with_files("rocksdb", files().files)).expect("in memory");
     assert_eq!(hex(&written), include_str!("fixtures/state_v5_files.hex").trim());
     let image = SnapshotImage::read_from(version_5_with_files().as_slice(), None).expect("intact");
     let keyed = image.keyed.expect("keyed state");
@@ -221,6 +222,24 @@ fn state_file_of_version_5_with_files_has_these_bytes_and_is_read() {
     let other = store(keyed).map(drop).expect_err("it is not the backend that wrote them").to_string();
     let expected = "its state lies in files of the backend `rocksdb`, and the job's is `hashmap`";
     assert!(other.contains(expected), "{other}");
+}
+
+#[test]
+fn state_file_whose_files_hold_a_state_that_it_does_not_know_is_damaged() {
+    let files = BackendFiles { states: vec!["other".to_owned()], ..files() };
+    let header = KeyedHeader {
+        max_parallelism: max(),
+        range: max().all_groups(),
+        key: SerializerSnapshot::new("alloc::string::String", 0),
+        states: Vec::new(),
+    };
+    // Without operator state and compression.
+    let header = (Some(header), Vec::<u8>::new(), 0_u8, Some(files));
+    let mut writer = BlockWriter::new(Vec::new(), FileKind::State).expect("memory");
+    writer.write_value(&header).expect("memory");
+    let file = writer.finish().expect("memory");
+    let error = SnapshotImage::read_from(file.as_slice(), None).expect_err("damaged").to_string();
+    assert!(error.contains("the state `other` of the backend's files is not known"), "{error}");
 }
 
 #[test]

@@ -7,14 +7,21 @@ mod runs_backend;
 
 use runs_backend::RunsStateBackendFactory;
 use snapline::base::{ContentId, Millis};
+use snapline::codec::CodecError;
 use snapline::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
-use snapline::state::backend::{BackendError, BackendFile, BackendFiles, FetchFile, FilePlace, StateBackend};
+use snapline::state::backend::{
+    BackendContext, BackendError, BackendFile, BackendSnapshot, Entries, FetchFile, FilePlace,
+    KeyedStateBackend, RestoredPart, SnapshotInFiles, StateBackend, StateBackendFactory, StateDescription,
+    StateNumber,
+};
+use snapline::state::serializer::{Compatibility, SerializerSnapshot, StateSerializer};
 use snapline::state::*;
 use snapline::ttl::StateTtlConfig;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 const KEYS: u32 = 40;
 
@@ -85,9 +92,13 @@ fn in_files(store: &mut KeyedStateStore<u32>) -> Checkpoint {
         };
         files.push(BackendFile { name: file.name.clone(), place });
     }
-    let snapshot = snapshot.with_files(BackendFiles { backend: "runs".to_owned(), files });
+    let snapshot = snapshot.with_files("runs", files);
     snapshot.write_to(&mut checkpoint.state).expect("in memory");
     checkpoint
+}
+
+fn states_in_files(checkpoint: &Checkpoint) -> Vec<String> {
+    image(&checkpoint.state).files.expect("it has files").states
 }
 
 /// The same state as entries.
@@ -130,6 +141,7 @@ fn state_in_files_is_restored_and_written_as_entries() {
     let checkpoint = in_files(&mut first);
     let raw = image(&checkpoint.state);
     assert!(raw.states.values().all(|state| state.groups.is_empty()), "all of it lies in the files");
+    assert_eq!(states_in_files(&checkpoint), ["values", "names"]);
     let mut store = builder(max().all_groups()).restore_with(vec![raw], &checkpoint).expect("fits");
     assert_eq!(assert_filled(&mut store), KEYS);
     let mut on_heap =
@@ -207,15 +219,254 @@ fn state_in_files_with_names_that_lead_elsewhere_is_damaged() {
     {
         let place = FilePlace::Private(Vec::new());
         let file = |name: &&str| BackendFile { name: (*name).to_owned(), place: place.clone() };
-        let files = BackendFiles { backend: "runs".to_owned(), files: names.iter().map(file).collect() };
+        let files = names.iter().map(file).collect();
         let mut store = filled(max().all_groups());
         let snapshot = TaskSnapshot::new(
             Some(Box::new(store.snapshot_in_files().expect("taken"))),
             OperatorSnapshot::default(),
         );
         let mut state = Vec::new();
-        snapshot.with_files(files).write_to(&mut state).expect("in memory");
+        snapshot.with_files("runs", files).write_to(&mut state).expect("in memory");
         let error = SnapshotImage::read_from(&state[..], None).expect_err("it is refused").to_string();
         assert!(error.contains("names of the backend's files"), "{names:?}: {error}");
     }
+}
+
+/// Numbers in `version` bytes more than eight. It takes over what version 1 wrote, and has no bytes for `refused`.
+struct Padded {
+    version: u32,
+    refused: Option<u64>,
+}
+
+impl Padded {
+    fn state(version: u32, refused: Option<u64>) -> ValueStateDescriptor<u64> {
+        values().with_serializer(Padded { version, refused })
+    }
+}
+
+fn read_padded(version: u32, bytes: &[u8]) -> Result<u64, String> {
+    match bytes.split_last_chunk() {
+        Some((padding, number)) if padding.len() == version as usize => Ok(u64::from_be_bytes(*number)),
+        _ => Err(format!("{} bytes are no number of version {version}", bytes.len())),
+    }
+}
+
+impl StateSerializer<u64> for Padded {
+    fn serialize(&self, number: &u64, target: &mut Vec<u8>) -> Result<(), CodecError> {
+        if self.refused == Some(*number) {
+            return Err(CodecError::Refused(format!("{number} is refused")));
+        }
+        target.resize(target.len() + self.version as usize, 0);
+        target.extend_from_slice(&number.to_be_bytes());
+        Ok(())
+    }
+
+    fn deserialize(&self, bytes: &[u8]) -> Result<u64, String> {
+        read_padded(self.version, bytes)
+    }
+
+    fn snapshot(&self) -> SerializerSnapshot {
+        SerializerSnapshot::new("padded", self.version)
+    }
+
+    fn compatibility(&self, written: &SerializerSnapshot) -> Compatibility<u64> {
+        match written.version {
+            1 if self.version != 1 => Compatibility::AfterMigration(Arc::new(|bytes| read_padded(1, bytes))),
+            _ => Compatibility::if_equal(&self.snapshot(), written),
+        }
+    }
+}
+
+fn padded(range: KeyGroupRange) -> KeyedStateStore<u32> {
+    let mut store = builder(range).restore(Vec::new()).expect("empty");
+    let value = store.open(&Padded::state(1, None)).expect("opens");
+    for key in 0..KEYS {
+        if store.set_current_key(key).is_ok() {
+            value.update(&mut store, u64::from(key)).expect("a key");
+        }
+    }
+    store
+}
+
+/// Checks what [`padded`] has put there.
+fn assert_padded(store: &mut KeyedStateStore<u32>, version: u32) {
+    let value = store.open(&Padded::state(version, None)).expect("opens");
+    for key in 0..KEYS {
+        if store.set_current_key(key).is_ok() {
+            assert_eq!(value.get(store).expect("a key").as_deref(), Some(&u64::from(key)));
+        }
+    }
+}
+
+fn restored(checkpoint: &Checkpoint) -> KeyedStateStore<u32> {
+    let image = image(&checkpoint.state);
+    builder(image.header.range).restore_with(vec![image], checkpoint).expect("fits")
+}
+
+/// What the backend was given before it failed must not take the place of what it was not given.
+#[test]
+fn state_whose_opening_failed_half_way_is_whole_in_the_next_files() {
+    let entries = as_entries(&mut padded(max().all_groups()));
+    let mut store = builder(max().all_groups()).restore(vec![entries]).expect("fits");
+    store.open(&Padded::state(2, Some(17))).map(drop).expect_err("17 is refused");
+    let checkpoint = in_files(&mut store);
+    assert_eq!(states_in_files(&checkpoint), [""; 0], "the state file has it");
+    assert_padded(&mut restored(&checkpoint), 2);
+    // What was left behind does not come back when it has its place again.
+    let mut again = restored(&checkpoint);
+    assert_padded(&mut again, 1);
+    assert_padded(&mut restored(&in_files(&mut again)), 1);
+}
+
+#[test]
+fn state_in_files_whose_migration_is_refused_stays_as_it_was() {
+    let checkpoint = in_files(&mut padded(max().all_groups()));
+    let mut store = restored(&checkpoint);
+    let refused = store.open(&Padded::state(2, Some(39))).map(drop).expect_err("39 is refused").to_string();
+    assert!(refused.contains("39 is refused"), "{refused}");
+    assert_padded(&mut restored(&in_files(&mut store)), 2);
+    assert_padded(&mut store, 1);
+}
+
+/// Some of it has new bytes then, some old, and nothing tells them apart.
+#[test]
+fn state_in_files_that_was_migrated_in_part_is_neither_opened_nor_captured() {
+    let checkpoint = in_files(&mut padded(max().all_groups()));
+    let writes_before = Arc::new(AtomicI64::new(i64::from(KEYS) / 2));
+    let factory = Arc::new(Failing { writes_before });
+    let backend = StateBackend::Custom(factory, BTreeMap::new());
+    let builder = builder(max().all_groups()).with_backend(&backend);
+    let mut store = builder.restore_with(vec![image(&checkpoint.state)], &checkpoint).expect("fits");
+    let full = store.open(&Padded::state(2, None)).map(drop).expect_err("a write fails").to_string();
+    assert_eq!(full, "the backend of state `values` failed: the disk is full");
+    let expected = "while the state was migrated, of which a part is written anew and a part is not";
+    for captured in [store.snapshot(), store.snapshot_in_files()] {
+        let error = captured.map(drop).expect_err("it is neither").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    for version in [1, 2] {
+        let error =
+            store.open(&Padded::state(version, None)).map(drop).expect_err("it is neither").to_string();
+        assert!(version == 1 || error.contains(expected), "{error}");
+    }
+}
+
+/// A backend in files whose writes fail from one on.
+struct Failing {
+    writes_before: Arc<AtomicI64>,
+}
+
+struct FailingBackend {
+    inner: Box<dyn KeyedStateBackend>,
+    writes_before: Arc<AtomicI64>,
+}
+
+impl StateBackendFactory for Failing {
+    fn name(&self) -> &str {
+        "runs"
+    }
+
+    fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
+        let (inner, writes_before) =
+            (RunsStateBackendFactory.create(context)?, Arc::clone(&self.writes_before));
+        Ok(Box::new(FailingBackend { inner, writes_before }))
+    }
+
+    fn restore(
+        &self,
+        context: &BackendContext,
+        parts: &[RestoredPart<'_>],
+        fetch: &dyn FetchFile,
+    ) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
+        let inner = RunsStateBackendFactory.restore(context, parts, fetch)?;
+        Ok(Box::new(FailingBackend { inner, writes_before: Arc::clone(&self.writes_before) }))
+    }
+}
+
+impl KeyedStateBackend for FailingBackend {
+    fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError> {
+        self.inner.create_state(description)
+    }
+
+    fn restored_state(&mut self, name: &str) -> Result<Option<StateNumber>, BackendError> {
+        self.inner.restored_state(name)
+    }
+
+    fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        self.inner.get(state, key)
+    }
+
+    fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError> {
+        match self.writes_before.fetch_sub(1, Ordering::SeqCst) {
+            ..=0 => Err("the disk is full".into()),
+            _ => self.inner.put(state, key, value),
+        }
+    }
+
+    fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError> {
+        self.inner.delete(state, key)
+    }
+
+    fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {
+        self.inner.scan(state, prefix)
+    }
+
+    fn snapshot(&mut self) -> Result<Box<dyn BackendSnapshot>, BackendError> {
+        self.inner.snapshot()
+    }
+
+    fn snapshot_in_files(&mut self) -> Result<Option<SnapshotInFiles>, BackendError> {
+        self.inner.snapshot_in_files()
+    }
+}
+
+#[test]
+fn state_without_entries_lies_in_files_too() {
+    let mut store = builder(max().all_groups()).restore(Vec::new()).expect("empty");
+    store.open(&values()).expect("opens");
+    let mut store = restored(&in_files(&mut store));
+    let value = store.open(&values()).expect("opens");
+    assert_eq!(store.count(&value).expect("opened"), 0);
+}
+
+#[test]
+fn state_that_its_files_do_not_hold_is_not_restored() {
+    let checkpoint = in_files(&mut filled(max().all_groups()));
+    let mut damaged = image(&checkpoint.state);
+    let other = in_files(&mut padded(max().all_groups()));
+    let files = image(&other.state).files.expect("it lies in files").files;
+    damaged.files.as_mut().expect("it lies in files").files = files;
+    let error = builder(max().all_groups()).restore_with(vec![damaged], &other).map(drop);
+    let error = error.expect_err("there are no names").to_string();
+    assert!(error.contains("the files that should hold state `names` do not"), "{error}");
+}
+
+/// One subtask has opened it and has it in its files, the other has not opened it since it was restored from entries.
+#[test]
+fn state_in_files_of_one_subtask_and_in_entries_of_another_is_whole() {
+    let first = in_files(&mut padded(range(0, 3)));
+    let mut second = builder(range(4, 7)).restore(vec![as_entries(&mut padded(range(4, 7)))]).expect("fits");
+    let last_key = (0..KEYS).filter(|key| second.set_current_key(*key).is_ok()).last().map(u64::from);
+    // This opening leaves entries behind, which are not to be mixed with those of the state file.
+    second.open(&Padded::state(2, last_key)).map(drop).expect_err("its last key is refused");
+    let parts = [first, in_files(&mut second)];
+    for version in [1, 2] {
+        let images = parts.iter().map(|part| image(&part.state)).collect();
+        let mut store = builder(max().all_groups()).restore_with(images, &merged(&parts)).expect("fits");
+        let entries = as_entries(&mut store);
+        assert_padded(&mut store, version);
+        assert_padded(
+            &mut KeyedStateStore::restore(max(), max().all_groups(), vec![entries]).expect("fits"),
+            version,
+        );
+    }
+}
+
+#[test]
+fn state_in_files_of_subtasks_that_share_key_groups_is_refused() {
+    let parts = [range(0, 4), range(4, 7)].map(|range| in_files(&mut padded(range)));
+    let images = parts.iter().map(|part| image(&part.state)).collect();
+    let error = builder(max().all_groups()).restore_with(images, &merged(&parts)).map(drop);
+    let error = error.expect_err("both have key group 4").to_string();
+    assert!(error.contains("lie in files of"), "{error}");
 }

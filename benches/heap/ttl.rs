@@ -79,6 +79,13 @@ pub fn measure(count: usize) {
         store.set_current_key(key).expect("all groups");
         state.update(&mut store, 1).expect("there is a key");
     }
+    // As large as a value with its time.
+    let mut store_of_pairs = self::store();
+    let pairs = store_of_pairs.open(&ValueStateDescriptor::<(u64, u64)>::new("pairs")).expect("opens");
+    for &key in &keys {
+        store_of_pairs.set_current_key(key).expect("all groups");
+        pairs.update(&mut store_of_pairs, (1, 1)).expect("there is a key");
+    }
     let config = StateTtlConfig::new(TTL).expect("positive");
     let mut expiring = Expiring::new(&keys, config);
     let mut some_expire = Expiring::new(&keys, config);
@@ -91,6 +98,13 @@ pub fn measure(count: usize) {
                 let get = |last: u64, key: &u64| {
                     store.set_current_key(*key ^ (last >> 63)).expect("all groups");
                     state.get(&store).expect("there is a key").map_or(0, |value| *value)
+                };
+                black_box(order.iter().fold(0, get));
+            }),
+            Contestant::new("without ttl, 16 bytes", |order| {
+                let get = |last: u64, key: &u64| {
+                    store_of_pairs.set_current_key(*key ^ (last >> 63)).expect("all groups");
+                    pairs.get(&store_of_pairs).expect("there is a key").map_or(0, |value| value.0)
                 };
                 black_box(order.iter().fold(0, get));
             }),
@@ -107,6 +121,12 @@ pub fn measure(count: usize) {
                 for key in order {
                     store.set_current_key(*key).expect("all groups");
                     state.update(&mut store, *key >> 1).expect("there is a key");
+                }
+            }),
+            Contestant::new("without ttl, 16 bytes", |order| {
+                for key in order {
+                    store_of_pairs.set_current_key(*key).expect("all groups");
+                    pairs.update(&mut store_of_pairs, (1, *key >> 1)).expect("there is a key");
                 }
             }),
             Contestant::new("ttl", |order| expiring.update(order)),

@@ -7,7 +7,7 @@ use super::error::TaskError;
 use super::task::guarded;
 use crate::base::{CheckpointId, ContentId, Millis, SharedObject, SharedState, Sharing};
 use crate::shared::incremental::{Config, IncrementalSnapshots, Input, Output, Restored};
-use crate::state::backend::{BackendError, BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile};
+use crate::state::backend::{BackendError, BackendFile, FetchFile, FilePlace, LocalFile};
 use crate::store::{CheckpointStorage, StorageError};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -171,7 +171,10 @@ impl FilesToUpload {
         };
         let threads = TRANSFER_THREADS.min(self.uploads.len());
         let ends = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            // With fewer threads than wanted it takes longer.
+            let others: Vec<_> = (1..threads)
+                .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
+                .collect();
             let mut ends = work();
             // What is called is guarded, so that no thread panics.
             ends.extend(others.into_iter().filter_map(|other| other.join().ok()).flatten());
@@ -181,8 +184,8 @@ impl FilesToUpload {
         (ends, failure.map_or(Ok(()), Err))
     }
 
-    /// What the checkpoint says about the files, of which those that were new have been uploaded.
-    pub(super) fn described(self, ends: &[EndOfUpload]) -> io::Result<BackendFiles> {
+    /// The backend, and what the checkpoint says about its files, of which those that were new have been uploaded.
+    pub(super) fn described(self, ends: &[EndOfUpload]) -> io::Result<(String, Vec<BackendFile>)> {
         let mut checksums = self.checksums;
         checksums
             .extend(ends.iter().filter_map(|(object, checksum)| Some((object.file.content, (*checksum)?))));
@@ -197,7 +200,7 @@ impl FilesToUpload {
             Ok(BackendFile { name: file.name, place })
         };
         let files = self.files.into_iter().map(describe).collect::<io::Result<_>>()?;
-        Ok(BackendFiles { backend: self.backend, files })
+        Ok((self.backend, files))
     }
 }
 

@@ -7,7 +7,7 @@ use super::incremental::{EndOfUpload, Ended, IncrementalUploads};
 use super::io::IoQueue;
 use super::processing_time::ProcessingTime;
 use super::progress::Meters;
-use super::upload::{Upload, Uploads};
+use super::upload::{Upload, Uploads, Written};
 use crate::base::{
     Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, ContentId,
     DeclineReason, JobId, Millis, Ownership, SharedObject, SharedState, StateFile, StateHandle, SubtaskId,
@@ -32,8 +32,8 @@ pub(super) enum Control {
     /// The transactions that the snapshot waits for are durable, or cannot be made so.
     MadeDurable(CheckpointId, Result<(), TaskError>),
     /// The state of a checkpoint is durable, as far as its shared files are.
-    Uploaded(CheckpointId, Option<StateHandle>, Vec<EndOfUpload>),
-    UploadFailed(CheckpointId, Vec<EndOfUpload>),
+    Uploaded(CheckpointId, Written),
+    UploadFailed(CheckpointId, Written),
     Cancel,
 }
 
@@ -237,11 +237,15 @@ impl Checkpointing {
             }
             Control::Drain => Input::DrainArrived { attempt },
             Control::MadeDurable(checkpoint, end) => return operator.made_durable(checkpoint, end),
-            Control::Uploaded(checkpoint, handle, ends) => match self.uploaded(checkpoint, ends, true)? {
-                Ended::Durable => Input::UploadFinished { checkpoint, handle },
-                Ended::Failed => Input::UploadFailed { checkpoint },
-            },
-            Control::UploadFailed(checkpoint, ends) => {
+            Control::Uploaded(checkpoint, written) => {
+                let (handle, ends) = written.take();
+                match self.uploaded(checkpoint, ends, true)? {
+                    Ended::Durable => Input::UploadFinished { checkpoint, handle },
+                    Ended::Failed => Input::UploadFailed { checkpoint },
+                }
+            }
+            Control::UploadFailed(checkpoint, written) => {
+                let (_, ends) = written.take();
                 self.uploaded(checkpoint, ends, false)?;
                 Input::UploadFailed { checkpoint }
             }

@@ -5,14 +5,15 @@ mod tests;
 
 use super::error::TaskError;
 use super::function::Durability;
-use super::incremental::FilesToUpload;
+use super::incremental::{EndOfUpload, FilesToUpload};
 use super::task::{Control, Report, TaskReport, discard, guarded, report_leftover};
-use crate::base::{CheckpointId, SharedObject, StateFile, StateHandle};
+use crate::base::{CheckpointId, StateFile, StateHandle};
 use crate::codec::CodecError;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
 use crate::store::CheckpointStorage;
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +60,36 @@ impl Cancellation {
     }
 }
 
+/// What an upload has written. If it is dropped before the task has taken it in, that is deleted: nobody will ever refer to it.
+pub(super) struct Written {
+    handle: Option<StateHandle>,
+    ends: Vec<EndOfUpload>,
+    storage: Arc<dyn CheckpointStorage>,
+}
+
+impl Written {
+    /// The state file, if there is one, and how the uploads of shared files have ended.
+    pub(super) fn take(mut self) -> (Option<StateHandle>, Vec<EndOfUpload>) {
+        (self.handle.take(), std::mem::take(&mut self.ends))
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        if let Some(StateHandle { file, .. }) = self.handle {
+            discard(&*self.storage, file);
+        }
+        self.ends.iter().for_each(|(object, _)| report_leftover(self.storage.delete_shared(object)));
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Written { handle, ends, .. } = self;
+        f.debug_struct("Written").field("handle", handle).field("ends", ends).finish_non_exhaustive()
+    }
+}
+
 /// What is to be made durable, and who is told of it.
 pub(super) struct Upload {
     pub(super) file: StateFile,
@@ -94,32 +125,29 @@ impl Upload {
             Some(files) => files.upload(&*storage, &|| cancellation.is_requested()),
             None => (Vec::new(), Ok(())),
         };
-        let uploaded: Vec<SharedObject> = ends.iter().map(|(object, _)| *object).collect();
         let written = shared.and_then(|()| {
             let snapshot = match files {
-                Some(files) => snapshot.with_files(
-                    files.described(&ends).map_err(|error| StateError::from(CodecError::Io(error)))?,
-                ),
+                Some(files) => {
+                    let described = files.described(&ends);
+                    let (backend, files) =
+                        described.map_err(|error| StateError::from(CodecError::Io(error)))?;
+                    snapshot.with_files(backend, files)
+                }
                 None => snapshot,
             };
             guarded(|| write(file, snapshot, captured, &*storage, &cancellation))
         });
-        let (message, written) = match written {
-            Ok(handle) => (Control::Uploaded(checkpoint, handle, ends), handle),
+        let message = match written {
+            Ok(handle) => Control::Uploaded(checkpoint, Written { handle, ends, storage }),
             Err(error) => {
                 if !matches!(error, TaskError::Cancelled) {
                     report(Report::Trouble(checkpoint, error.to_string()));
                 }
-                (Control::UploadFailed(checkpoint, ends), None)
+                Control::UploadFailed(checkpoint, Written { handle: None, ends, storage })
             }
         };
-        if control.send(message).is_err() {
-            // The task is gone: nobody will ever refer to the files.
-            if written.is_some() {
-                discard(&*storage, file);
-            }
-            uploaded.iter().for_each(|object| report_leftover(storage.delete_shared(object)));
-        }
+        // If the task is gone, so is what was written.
+        let _ = control.send(message);
     }
 }
 

@@ -198,6 +198,9 @@ impl IncrementalSnapshots {
         out: &mut Vec<Output>,
     ) {
         self.forget_all_but(files);
+        if sharing == Sharing::Forward {
+            self.forget_earlier_attempts();
+        }
         let mut snapshot = Snapshot {
             uploading: BTreeSet::new(),
             state: SharedState { sharing, uploaded: BTreeSet::new(), reused: BTreeSet::new() },
@@ -231,6 +234,14 @@ impl IncrementalSnapshots {
         for snapshot in self.snapshots.values_mut() {
             snapshot.lasting.retain(|content| files.contains(content));
         }
+    }
+
+    /// Once a full checkpoint is complete nobody refers to what was restored, and what the task uploads has other names.
+    //= spec/shared.md#shared-22-after-a-full-checkpoint-nothing-restored-is-referred-to
+    //# After a full checkpoint a task MUST NOT refer to a file that an earlier attempt uploaded.
+    fn forget_earlier_attempts(&mut self) {
+        let attempt = self.config.attempt;
+        self.base.retain(|_, file| file.attempt == attempt);
     }
 
     fn name_upload(&mut self, content: ContentId, savepoint: Option<CheckpointId>) -> SharedObject {

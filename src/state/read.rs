@@ -10,7 +10,7 @@ use super::{
 };
 use crate::codec::{BlockReader, CodecError, FileKind, take_record};
 use crate::keygroup::{KeyGroup, KeyGroupRange};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -78,8 +78,15 @@ fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), C
         WITH_SERIALIZERS => older::UncompressedHeader::into_present(blocks.read_value()?),
         _ => older::SnapshotHeader::into_present(blocks.read_value()?),
     };
-    if header.files.as_ref().is_some_and(|files| !files.have_plain_names()) {
-        return Err(blocks.corrupt("the names of the backend's files are no names of different files"));
+    if let Some(files) = &header.files {
+        if !files.have_plain_names() {
+            return Err(blocks.corrupt("the names of the backend's files are no names of different files"));
+        }
+        let states = header.keyed.iter().flat_map(|keyed| &keyed.states);
+        let known: BTreeSet<&String> = states.map(|state| &state.name).collect();
+        if let Some(unknown) = files.states.iter().find(|name| !known.contains(name)) {
+            return Err(blocks.corrupt(format!("the state `{unknown}` of the backend's files is not known")));
+        }
     }
     Ok((blocks, header))
 }

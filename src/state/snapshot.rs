@@ -1,4 +1,4 @@
-use super::backend::{BackendFiles, LocalFile};
+use super::backend::{BackendFile, BackendFiles, LocalFile};
 use super::compression::{Compression, write_compressed};
 use super::operator::{OperatorSnapshot, OperatorStateHeader};
 use super::serializer::{SerdeSerializer, SerializerSnapshot, StateSerializer};
@@ -243,9 +243,15 @@ impl TaskSnapshot {
         self.keyed.as_ref()?.files()
     }
 
-    /// The same, whose keyed state lies in `files`, those of [`files`](Self::files): only what does not lie there is written.
+    /// The same, whose keyed state lies in `files` of this backend, those of [`files`](Self::files): only what does not lie
+    /// there is written.
     #[must_use]
-    pub fn with_files(self, files: BackendFiles) -> Self {
+    pub fn with_files(self, backend: impl Into<String>, files: Vec<BackendFile>) -> Self {
+        let states = self.keyed.iter().flat_map(|keyed| {
+            let states = keyed.header().states.into_iter().enumerate();
+            states.filter(|(state, _)| keyed.is_in_files(*state)).map(|(_, header)| header.name)
+        });
+        let files = BackendFiles { backend: backend.into(), states: states.collect(), files };
         TaskSnapshot { files: Some(files), ..self }
     }
 

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// With so many runs the next snapshot writes one that holds everything.
 const MAX_RUNS: usize = 4;
 
-/// The file that names the runs, in their order. It changes with each snapshot.
+/// The file that names the states and the runs, in their order. It changes with each snapshot.
 const LIST: &str = "LIST";
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -56,10 +56,11 @@ impl StateBackendFactory for RunsStateBackendFactory {
         fetch: &dyn FetchFile,
     ) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
         let mut backend = RunsStateBackend::new()?;
+        let mut is_whole = parts.len() == 1 && parts[0].range == context.range;
         for (number, part) in parts.iter().enumerate() {
-            backend.take_over(number, part, context, fetch)?;
+            is_whole &= backend.take_over(number, part, context, fetch)?;
         }
-        if parts.len() > 1 || parts[0].range != context.range {
+        if !is_whole {
             // The files hold something else than this state.
             backend.runs.clear();
         }
@@ -81,29 +82,36 @@ impl RunsStateBackend {
         })
     }
 
+    /// Reads the files of a part, and says whether all that is there belongs to it.
     fn take_over(
         &mut self,
         number: usize,
         part: &RestoredPart<'_>,
         context: &BackendContext,
         fetch: &dyn FetchFile,
-    ) -> Result<(), BackendError> {
+    ) -> Result<bool, BackendError> {
         let place = |file: &BackendFile| self.directory.path().join(format!("{number}-{}", file.name));
         for file in part.files {
             fetch.fetch(file, &place(file))?;
         }
         let found = |name: &str| part.files.iter().find(|file| file.name == name).ok_or("a file is missing");
-        let list: Vec<String> = postcard::from_bytes(&fs::read(place(found(LIST)?))?)?;
-        let mut runs = Vec::new();
+        let (states, list): (BTreeSet<String>, Vec<String>) =
+            postcard::from_bytes(&fs::read(place(found(LIST)?))?)?;
+        for state in part.states.iter().filter(|state| states.contains(*state)) {
+            self.restored.entry(state.clone()).or_default();
+        }
+        let (mut runs, mut is_whole) = (Vec::new(), true);
         for name in list {
             let file = found(&name)?;
             let changes: Changes = postcard::from_bytes(&fs::read(place(file))?)?;
             for (state, key, value) in changes {
-                let state = self.restored.entry(state).or_default();
                 let group = u16::from_be_bytes([key[0], key[1]]);
-                if !context.range.contains(snapline::keygroup::KeyGroup(group)) {
+                let is_in_range = context.range.contains(snapline::keygroup::KeyGroup(group));
+                is_whole &= part.states.contains(&state);
+                if !is_in_range || !part.states.contains(&state) {
                     continue;
                 }
+                let state = self.restored.entry(state).or_default();
                 match value {
                     Some(value) => state.insert(key, value),
                     None => state.remove(&key),
@@ -113,7 +121,7 @@ impl RunsStateBackend {
             runs.push((format!("{number}-{name}"), content));
         }
         self.runs.extend(runs);
-        Ok(())
+        Ok(is_whole)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -156,7 +164,14 @@ impl RunsStateBackend {
 
 impl KeyedStateBackend for RunsStateBackend {
     fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError> {
-        self.states.push((description.name.clone(), Arc::default()));
+        let StateDescription { name, .. } = description;
+        if let Some((known, state)) = self.states.iter_mut().find(|(known, _)| *known == *name) {
+            // It could not be opened. The runs that hold of it what there was are written anew.
+            (*known, *state) = (format!("{name} that could not be opened"), Arc::default());
+            self.changed.clear();
+            self.runs.clear();
+        }
+        self.states.push((name.clone(), Arc::default()));
         Ok(StateNumber(self.states.len() - 1))
     }
 
@@ -193,10 +208,12 @@ impl KeyedStateBackend for RunsStateBackend {
 
     fn snapshot_in_files(&mut self) -> Result<Option<SnapshotInFiles>, BackendError> {
         self.write_run()?;
+        let states: BTreeSet<&String> =
+            self.states.iter().map(|(name, _)| name).chain(self.restored.keys()).collect();
         let names: Vec<&String> = self.runs.iter().map(|(name, _)| name).collect();
         self.files += 1;
         let list = self.path(&format!("{LIST}-{}", self.files));
-        fs::write(&list, postcard::to_stdvec(&names)?)?;
+        fs::write(&list, postcard::to_stdvec(&(states, names))?)?;
         let run = |(name, content): &(String, ContentId)| LocalFile {
             name: name.clone(),
             path: self.path(name),

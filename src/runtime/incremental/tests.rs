@@ -53,8 +53,8 @@ fn incremental_upload_is_referred_to_once_its_checkpoint_is_complete() {
     let files = task.begin(1);
     let (ends, uploaded) = files.upload(&*task.storage, &|| false);
     uploaded.unwrap();
-    let described = files.described(&ends).unwrap();
-    assert_eq!(described.files.iter().filter_map(BackendFile::shared).count(), 2);
+    let (_, described) = files.described(&ends).unwrap();
+    assert_eq!(described.iter().filter_map(BackendFile::shared).count(), 2);
     let (ended, superfluous) = task.uploads.ended(CheckpointId(1), ends, true).unwrap();
     assert_eq!((ended, superfluous), (Ended::Durable, vec![]));
     let first = task.uploads.acknowledged(CheckpointId(1)).unwrap();
@@ -66,7 +66,7 @@ fn incremental_upload_is_referred_to_once_its_checkpoint_is_complete() {
     fs::remove_file(task.directory.path().join("one")).unwrap();
     let (ends, uploaded) = files.upload(&*task.storage, &|| panic!("nothing is uploaded"));
     uploaded.unwrap();
-    assert_eq!(files.described(&ends).unwrap(), described);
+    assert_eq!(files.described(&ends).unwrap().1, described);
     task.uploads.ended(CheckpointId(2), ends, true).unwrap();
     let second = task.uploads.acknowledged(CheckpointId(2)).unwrap();
     assert_eq!((second.uploaded.len(), second.reused.len()), (0, 2));
@@ -121,17 +121,17 @@ fn incremental_files_that_are_damaged_or_unnamed_are_not_fetched() {
     let mut task = task();
     let files = task.begin(1);
     let (ends, _) = files.upload(&*task.storage, &|| false);
-    let described = files.described(&ends).unwrap();
+    let (_, described) = files.described(&ends).unwrap();
     let object = |number| ends.iter().find(|(object, _)| object.file.content == content(number)).unwrap().0;
     // The bytes of one file stand under the name of the other.
     let objects = BTreeMap::from([(content(1), object(2))]);
     let stored = StoredFiles { storage: Arc::clone(&task.storage), objects };
     let target = task.directory.path().join("fetched");
-    let error = stored.fetch(&described.files[0], &target).unwrap_err();
+    let error = stored.fetch(&described[0], &target).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(StorageError::Corrupt { offset: 3, .. })), "{error}");
-    let error = stored.fetch(&described.files[1], &target).unwrap_err().to_string();
+    let error = stored.fetch(&described[1], &target).unwrap_err().to_string();
     assert_eq!(error, "the checkpoint does not name the file `two`");
     let list = task.directory.path().join("list");
-    stored.fetch(&described.files[2], &list).unwrap();
+    stored.fetch(&described[2], &list).unwrap();
     assert_eq!(fs::read(list).unwrap(), b"LIS");
 }

@@ -147,14 +147,12 @@ fn files_under(path: &Path) -> usize {
 fn upload_that_is_written_names_its_file_and_frees_the_snapshot() {
     let mut task = task(|_, _| Ok(()));
     task.upload(Some(Box::new(|| Ok(())))).run();
-    let (control, trouble) = task.told();
-    let [Control::MadeDurable(CHECKPOINT, Ok(())), Control::Uploaded(CHECKPOINT, Some(handle), _)] =
-        control[..]
-    else {
-        panic!("{control:?}")
-    };
-    assert!(handle.bytes > u64::from(VALUES) * VALUE_BYTES as u64);
-    assert_eq!((task.files(), task.held(), trouble.len()), (1, 0, 0));
+    let (mut control, trouble) = task.told();
+    let Some(Control::Uploaded(CHECKPOINT, written)) = control.pop() else { panic!("{control:?}") };
+    assert!(matches!(control[..], [Control::MadeDurable(CHECKPOINT, Ok(()))]), "{control:?}");
+    let (handle, ends) = written.take();
+    assert!(handle.is_some_and(|handle| handle.bytes > u64::from(VALUES) * VALUE_BYTES as u64));
+    assert_eq!((task.files(), task.held(), trouble.len(), ends), (1, 0, 0, Vec::new()));
 }
 
 #[test]
@@ -230,23 +228,38 @@ fn upload_whose_task_is_gone_when_it_is_written_deletes_its_file() {
     assert_eq!((task.files(), task.held(), task.told().1.len()), (0, 0, 0));
 }
 
-/// Neither does anybody hear of the files that are shared.
+/// The task was told, and has ended before it has listened.
+#[test]
+fn upload_that_the_task_has_not_taken_in_when_it_ends_leaves_nothing() {
+    let mut task = task(|_, _| Ok(()));
+    task.upload(None).run();
+    assert_eq!(task.files(), 1);
+    task.control = unbounded().1;
+    assert_eq!((task.files(), task.held(), task.told().1.len()), (0, 0, 0));
+}
+
+/// Neither does anybody hear of the files that are shared, of an upload that has failed after them as well.
 #[test]
 fn upload_whose_task_is_gone_deletes_the_files_that_it_has_uploaded() {
-    let mut task = task(|_, _| Ok(()));
-    let mut upload = task.upload(None);
-    let StateFile { subtask, attempt, .. } = upload.file;
-    let restored = Restored { files: BTreeSet::new(), ownership: Ownership::Owned };
-    let config = Config { job: JobId(1), subtask, attempt };
-    let mut incremental = IncrementalUploads::new(config, restored, BTreeMap::new());
-    let path = task.directory.path().join("local");
-    std::fs::write(&path, b"one").unwrap();
-    let content = Some(ContentId { digest: 1, bytes: 3 });
-    let files = vec![LocalFile { name: "local".to_owned(), path, content }];
-    upload.files = Some(incremental.begin(CHECKPOINT, Sharing::ForwardBackward, "runs", files).unwrap());
-    task.control = unbounded().1;
-    upload.run();
-    assert_eq!((task.files(), task.told().1), (1, vec![]), "the local file is still there");
+    for (fails, ends_before) in [(false, true), (false, false), (true, true), (true, false)] {
+        let mut task = task(move |_, _| if fails { Err(CodecError::Refused("no".into())) } else { Ok(()) });
+        let mut upload = task.upload(None);
+        let StateFile { subtask, attempt, .. } = upload.file;
+        let restored = Restored { files: BTreeSet::new(), ownership: Ownership::Owned };
+        let config = Config { job: JobId(1), subtask, attempt };
+        let mut incremental = IncrementalUploads::new(config, restored, BTreeMap::new());
+        let path = task.directory.path().join("local");
+        std::fs::write(&path, b"one").unwrap();
+        let content = Some(ContentId { digest: 1, bytes: 3 });
+        let files = vec![LocalFile { name: "local".to_owned(), path, content }];
+        upload.files = Some(incremental.begin(CHECKPOINT, Sharing::ForwardBackward, "runs", files).unwrap());
+        if ends_before {
+            task.control = unbounded().1;
+        }
+        upload.run();
+        task.control = unbounded().1;
+        assert_eq!(task.files(), 1, "the local file is still there");
+    }
 }
 
 #[test]

@@ -176,6 +176,26 @@ fn shared_restored_files_are_the_base_until_the_next_completion() {
     }
 }
 
+//= spec/shared.md#shared-22-after-a-full-checkpoint-nothing-restored-is-referred-to
+//= type=test
+//# After a full checkpoint a task MUST NOT refer to a file that an earlier attempt uploaded.
+#[test]
+fn shared_restored_files_are_no_base_once_a_full_checkpoint_was_begun() {
+    let config = Config { attempt: Attempt(2), ..CONFIG };
+    let restored = Restored { files: BTreeSet::from([file(1)]), ownership: Ownership::Owned };
+    let mut task = IncrementalSnapshots::new(config, Some(restored));
+    let own = |content, upload| SharedObject {
+        file: SharedFile { attempt: Attempt(2), ..file(content) },
+        ..object(content, upload)
+    };
+    let full = take(&mut task, 7, Sharing::Forward, &[1]);
+    assert_eq!(full, state(Sharing::Forward, [own(1, 0)], []));
+    // The full one completes before this one is acknowledged, and then nobody else refers to what was restored.
+    assert_eq!(snapshot(&mut task, 8, &[1, 2]), increment([own(1, 1), own(2, 2)], []));
+    on(&mut task, completed(7));
+    assert_eq!(snapshot(&mut task, 9, &[1]), increment([], [own(1, 0).file]));
+}
+
 //= spec/shared.md#shared-7-files-that-are-not-owned-are-no-base
 //= type=test
 //# A task restored from a checkpoint that its job does not own MUST NOT refer to any of its files.

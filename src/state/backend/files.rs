@@ -66,11 +66,18 @@ pub enum FilePlace {
 pub struct BackendFiles {
     /// The name of the backend's factory.
     pub backend: String,
+    /// The states that lie there. Others may be there too, of which nothing is to be read.
+    pub states: Vec<String>,
     /// The files.
     pub files: Vec<BackendFile>,
 }
 
 impl BackendFiles {
+    /// The state of a subtask with these key groups, to restore a backend with.
+    pub(in crate::state) fn part(&self, range: KeyGroupRange) -> RestoredPart<'_> {
+        RestoredPart { range, states: &self.states, files: &self.files }
+    }
+
     /// Whether the names can be those of different files in one directory.
     pub(in crate::state) fn have_plain_names(&self) -> bool {
         let is_plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0']);
@@ -84,6 +91,9 @@ impl BackendFiles {
 pub struct RestoredPart<'a> {
     /// The key groups of that subtask.
     pub range: KeyGroupRange,
+    /// The states that lie in its files. What else is there is what an opening that failed has left behind, and is not
+    /// restored.
+    pub states: &'a [String],
     /// Its files.
     pub files: &'a [BackendFile],
 }

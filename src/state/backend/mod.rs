@@ -61,8 +61,9 @@ pub trait KeyedStateBackend: Send {
     /// It cannot be created.
     fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError>;
 
-    /// The state of this name, with its content, if it was in the files from which the backend was
-    /// [restored](StateBackendFactory::restore). It gets the number that a created one would get; asked again, the same.
+    /// The state of this name, with its content, if it is one of the [states](RestoredPart::states) that the backend was
+    /// [restored](StateBackendFactory::restore) with, also when it has no entries. It gets the number that a created one would
+    /// get; asked again, the same.
     ///
     /// # Errors
     /// It cannot be found out.

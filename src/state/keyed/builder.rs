@@ -1,12 +1,13 @@
+use super::bytes::put_raw;
 use super::times::Times;
-use super::{KeyedStateStore, StateKey};
+use super::{InBackend, KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
 use crate::state::backend::{
-    BackendContext, BackendError, BackendFile, BackendFiles, FetchFile, RestoredPart, StateBackend,
+    BackendContext, BackendError, BackendFile, BackendFiles, FetchFile, StateBackend,
 };
 use crate::state::serializer::{SerdeSerializer, StateSerializer, resolve};
 use crate::state::{KeyedImage, StateError, StatePart, StateValue, merge_keyed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,21 +115,11 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             let resolved = resolve("all keyed state", StatePart::Keys, &serializer, &image.header.key)?;
             Ok::<_, StateError>(Arc::clone(resolved.serializer()))
         })?;
-        let (files, ranges): (Vec<_>, Vec<_>) =
-            images.iter().filter_map(|image| Some((image.files.clone()?, image.header.range))).unzip();
-        let unclaimed = merge_keyed(images, max_parallelism, range)?;
-        let parts: Vec<_> = files
-            .iter()
-            .zip(ranges)
-            .map(|(files, range)| RestoredPart { range, files: &files.files })
-            .collect();
-        let name = backend.name();
-        if let Some(BackendFiles { backend: other, .. }) = files.iter().find(|files| files.backend != name) {
-            let what = format!(
-                "its state lies in files of the backend `{other}`, and the job's is `{name}`; a savepoint goes from one to the other"
-            );
-            return Err(StateError::Incompatible(what));
-        }
+        let in_files: Vec<_> =
+            images.iter().filter_map(|image| Some((image.header.range, image.files.clone()?))).collect();
+        fit_together(&in_files, backend.name())?;
+        let parts: Vec<_> = in_files.iter().map(|(range, files)| files.part(*range)).collect();
+        let mut unclaimed = merge_keyed(images, max_parallelism, range)?;
         let (mut backend, synchronous_snapshots) = match backend {
             StateBackend::HashMap { asynchronous_snapshots } => (None, !asynchronous_snapshots),
             StateBackend::Custom(factory, options) => {
@@ -141,16 +132,22 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
                 (Some(made.map_err(failed)?), false)
             }
         };
-        let in_backend = match &mut backend {
-            Some(backend) if !parts.is_empty() => {
-                let find = |name: &String| match backend.restored_state(name) {
-                    Ok(state) => state.map(|state| Ok((name.clone(), state))),
-                    Err(cause) => Some(Err(StateError::Backend { state: name.clone(), cause })),
-                };
-                unclaimed.keys().filter_map(find).collect::<Result<_, _>>()?
+        let mut in_backend = BTreeMap::new();
+        if let Some(backend) = &mut backend {
+            let names: BTreeSet<_> = parts.iter().flat_map(|part| part.states).collect();
+            for name in names {
+                let failed = |cause| StateError::Backend { state: name.clone(), cause };
+                let missing =
+                    || StateError::Incompatible(format!("the files that should hold state `{name}` do not"));
+                let state = backend.restored_state(name).map_err(failed)?.ok_or_else(missing)?;
+                if let Some(raw) = unclaimed.get_mut(name) {
+                    // What lies in files of one subtask may be written out by another.
+                    put_raw(raw, &*key_serializer, max_parallelism, state, &mut **backend)?;
+                    raw.groups.clear();
+                }
+                in_backend.insert(name.clone(), InBackend { state, is_half_migrated: false });
             }
-            _ => BTreeMap::new(),
-        };
+        }
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (current, states) = (None, Vec::new());
@@ -169,6 +166,27 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             unclaimed,
             in_backend,
         })
+    }
+}
+
+/// Whether all files were left by the backend `name`, each key group by one subtask.
+fn fit_together(in_files: &[(KeyGroupRange, BackendFiles)], name: &str) -> Result<(), StateError> {
+    if let Some((_, BackendFiles { backend: other, .. })) =
+        in_files.iter().find(|(_, files)| files.backend != name)
+    {
+        let what = format!(
+            "its state lies in files of the backend `{other}`, and the job's is `{name}`; a savepoint goes from one to the other"
+        );
+        return Err(StateError::Incompatible(what));
+    }
+    let mut ranges: Vec<KeyGroupRange> = in_files.iter().map(|(range, _)| *range).collect();
+    ranges.sort_by_key(|range| range.start());
+    match ranges.windows(2).find(|pair| pair[0].end() >= pair[1].start()) {
+        Some(pair) => {
+            let what = format!("key groups of {} lie in files of {} too", pair[0], pair[1]);
+            Err(StateError::Incompatible(what))
+        }
+        None => Ok(()),
     }
 }
 

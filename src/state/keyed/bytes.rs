@@ -10,8 +10,9 @@ use crate::codec::{append_record, take_record};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
 use crate::state::backend::{BackendError, BackendSnapshot, Entry, KeyedStateBackend, StateNumber};
 use crate::state::serializer::{MAX_RECORD_BYTES, StateSerializer, serialize_within};
-use crate::state::{KeyedStateHeader, KeyedStateWriter, RawKeyedState, StateError};
+use crate::state::{KeyedStateHeader, KeyedStateWriter, RawEntry, RawKeyedState, StateError};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -63,70 +64,69 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
         max: MaxParallelism,
         backend: &mut dyn KeyedStateBackend,
     ) -> Result<(), StateError> {
-        for (&group, entries) in &raw.groups {
+        for_each_entry(raw, &*self.schema.key, max, |group, mut key, entry| {
             let undecodable =
                 |what| StateError::Undecodable { state: self.name.clone(), key_group: Some(group), what };
-            for entry in entries.iter(self.schema.kind) {
-                let key = self.schema.key.deserialize(entry.key).map_err(undecodable)?;
-                let found = key_group_of(key.key_hash(), max);
-                if found != group {
-                    return Err(undecodable(key_in_wrong_group(found)));
+            let layout = &self.schema.layout;
+            let (user_key, value) = layout.migrate(entry.user_key, entry.value).map_err(undecodable)?;
+            if let Some(user_key) = user_key {
+                append_part(&mut key, &user_key);
+                // Only keys that have changed can have become the same.
+                let is_new = matches!(user_key, Cow::Owned(_));
+                if is_new && backend.get(self.state, &key).map_err(|error| self.failed(error))?.is_some() {
+                    return Err(undecodable(ONE_KEY_TWICE.to_owned()));
                 }
-                let mut key = key_group_bytes(group).to_vec();
-                for part in [entry.key, entry.namespace] {
-                    append_part(&mut key, part);
-                }
-                let layout = &self.schema.layout;
-                let (user_key, value) = layout.migrate(entry.user_key, entry.value).map_err(undecodable)?;
-                if let Some(user_key) = user_key {
-                    append_part(&mut key, &user_key);
-                    // Only keys that have changed can have become the same.
-                    let is_new = matches!(user_key, Cow::Owned(_));
-                    if is_new && backend.get(self.state, &key).map_err(|error| self.failed(error))?.is_some()
-                    {
-                        return Err(undecodable("a map has one key twice".to_owned()));
-                    }
-                }
-                backend.put(self.state, &key, &value).map_err(|error| self.failed(error))?;
+            }
+            backend.put(self.state, &key, &value).map_err(|error| self.failed(error))
+        })
+    }
+
+    /// Whether the serializers ask for a state with which the backend was restored to be written anew.
+    pub(super) fn migrates(&self) -> bool {
+        self.schema.layout.migrates()
+    }
+
+    /// Reads what [`migrate`](Self::migrate) will write, so that nothing has changed if that is impossible.
+    pub(super) fn check_migration(&self, backend: &dyn KeyedStateBackend) -> Result<(), StateError> {
+        self.range.groups().try_for_each(|group| self.migrated(group, backend).map(drop))
+    }
+
+    /// Writes a state anew with which the backend was restored.
+    pub(super) fn migrate(&self, backend: &mut dyn KeyedStateBackend) -> Result<(), StateError> {
+        for group in self.range.groups() {
+            let Migration { old_keys, entries } = self.migrated(group, backend)?;
+            // A new key may be the old one of another entry.
+            for key in &old_keys {
+                backend.delete(self.state, key).map_err(|error| self.failed(error))?;
+            }
+            for (key, value) in &entries {
+                backend.put(self.state, key, value).map_err(|error| self.failed(error))?;
             }
         }
         Ok(())
     }
 
-    /// Writes a state anew with which the backend was restored, if its serializers ask for that.
-    pub(super) fn migrate(&self, backend: &mut dyn KeyedStateBackend) -> Result<(), StateError> {
-        if !self.schema.layout.migrates() {
-            return Ok(());
+    fn migrated(&self, group: KeyGroup, backend: &dyn KeyedStateBackend) -> Result<Migration, StateError> {
+        let undecodable =
+            |what| StateError::Undecodable { state: self.name.clone(), key_group: Some(group), what };
+        let mut migration = Migration { old_keys: Vec::new(), entries: Vec::new() };
+        for entry in backend.scan(self.state, &key_group_bytes(group)) {
+            let (key, value) = entry.map_err(|error| self.failed(error))?;
+            let (_, user_key) = self.read_scope(&key)?;
+            let (mut new_key, mut rest) = (key[..key.len() - user_key.len()].to_vec(), user_key);
+            let (user_key, value) =
+                self.schema.layout.migrate(take_record(&mut rest), &value).map_err(undecodable)?;
+            if let Some(user_key) = user_key {
+                append_part(&mut new_key, &user_key);
+            }
+            migration.entries.push((new_key, value.into_owned()));
+            migration.old_keys.push(key);
         }
-        for group in self.range.groups() {
-            let undecodable =
-                |what| StateError::Undecodable { state: self.name.clone(), key_group: Some(group), what };
-            let entries: Result<Vec<Entry>, BackendError> =
-                backend.scan(self.state, &key_group_bytes(group)).collect();
-            let entries = entries.map_err(|error| self.failed(error))?;
-            let mut migrated: Vec<Entry> = Vec::with_capacity(entries.len());
-            for (key, value) in &entries {
-                let (_, user_key) = self.read_scope(key)?;
-                let (mut scope, mut rest) = (key[..key.len() - user_key.len()].to_vec(), user_key);
-                let (user_key, value) =
-                    self.schema.layout.migrate(take_record(&mut rest), value).map_err(undecodable)?;
-                if let Some(user_key) = user_key {
-                    append_part(&mut scope, &user_key);
-                }
-                migrated.push((scope, value.into_owned()));
-            }
-            // A new key may be the old one of another entry.
-            for (key, _) in &entries {
-                backend.delete(self.state, key).map_err(|error| self.failed(error))?;
-            }
-            for (key, value) in &migrated {
-                if backend.get(self.state, key).map_err(|error| self.failed(error))?.is_some() {
-                    return Err(undecodable("a map has one key twice".to_owned()));
-                }
-                backend.put(self.state, key, value).map_err(|error| self.failed(error))?;
-            }
+        let keys: BTreeSet<&[u8]> = migration.entries.iter().map(|(key, _)| &key[..]).collect();
+        match keys.len() == migration.entries.len() {
+            true => Ok(migration),
+            false => Err(undecodable(ONE_KEY_TWICE.to_owned())),
         }
-        Ok(())
     }
 
     /// The scope that an entry's key begins with, and the bytes behind it.
@@ -178,6 +178,57 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
     pub(super) fn failed(&self, error: BackendError) -> StateError {
         StateError::Backend { state: self.name.clone(), cause: error }
     }
+}
+
+/// What becomes of the entries of a key group.
+struct Migration {
+    old_keys: Vec<Vec<u8>>,
+    entries: Vec<Entry>,
+}
+
+/// Why a state of maps cannot be migrated.
+const ONE_KEY_TWICE: &str = "a map has one key twice";
+
+/// Puts the entries of a state that other subtasks have left in files beside it into the backend, as they are.
+pub(super) fn put_raw<K: StateKey>(
+    raw: &RawKeyedState,
+    keys: &dyn StateSerializer<K>,
+    max: MaxParallelism,
+    state: StateNumber,
+    backend: &mut dyn KeyedStateBackend,
+) -> Result<(), StateError> {
+    for_each_entry(raw, keys, max, |_, mut key, entry| {
+        if let Some(user_key) = entry.user_key {
+            append_part(&mut key, user_key);
+        }
+        let failed = |cause| StateError::Backend { state: raw.header.name.clone(), cause };
+        backend.put(state, &key, entry.value).map_err(failed)
+    })
+}
+
+/// Passes on each entry of a restored state with its key group and the bytes of its scope.
+fn for_each_entry<K: StateKey>(
+    raw: &RawKeyedState,
+    keys: &dyn StateSerializer<K>,
+    max: MaxParallelism,
+    mut entry_of_scope: impl FnMut(KeyGroup, Vec<u8>, RawEntry<'_>) -> Result<(), StateError>,
+) -> Result<(), StateError> {
+    for (&group, entries) in &raw.groups {
+        let undecodable =
+            |what| StateError::Undecodable { state: raw.header.name.clone(), key_group: Some(group), what };
+        for entry in entries.iter(raw.header.kind) {
+            let key = keys.deserialize(entry.key).map_err(undecodable)?;
+            let found = key_group_of(key.key_hash(), max);
+            if found != group {
+                return Err(undecodable(key_in_wrong_group(found)));
+            }
+            let mut scope = key_group_bytes(group).to_vec();
+            append_part(&mut scope, entry.key);
+            append_part(&mut scope, entry.namespace);
+            entry_of_scope(group, scope, entry)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn append_part(target: &mut Vec<u8>, part: &[u8]) {

@@ -84,7 +84,15 @@ pub struct KeyedStateStore<K> {
     /// What was restored and not opened yet.
     unclaimed: BTreeMap<String, RawKeyedState>,
     /// Those of them that the backend was restored with, and keeps.
-    in_backend: BTreeMap<String, StateNumber>,
+    in_backend: BTreeMap<String, InBackend>,
+}
+
+/// A restored state that the backend keeps and nobody has opened.
+#[derive(Clone, Copy, Debug)]
+struct InBackend {
+    state: StateNumber,
+    /// Whether the backend has failed while it was migrated: then nothing can be made of it any more.
+    is_half_migrated: bool,
 }
 
 /// The key of the record being processed, with all that the tables need to know of it.

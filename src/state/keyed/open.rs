@@ -3,7 +3,7 @@ use super::layout::{Expiring, Layout};
 use super::objects::ObjectTable;
 use super::schema::{AnyTable, Schema};
 use super::times::{SharedTimes, Times};
-use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
+use super::{InBackend, KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::backend::StateDescription;
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{StateError, StateKind};
@@ -203,11 +203,17 @@ impl<K: StateKey> KeyedStateStore<K> {
                 raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism))?;
                 Box::new(table)
             }
-            Some(backend) => match self.in_backend.get(name) {
-                Some(&state) => {
-                    let table = BytesTable::new(name, self.range, state, schema);
-                    table.migrate(&mut **backend)?;
-                    backend.state_opened(state, &description);
+            Some(backend) => match self.in_backend.get_mut(name) {
+                Some(InBackend { is_half_migrated: true, .. }) => return Err(half_migrated(name)),
+                Some(InBackend { state, is_half_migrated }) => {
+                    let table = BytesTable::new(name, self.range, *state, schema);
+                    if table.migrates() {
+                        table.check_migration(&**backend)?;
+                        *is_half_migrated = true;
+                        table.migrate(&mut **backend)?;
+                        *is_half_migrated = false;
+                    }
+                    backend.state_opened(table.state, &description);
                     Box::new(table)
                 }
                 None => {
@@ -226,6 +232,13 @@ impl<K: StateKey> KeyedStateStore<K> {
         self.states.push(OpenState { requested, table, clean_up_credit: 0, oldest });
         Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
     }
+}
+
+/// The error for what has old bytes beside new ones.
+pub(super) fn half_migrated(name: &str) -> StateError {
+    let cause =
+        "it failed while the state was migrated, of which a part is written anew and a part is not".into();
+    StateError::Backend { state: name.to_owned(), cause }
 }
 
 fn has_type<K: StateKey, N: Namespace, L: Layout>(table: &dyn Any) -> bool {

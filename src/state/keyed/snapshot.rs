@@ -1,4 +1,5 @@
 use super::bytes::UnopenedBytes;
+use super::open::half_migrated;
 use super::schema::TableSnapshot;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
@@ -34,6 +35,7 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// The backend cannot capture its state. With synchronous snapshots also what `write_to` fails with.
     pub fn snapshot(&mut self) -> Result<KeyedStateSnapshot, StateError> {
+        self.check_migrations()?;
         let backend = self.backend.as_mut().map(|backend| backend.snapshot()).transpose();
         let snapshot = self.snapshot_of(backend.map_err(of_all)?, None);
         match self.synchronous_snapshots {
@@ -48,11 +50,20 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// As `snapshot`.
     pub fn snapshot_in_files(&mut self) -> Result<KeyedStateSnapshot, StateError> {
+        self.check_migrations()?;
         let files = self.backend.as_mut().map(|backend| backend.snapshot_in_files()).transpose();
         match files.map_err(of_all)?.flatten() {
             Some(files) => Ok(self.snapshot_of(None, Some(files))),
             None => self.snapshot(),
         }
+    }
+
+    /// Whether no state was migrated in part.
+    fn check_migrations(&self) -> Result<(), StateError> {
+        let mut unopened = self.in_backend.iter();
+        unopened
+            .find(|(_, state)| state.is_half_migrated)
+            .map_or(Ok(()), |(name, _)| Err(half_migrated(name)))
     }
 
     fn snapshot_of(
@@ -64,7 +75,11 @@ impl<K: StateKey> KeyedStateStore<K> {
         let (in_backend, unclaimed): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.unclaimed.clone().into_iter().partition(|(name, _)| self.in_backend.contains_key(name));
         for (name, RawKeyedState { header, .. }) in in_backend {
-            tables.push(Box::new(UnopenedBytes { header, range: self.range, state: self.in_backend[&name] }));
+            tables.push(Box::new(UnopenedBytes {
+                header,
+                range: self.range,
+                state: self.in_backend[&name].state,
+            }));
         }
         KeyedStateSnapshot {
             max_parallelism: self.max_parallelism,
