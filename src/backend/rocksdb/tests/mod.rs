@@ -13,7 +13,8 @@ use super::restore;
 use crate::keygroup::MaxParallelism;
 use crate::state::backend::*;
 use crate::state::{
-    KeyedImage, KeyedStateStore, KeyedStateStoreBuilder, OperatorSnapshot, SnapshotImage, TaskSnapshot,
+    KeyedImage, KeyedSnapshot, KeyedStateStore, KeyedStateStoreBuilder, OperatorSnapshot, SnapshotImage,
+    TaskSnapshot,
 };
 use rocksdb::{BottommostLevelCompaction, CompactOptions};
 use std::collections::BTreeMap;
