@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use snapline::backend::rocksdb::RocksDbStateBackendFactory;
 use snapline::base::ContentId;
-use snapline::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
+use snapline::keygroup::{KeyGroup, KeyGroupRange, KeyGroupRangeAssignment, MaxParallelism};
 use snapline::state::backend::{
     BackendError, BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile, StateBackend,
 };
@@ -191,6 +191,22 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// U15 to U24
+#[test]
+fn rocksdb_files_are_restored_when_the_parallelism_changes() {
+    let expected = content(&mut filled(max().all_groups()));
+    let subtasks = |parallelism: u16| {
+        let assignment = KeyGroupRangeAssignment::new(max(), parallelism).expect("some subtasks");
+        (0..parallelism).map(move |subtask| assignment.range_of(subtask).expect("one of them"))
+    };
+    for (old, new) in [(1, 2), (2, 8), (2, 7), (2, 1), (8, 2), (7, 2), (2, 3), (3, 2)] {
+        let checkpoints: Vec<_> = subtasks(old).map(|range| in_files(&mut filled(range))).collect();
+        let stores = subtasks(new).map(|range| restored(range, &[], &checkpoints).expect("fits"));
+        let found: BTreeMap<u32, Content> = stores.flat_map(|mut store| content(&mut store)).collect();
+        assert_eq!(found, expected, "{old} to {new}");
     }
 }
 
