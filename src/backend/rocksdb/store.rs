@@ -94,8 +94,9 @@ impl KeyedStateBackend for RocksDbStateBackend {
         if let Some(known) = self.names.iter().position(|known| *known == name) {
             return Ok(Some(StateNumber(known)));
         }
-        // Nobody has said whether it holds lists, of which all may be long.
-        Ok(Some(self.add(name, Some(ListLengths::new(u64::MAX)))?))
+        // Nobody has said yet whether it holds lists.
+        let lengths = ListLengths::new(self.database().bytes_of_values(&name)?);
+        Ok(Some(self.add(name, Some(lengths))?))
     }
 
     fn state_opened(&mut self, state: StateNumber, description: &StateDescription) {

@@ -32,3 +32,23 @@ fn lists_are_refused_beyond_their_limit_also_after_a_restore() {
     }
     fill(&mut new, &list);
 }
+
+/// W9: to append to what was restored nothing need be read while all of it together is far from the limit.
+#[test]
+fn lists_that_were_restored_have_at_most_the_bytes_that_there_are() {
+    let descriptor = ListStateDescriptor::<[u8; 16]>::new("list");
+    let (first, second) = (Observed::default(), Observed::default());
+    let mut old = store(&first, &[]);
+    let list = old.open(&descriptor).unwrap();
+    for key in 0..KEYS {
+        old.set_current_key(key).unwrap();
+        list.add(&mut old, [0; 16]).unwrap();
+    }
+    let all = u64::from(KEYS) * 17;
+    let (image, files) = in_files(&mut old);
+    let _new = restored(&second, &[], vec![image], Some(&files));
+    for observed in [first, second] {
+        let bytes = observed.database().bytes_of_values("state list").unwrap();
+        assert!(bytes >= all && bytes < 10_000_000, "{bytes}");
+    }
+}
