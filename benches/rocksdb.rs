@@ -162,7 +162,7 @@ fn values(keys: u64) {
             },
         );
     };
-    each("value: get", &|key| drop(black_box(raw.get(&bytes_of(key)))), &|store| {
+    each("value: get", &|key| _ = black_box(raw.get(&bytes_of(key))), &|store| {
         black_box(state.get(store).expect("a key"));
     });
     each("value: update", &|key| raw.put(&bytes_of(key), key + 1), &|store| {

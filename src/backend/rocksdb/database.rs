@@ -6,6 +6,7 @@ use super::expiry::Expiry;
 use super::family::Families;
 use super::memory::SharedMemory;
 use super::options::RocksDbOptions;
+use crate::state::backend::EachEntry;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, MultiThreaded,
     Options, ReadOptions, properties,
@@ -182,7 +183,7 @@ pub(super) fn range_of(prefix: &[u8]) -> ReadOptions {
 /// Goes over all that the options leave, until `each` breaks off.
 pub(super) fn visit(
     mut iterator: DBRawIteratorWithThreadMode<'_, Db>,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> std::ops::ControlFlow<()>,
+    each: &mut EachEntry<'_>,
 ) -> Result<(), rocksdb::Error> {
     iterator.seek_to_first();
     while let Some((key, value)) = iterator.item() {

@@ -9,11 +9,11 @@ use super::lengths::ListLengths;
 use super::snapshot::RocksDbSnapshot;
 use crate::state::StateKind;
 use crate::state::backend::{
-    BackendError, BackendSnapshot, Entries, KeyedStateBackend, SnapshotInFiles, StateDescription, StateNumber,
+    BackendError, BackendSnapshot, EachEntry, Entries, KeyedStateBackend, SnapshotInFiles, StateDescription,
+    StateNumber,
 };
 use rocksdb::{BoundColumnFamily, ReadOptions, WriteOptions};
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 /// Keyed state in RocksDB (Flink: `RocksDBKeyedStateBackend`).
@@ -181,12 +181,7 @@ impl KeyedStateBackend for RocksDbStateBackend {
         Box::new(Scan::new(iterator, self.database()))
     }
 
-    fn visit(
-        &self,
-        state: StateNumber,
-        prefix: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), BackendError> {
+    fn visit(&self, state: StateNumber, prefix: &[u8], each: &mut EachEntry<'_>) -> Result<(), BackendError> {
         let iterator = self.database().db.raw_iterator_cf_opt(self.family(state), range_of(prefix));
         Ok(visit(iterator, each).map_err(self.database().failed("scan"))?)
     }
