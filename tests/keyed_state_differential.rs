@@ -45,6 +45,40 @@ proptest! {
     }
 }
 
+/// The same with RocksDB, which takes longer to begin.
+#[cfg(feature = "rocksdb")]
+mod with_rocksdb {
+    use super::*;
+    use snapline::backend::rocksdb::RocksDbStateBackendFactory;
+
+    fn backends(first: usize) -> [StateBackend; 3] {
+        let rocksdb = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), BTreeMap::new());
+        let mut backends = [StateBackend::default(), rocksdb, sorted_map()];
+        backends.rotate_left(first);
+        backends
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn keyed_states_on_rocksdb_agree_with_a_reference(
+            steps in proptest::collection::vec(any::<[u8; 8]>().prop_map(Step::of), 1..150),
+            first in 0..3usize,
+        ) {
+            run(&backends(first), &steps).expect("the disk does not fail");
+        }
+
+        #[test]
+        fn timers_on_rocksdb_agree_with_a_set_over_restores_and_rescaling(
+            steps in proptest::collection::vec(any::<[u8; 8]>().prop_map(timers::Step::of), 1..120),
+            first in 0..3usize,
+        ) {
+            timers::run(&backends(first), &steps).expect("the disk does not fail");
+        }
+    }
+}
+
 fn store(backend: &StateBackend) -> KeyedStateStore<u32> {
     let max = MaxParallelism::new(8).expect("valid");
     let builder = KeyedStateStoreBuilder::new(max, max.all_groups()).with_backend(backend);

@@ -288,3 +288,36 @@ fn two_processes_on_one_job_leave_exact_output() {
     second.end().succeeded();
     assert!(scene.lines() == expected(&scene));
 }
+
+#[test]
+fn backend_options_that_contradict_each_other_are_told() {
+    for (options, told) in [
+        (&["--incremental"][..], "--incremental needs --backend rocksdb"),
+        (&["-D", "state.backend.rocksdb.thread.num=1"], "needs --backend rocksdb"),
+        (&["-D", "state.backend.rocksdb.thread.num"], "it must be KEY=VALUE"),
+        (&["-D", "state.backend.rocks.thread.num=1"], "there is no option `state.backend.rocks.thread.num`"),
+    ] {
+        let scene = small();
+        scene.run(options).failed(USAGE, &[told]);
+        assert!(!scene.output().exists());
+    }
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn option_of_rocksdb_that_is_wrong_is_told_before_anything_begins() {
+    for (option, told) in [
+        ("state.backend.rocksdb.thread.num=0", "it must be a whole number from 1"),
+        ("state.backend.rocksdb.threads=1", "there is no such option"),
+    ] {
+        let scene = small();
+        scene.run(&["--backend", "rocksdb", "-D", option]).failed(USAGE, &[told]);
+        assert!(!scene.output().exists());
+    }
+}
+
+#[cfg(not(feature = "rocksdb"))]
+#[test]
+fn backend_that_is_not_in_the_build_is_told_with_how_to_build_it() {
+    small().run(&["--backend", "rocksdb"]).failed(USAGE, &["--features rocksdb"]);
+}

@@ -62,6 +62,16 @@ fn kill_again_and_again(
     seen
 }
 
+/// Directories of instances that were killed go when the next one begins.
+#[cfg(feature = "rocksdb")]
+#[test]
+fn kill_at_any_moment_keeps_updates_exact_with_incremental_checkpoints_of_rocksdb() {
+    let local = tempfile::tempdir().unwrap();
+    let option = format!("state.backend.rocksdb.localdir={}", local.path().display());
+    survives_kills("updates", &["--backend", "rocksdb", "--incremental", "-D", &option]);
+    assert_eq!(common::names(local.path()), [""; 0]);
+}
+
 fn survives_kills(emit: &str, more: &[&str]) {
     let seed = std::env::var("SNAPLINE_SEED").map_or_else(
         |_| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,

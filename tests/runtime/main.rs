@@ -15,6 +15,8 @@ mod flow;
 mod incremental;
 mod keys;
 mod operator_state;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 mod storage;
 mod ttl;
 mod unaligned;

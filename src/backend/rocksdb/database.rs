@@ -6,9 +6,10 @@ use super::expiry::Expiry;
 use super::family::Families;
 use super::memory::SharedMemory;
 use super::options::RocksDbOptions;
+use crate::state::backend::EachEntry;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, MultiThreaded,
-    Options, ReadOptions,
+    Options, ReadOptions, properties,
 };
 use self_cell::self_cell;
 use std::collections::BTreeMap;
@@ -50,6 +51,19 @@ impl Database {
         self.db.cf_handle(name).ok_or_else(missing)
     }
 
+    /// At most so many bytes have all values of a family together.
+    pub(super) fn bytes_of_values(&self, family: &str) -> Result<u64, RocksDbError> {
+        let family = self.family(family)?;
+        let failed = self.failed("ask how much there is");
+        // What is flushed in between counts twice.
+        let buffers =
+            self.db.property_int_value_cf(&family, properties::SIZE_ALL_MEM_TABLES).map_err(&failed)?;
+        let tables =
+            self.db.property_value_cf(&family, properties::AGGREGATED_TABLE_PROPERTIES).map_err(&failed)?;
+        let tables = tables.as_deref().and_then(raw_value_bytes);
+        Ok(buffers.zip(tables).map_or(u64::MAX, |(buffers, tables)| buffers.saturating_add(tables)))
+    }
+
     /// The families of these names.
     pub(super) fn families<'a>(
         self: &'a Arc<Self>,
@@ -70,6 +84,12 @@ impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("directory", &self.directory).finish_non_exhaustive()
     }
+}
+
+/// The bytes of all values in what RocksDB says about tables.
+fn raw_value_bytes(properties: &str) -> Option<u64> {
+    let value = properties.split(';').find_map(|one| one.trim().strip_prefix("raw value size="))?;
+    value.trim().parse().ok()
 }
 
 /// Opens an instance.
@@ -163,7 +183,7 @@ pub(super) fn range_of(prefix: &[u8]) -> ReadOptions {
 /// Goes over all that the options leave, until `each` breaks off.
 pub(super) fn visit(
     mut iterator: DBRawIteratorWithThreadMode<'_, Db>,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> std::ops::ControlFlow<()>,
+    each: &mut EachEntry<'_>,
 ) -> Result<(), rocksdb::Error> {
     iterator.seek_to_first();
     while let Some((key, value)) = iterator.item() {

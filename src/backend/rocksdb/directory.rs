@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::error::RocksDbError;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,16 +33,19 @@ impl WorkingDirectory {
         let failed = |error: io::Error| RocksDbError::new("set up its working directory", parent, error);
         fs::create_dir_all(parent).map_err(failed)?;
         remove_abandoned(parent).map_err(failed)?;
-        // Every such state has other keys, of which the first were chosen by chance.
-        let instance = RandomState::new().hash_one(std::process::id());
-        let path = parent.join(format!("{PREFIX}{instance:016x}"));
-        // Nobody takes the directory for abandoned before the lock is held: until then it has another name.
-        let unfinished = parent.join(format!(".{PREFIX}{instance:016x}"));
-        fs::create_dir(&unfinished).map_err(failed)?;
-        let lock = File::create_new(unfinished.join(LOCK)).and_then(|lock| lock.lock().map(|()| lock));
-        let lock = lock.and_then(|lock| fs::rename(&unfinished, &path).map(|()| lock));
-        let lock = lock.inspect_err(|_| drop(fs::remove_dir_all(&unfinished))).map_err(failed)?;
-        Ok(WorkingDirectory { path, instance, _lock: lock })
+        loop {
+            // Every such state has other keys, of which the first were chosen by chance.
+            let instance = RandomState::new().hash_one(std::process::id());
+            let path = parent.join(format!("{PREFIX}{instance:016x}"));
+            fs::create_dir(&path).map_err(failed)?;
+            // Before there was a lock, someone may have taken it for abandoned.
+            if let Some(lock) = lock(&path).filter(|_| path.join(LOCK).exists()) {
+                return Ok(WorkingDirectory { path, instance, _lock: lock });
+            }
+            if path.is_dir() {
+                fs::remove_dir_all(&path).map_err(failed)?;
+            }
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -63,6 +66,12 @@ impl Drop for WorkingDirectory {
     }
 }
 
+/// Locks a directory, if nobody else has it.
+fn lock(directory: &Path) -> Option<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(directory.join(LOCK)).ok()?;
+    file.try_lock().ok().map(|()| file)
+}
+
 /// Removes directories whose processes are gone.
 fn remove_abandoned(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
@@ -71,21 +80,16 @@ fn remove_abandoned(parent: &Path) -> io::Result<()> {
         if !is_one {
             continue;
         }
-        // Without a lock file it is being removed by someone else.
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
-        match lock.try_lock() {
+        let path = entry.path();
+        // It is kept until everything is gone.
+        let Some(_lock) = lock(&path) else { continue };
+        match fs::remove_dir_all(&path) {
             Ok(()) => {
-                let path = entry.path();
-                match fs::remove_dir_all(&path) {
-                    Ok(()) => {
-                        tracing::info!(directory = %path.display(), "an abandoned working directory was removed")
-                    }
-                    Err(error) => {
-                        tracing::warn!(directory = %path.display(), %error, "an abandoned working directory stays");
-                    }
-                }
+                tracing::info!(directory = %path.display(), "an abandoned working directory was removed")
             }
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+            Err(error) => {
+                tracing::warn!(directory = %path.display(), %error, "an abandoned working directory stays");
+            }
         }
     }
     Ok(())
@@ -102,11 +106,13 @@ mod tests {
         let abandoned = parent.path().join(format!("{PREFIX}0123456789abcdef"));
         fs::create_dir_all(abandoned.join("db")).unwrap();
         File::create(abandoned.join(LOCK)).unwrap();
+        let begun = parent.path().join(format!("{PREFIX}0000000000000000"));
+        fs::create_dir(&begun).unwrap();
         let foreign = parent.path().join("something else");
         fs::create_dir(&foreign).unwrap();
         let another = WorkingDirectory::create(parent.path()).unwrap();
         assert!(used.path().is_dir() && another.path().is_dir() && foreign.is_dir());
-        assert!(!abandoned.exists());
+        assert!(!abandoned.exists() && !begun.exists());
         assert_ne!(used.instance, another.instance);
         let path = used.path().to_owned();
         drop(used);

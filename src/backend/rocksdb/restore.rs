@@ -205,3 +205,27 @@ pub(super) fn begin(
     let database = Database::open(directory, options, &BTreeMap::new())?;
     RocksDbStateBackend::new(database, BTreeMap::new(), Contents::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(ranges: &[(u16, u16)], wanted: (u16, u16), least_fraction: f64) -> Option<usize> {
+        let range = |(start, end)| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).unwrap();
+        let parts: Vec<_> =
+            ranges.iter().map(|one| RestoredPart { range: range(*one), files: &[] }).collect();
+        base_of(&parts, range(wanted), least_fraction)
+    }
+
+    /// U26; Flink: `RocksDBIncrementalCheckpointUtilsTest`
+    #[test]
+    fn base_is_the_part_with_most_of_the_key_groups() {
+        assert_eq!(base(&[(0, 3), (4, 9)], (2, 6), 0.0), Some(1));
+        assert_eq!(base(&[(0, 3), (4, 5)], (0, 5), 0.0), Some(0));
+        assert_eq!(base(&[(0, 3), (4, 15)], (2, 5), 0.0), Some(0), "as many, and fewer others");
+        assert_eq!(base(&[(4, 15), (2, 3)], (2, 5), 0.2), Some(1), "of the other one too little is wanted");
+        assert_eq!(base(&[(4, 15), (0, 3)], (2, 5), 0.9), None);
+        assert_eq!(base(&[(6, 9)], (2, 5), 0.0), None);
+        assert_eq!(base(&[], (0, 1), 0.0), None);
+    }
+}

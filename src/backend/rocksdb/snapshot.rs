@@ -2,10 +2,9 @@
 
 use super::database::{Database, Db, Scan, range_of, visit};
 use super::error::RocksDbError;
-use crate::state::backend::{BackendError, BackendSnapshot, Entries, StateNumber};
+use crate::state::backend::{BackendError, BackendSnapshot, EachEntry, Entries, StateNumber};
 use rocksdb::{BoundColumnFamily, SnapshotWithThreadMode};
 use self_cell::self_cell;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A snapshot of RocksDB, and the families of the states that there were. What had expired may be missing from it, since
@@ -50,12 +49,7 @@ impl BackendSnapshot for RocksDbSnapshot {
         }
     }
 
-    fn visit(
-        &self,
-        state: StateNumber,
-        prefix: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), BackendError> {
+    fn visit(&self, state: StateNumber, prefix: &[u8], each: &mut EachEntry<'_>) -> Result<(), BackendError> {
         let Moment { snapshot, families } = self.0.borrow_dependent();
         let Some(family) = families.get(state.0) else { return Ok(()) };
         let mut options = range_of(prefix);

@@ -9,11 +9,11 @@ use super::lengths::ListLengths;
 use super::snapshot::RocksDbSnapshot;
 use crate::state::StateKind;
 use crate::state::backend::{
-    BackendError, BackendSnapshot, Entries, KeyedStateBackend, SnapshotInFiles, StateDescription, StateNumber,
+    BackendError, BackendSnapshot, EachEntry, Entries, KeyedStateBackend, SnapshotInFiles, StateDescription,
+    StateNumber,
 };
 use rocksdb::{BoundColumnFamily, ReadOptions, WriteOptions};
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 /// Keyed state in RocksDB (Flink: `RocksDBKeyedStateBackend`).
@@ -94,8 +94,9 @@ impl KeyedStateBackend for RocksDbStateBackend {
         if let Some(known) = self.names.iter().position(|known| *known == name) {
             return Ok(Some(StateNumber(known)));
         }
-        // Nobody has said whether it holds lists, of which all may be long.
-        Ok(Some(self.add(name, Some(ListLengths::new(u64::MAX)))?))
+        // Nobody has said yet whether it holds lists.
+        let lengths = ListLengths::new(self.database().bytes_of_values(&name)?);
+        Ok(Some(self.add(name, Some(lengths))?))
     }
 
     fn state_opened(&mut self, state: StateNumber, description: &StateDescription) {
@@ -180,12 +181,7 @@ impl KeyedStateBackend for RocksDbStateBackend {
         Box::new(Scan::new(iterator, self.database()))
     }
 
-    fn visit(
-        &self,
-        state: StateNumber,
-        prefix: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), BackendError> {
+    fn visit(&self, state: StateNumber, prefix: &[u8], each: &mut EachEntry<'_>) -> Result<(), BackendError> {
         let iterator = self.database().db.raw_iterator_cf_opt(self.family(state), range_of(prefix));
         Ok(visit(iterator, each).map_err(self.database().failed("scan"))?)
     }

@@ -46,6 +46,9 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 /// The entries of a scan, in the order of their keys.
 pub type Entries<'a> = Box<dyn Iterator<Item = Result<Entry, BackendError>> + 'a>;
 
+/// What is called for every entry with its key and value, and says whether to go on.
+pub type EachEntry<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Names a state of a backend: its place among those that were created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateNumber(pub usize);
@@ -142,12 +145,7 @@ pub trait KeyedStateBackend: Send {
     ///
     /// # Errors
     /// They cannot be read.
-    fn visit(
-        &self,
-        state: StateNumber,
-        prefix: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), BackendError> {
+    fn visit(&self, state: StateNumber, prefix: &[u8], each: &mut EachEntry<'_>) -> Result<(), BackendError> {
         visit(self.scan(state, prefix), each)
     }
 
@@ -176,20 +174,12 @@ pub trait BackendSnapshot: Send {
     ///
     /// # Errors
     /// The entries cannot be read.
-    fn visit(
-        &self,
-        state: StateNumber,
-        prefix: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), BackendError> {
+    fn visit(&self, state: StateNumber, prefix: &[u8], each: &mut EachEntry<'_>) -> Result<(), BackendError> {
         visit(self.scan(state, prefix), each)
     }
 }
 
-fn visit(
-    entries: Entries<'_>,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-) -> Result<(), BackendError> {
+fn visit(entries: Entries<'_>, each: &mut EachEntry<'_>) -> Result<(), BackendError> {
     for entry in entries {
         let (key, value) = entry?;
         if each(&key, &value).is_break() {

@@ -51,7 +51,9 @@ impl KeyedStateBackend for SortedMapStateBackend {
         read: &mut dyn FnMut(&[u8]),
     ) -> Result<bool, BackendError> {
         let value = self.states[state.0].get(key);
-        value.map(|value| read(value));
+        if let Some(value) = value {
+            read(value);
+        }
         Ok(value.is_some())
     }
 

@@ -1,5 +1,7 @@
 use super::*;
 
+type Change = fn(&mut RocksDbOptions);
+
 fn of(options: &[(&str, &str)]) -> Result<RocksDbOptions, WrongOption> {
     let all = options.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect();
     RocksDbOptions::of(&all)
@@ -29,7 +31,7 @@ fn options_are_the_defaults_of_flink_unless_something_is_said() {
 
 #[test]
 fn options_that_are_set_take_the_place_of_defaults() {
-    let changes: &[(&str, &str, fn(&mut RocksDbOptions))] = &[
+    let changes: &[(&str, &str, Change)] = &[
         ("localdir", "/a, /b", |o| o.local_directories = vec!["/a".into(), "/b".into()]),
         ("memory.managed", "false", |o| o.memory.managed = false),
         ("memory.fixed-per-tm", "1gb", |o| o.memory.bytes = 1 << 30),

@@ -2,14 +2,11 @@
 
 #![allow(clippy::disallowed_methods)]
 
-use super::{Observed, restored, store};
+use super::{Observed, in_files, restored, store};
 use crate::base::Millis;
-use crate::state::backend::{BackendError, BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile};
 use crate::state::*;
 use crate::ttl::StateTtlConfig;
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 const KEYS: u32 = 50;
 
@@ -98,32 +95,6 @@ fn compaction_removes_nothing_of_a_state_whose_clean_up_in_the_background_is_dis
     store.set_processing_time(Millis(1_000));
     observed.compact("value");
     assert_eq!(observed.entries("value"), 1);
-}
-
-/// The files of a snapshot, by their names.
-struct Files(BTreeMap<String, Vec<u8>>);
-
-impl FetchFile for Files {
-    fn fetch(&self, file: &BackendFile, target: &Path) -> Result<(), BackendError> {
-        Ok(fs::write(target, &self.0[&file.name])?)
-    }
-}
-
-fn in_files(store: &mut KeyedStateStore<u32>) -> (KeyedImage, Files) {
-    let snapshot = store.snapshot_in_files().unwrap();
-    let local = snapshot.files().unwrap();
-    let files = local.iter().map(|local| (local.name.clone(), fs::read(&local.path).unwrap())).collect();
-    let describe = |local: &LocalFile| {
-        let shared = |content| FilePlace::Shared { content, checksum: 0 };
-        let place = local.content.map_or(FilePlace::Private(Vec::new()), shared);
-        BackendFile { name: local.name.clone(), place }
-    };
-    let described = local.iter().map(describe).collect();
-    let task = TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default());
-    let mut state = Vec::new();
-    let described = BackendFiles { backend: "rocksdb".to_owned(), files: described };
-    task.with_files(described).write_to(&mut state).unwrap();
-    (SnapshotImage::read_from(&state[..], None).unwrap().keyed.unwrap(), Files(files))
 }
 
 /// Before the state is opened its values have no times: what stands in front of them is not one.

@@ -1,7 +1,10 @@
 //! What is to be seen only from inside: compactions, and what lies where.
 
+#![allow(clippy::disallowed_methods)]
+
 mod compaction;
 mod failures;
+mod lists;
 
 use super::RocksDbStateBackendFactory;
 use super::database::Database;
@@ -9,10 +12,14 @@ use super::family::family_of;
 use super::restore;
 use crate::keygroup::MaxParallelism;
 use crate::state::backend::*;
-use crate::state::{KeyedImage, KeyedStateStore, KeyedStateStoreBuilder};
+use crate::state::{
+    KeyedImage, KeyedSnapshot, KeyedStateStore, KeyedStateStoreBuilder, OperatorSnapshot, SnapshotImage,
+    TaskSnapshot,
+};
 use rocksdb::{BottommostLevelCompaction, CompactOptions};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Makes backends whose instance can be looked into.
@@ -103,4 +110,30 @@ fn restored(
         Some(fetch) => builder.restore_with(images, fetch).unwrap(),
         None => builder.restore(images).unwrap(),
     }
+}
+
+/// The files of a snapshot, by their names.
+struct Files(BTreeMap<String, Vec<u8>>);
+
+impl FetchFile for Files {
+    fn fetch(&self, file: &BackendFile, target: &Path) -> Result<(), BackendError> {
+        Ok(fs::write(target, &self.0[&file.name])?)
+    }
+}
+
+fn in_files(store: &mut KeyedStateStore<u32>) -> (KeyedImage, Files) {
+    let snapshot = store.snapshot_in_files().unwrap();
+    let local = snapshot.files().unwrap();
+    let files = local.iter().map(|local| (local.name.clone(), fs::read(&local.path).unwrap())).collect();
+    let describe = |local: &LocalFile| {
+        let shared = |content| FilePlace::Shared { content, checksum: 0 };
+        let place = local.content.map_or(FilePlace::Private(Vec::new()), shared);
+        BackendFile { name: local.name.clone(), place }
+    };
+    let described = local.iter().map(describe).collect();
+    let task = TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default());
+    let mut state = Vec::new();
+    let described = BackendFiles { backend: "rocksdb".to_owned(), files: described };
+    task.with_files(described).write_to(&mut state).unwrap();
+    (SnapshotImage::read_from(&state[..], None).unwrap().keyed.unwrap(), Files(files))
 }

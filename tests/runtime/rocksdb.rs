@@ -1,0 +1,93 @@
+//! Jobs that keep their state in RocksDB.
+
+use crate::common::{FIRST_STEP, Fault, Place, Plan, World, job, memory, options, run, wait_until};
+use snapline::backend::rocksdb::RocksDbStateBackendFactory;
+use snapline::base::{CheckpointId, SharedObject};
+use snapline::coordinator::StopMode;
+use snapline::runtime::{CheckpointType, JobOptions};
+use snapline::state::backend::StateBackend;
+use snapline::store::CheckpointStorage;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+fn on_rocksdb(attempts: u32, directory: &Path, incremental: bool) -> JobOptions {
+    let directory = directory.to_str().unwrap().to_owned();
+    let chosen = BTreeMap::from([("state.backend.rocksdb.localdir".to_owned(), directory)]);
+    let state_backend = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), chosen);
+    JobOptions { state_backend, incremental, ..options(attempts) }
+}
+
+/// All shared files of a checkpoint.
+fn shared(storage: &Arc<dyn CheckpointStorage>, checkpoint: CheckpointId) -> BTreeSet<SharedObject> {
+    let metadata = storage.read_metadata(checkpoint).unwrap().expect("it is retained");
+    metadata.checkpoint.shared.into_values().flatten().collect()
+}
+
+/// W7
+#[test]
+fn rocksdb_restores_the_state_after_failures_and_leaves_no_directory() {
+    for incremental in [false, true] {
+        for (place, after) in [(Place::Process, 2), (Place::PreCommit, 3), (Place::Commit, 2)] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::with(Plan { place, fault: Fault::Error, after, times: 1 });
+            let storage = memory();
+            let summary = run(&world, 2, on_rocksdb(1, directory.path(), incremental), &storage).unwrap();
+            world.assert_exact(2);
+            assert_eq!(summary.progress.restarts, u32::from(world.is_plan_over()));
+            let newest = *storage.list().unwrap().checkpoints.last().unwrap();
+            assert_eq!(storage.list_shared().unwrap(), shared(&storage, newest));
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        }
+    }
+}
+
+/// C7
+#[test]
+fn rocksdb_uploads_only_new_files_for_incremental_checkpoints() {
+    let (world, storage, directory) = (World::new(), memory(), tempfile::tempdir().unwrap());
+    let without = JobOptions { checkpoint_interval: None, ..on_rocksdb(0, directory.path(), true) };
+    let handle = job(&world, 2).start(without, Arc::clone(&storage)).unwrap();
+    wait_until(&handle, || world.written.load(Ordering::SeqCst) == 2 * FIRST_STEP);
+    world.hold_from(Some(0));
+    let control = handle.control();
+    let take = |kind| shared(&storage, control.trigger_checkpoint(kind).wait().unwrap());
+    let first = take(CheckpointType::Configured);
+    assert!(!first.is_empty());
+    assert_eq!(take(CheckpointType::Incremental), first, "nothing has changed, so nothing is uploaded");
+    let full = take(CheckpointType::Full);
+    assert!(!full.is_empty() && full.is_disjoint(&first), "{full:?} has files of {first:?}");
+    let savepoint = control.trigger_savepoint().wait().unwrap();
+    let attempt = full.first().unwrap().file.attempt;
+    let savepoint = storage.read_savepoint(savepoint, attempt).unwrap().expect("it is complete");
+    assert_eq!(savepoint.checkpoint.shared, BTreeMap::new(), "a savepoint holds everything itself");
+    assert_eq!(take(CheckpointType::Incremental), full);
+    world.hold_from(None);
+    handle.wait().unwrap();
+    world.assert_exact(2);
+}
+
+/// A job goes on with the files that another run of it has left.
+#[test]
+fn rocksdb_goes_on_from_the_files_of_a_job_that_was_stopped() {
+    let (world, storage, directory) = (World::new(), memory(), tempfile::tempdir().unwrap());
+    for _ in 0..2 {
+        let handle =
+            job(&world, 2).start(on_rocksdb(0, directory.path(), true), Arc::clone(&storage)).unwrap();
+        handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+        handle.wait().unwrap();
+    }
+    run(&world, 2, on_rocksdb(0, directory.path(), true), &storage).unwrap();
+    world.assert_exact(2);
+}
+
+#[test]
+fn rocksdb_with_a_wrong_option_fails_the_job_and_names_it() {
+    let chosen = BTreeMap::from([("state.backend.rocksdb.thread.num".to_owned(), "many".to_owned())]);
+    let state_backend = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), chosen);
+    let error = run(&World::new(), 2, JobOptions { state_backend, ..options(0) }, &memory()).unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("`state.backend.rocksdb.thread.num` cannot be `many`"), "{told}");
+}
