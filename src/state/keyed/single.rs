@@ -174,15 +174,14 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> View<'a, K, N, Single<V>> {
 
 impl<K: StateKey, N: Namespace, V: StateObject> ViewMut<'_, K, N, Single<V>> {
     /// Puts `value` in the place of whatever there was.
-    #[inline]
+    // As `ObjectTable::get_mut`.
+    #[inline(always)]
     pub(super) fn update(self, current: &CurrentKey<K>, namespace: &N, value: V) -> Result<(), StateError> {
         match self {
             ViewMut::Objects(table) => {
                 match table.get_mut(current, namespace) {
                     Some(stored) => *stored = value,
-                    None => {
-                        table.get_or_insert_with(current, namespace, || value);
-                    }
+                    None => table.insert(current, namespace, value),
                 }
                 Ok(())
             }

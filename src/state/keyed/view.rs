@@ -68,6 +68,15 @@ impl<K: StateKey> KeyedStateStore<K> {
         if id.store != self.id {
             return Err(StateError::ForeignHandle);
         }
+        self.view_own(id)
+    }
+
+    /// As [`view_mut`](Self::view_mut) of a state that was opened here.
+    #[inline(always)]
+    pub(super) fn view_own<N: Namespace, L: Layout>(
+        &mut self,
+        id: StateId,
+    ) -> Result<CurrentAndView<'_, K, N, L>, StateError> {
         let Some(current) = &self.current else { return Err(StateError::NoCurrentKey) };
         let table: &mut dyn Any = &mut *self.states[id.index].table;
         let view = match &mut self.backend {

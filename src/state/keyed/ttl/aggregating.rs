@@ -23,16 +23,16 @@ impl<A: AggregateFunction, N: Namespace> TtlAggregatingState<A, N> {
     /// The result of all that was added, if anything was that may be seen. What has expired is removed, another
     /// accumulator is refreshed if reads do that.
     pub fn get<K: StateKey>(&self, store: &mut KeyedStateStore<K>) -> Result<Option<A::Out>, StateError> {
-        let now = store.access(self.id.0, &self.ttl)?;
-        let (current, view) = store.view_mut::<N, Single<Stamped<A::Accumulator>>>(self.id.0)?;
+        let (now, (current, view)) =
+            store.access_view::<N, Single<Stamped<A::Accumulator>>>(self.id.0, &self.ttl)?;
         let accumulator = view.read(current, &self.namespace, &self.ttl, now)?;
         Ok(accumulator.map(|accumulator| self.function.result(&accumulator)))
     }
 
     /// Takes `value` into what is there, if that may be seen; the accumulator lives from now on.
     pub fn add<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: A::In) -> Result<(), StateError> {
-        let now = store.access(self.id.0, &self.ttl)?;
-        let (current, view) = store.view_mut::<N, Single<Stamped<A::Accumulator>>>(self.id.0)?;
+        let (now, (current, view)) =
+            store.access_view::<N, Single<Stamped<A::Accumulator>>>(self.id.0, &self.ttl)?;
         let begin = || self.function.create_accumulator();
         let add = |accumulator: &mut _| self.function.add(value, accumulator);
         view.build_in_place(current, &self.namespace, &self.ttl, now, begin, add)

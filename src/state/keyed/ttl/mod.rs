@@ -21,9 +21,11 @@ pub use reducing::TtlReducingState;
 pub use value::TtlValueState;
 
 use super::layout::Expiry;
+use super::layout::Layout;
 use super::open::sealed;
 use super::times::{CleanUp, Times};
-use super::{KeyedStateStore, OpenState, StateHandle, StateId, StateKey};
+use super::view::CurrentAndView;
+use super::{KeyedStateStore, Namespace, OpenState, StateHandle, StateId, StateKey};
 use crate::state::StateError;
 use crate::state::serializer::{ResolvedSerializer, StampedSerializer, StateSerializer};
 use crate::ttl::{IncrementalCleanup, Stamped, StateTtlConfig};
@@ -104,17 +106,46 @@ impl<K: StateKey> KeyedStateStore<K> {
         if id.store != self.id {
             return Err(StateError::ForeignHandle);
         }
+        Ok(self.access_own(id, ttl))
+    }
+
+    /// As [`access`](Self::access), with the current key and the state. What both ask is asked once: where many keys are
+    /// accessed one after the other, instructions count.
+    #[inline(always)]
+    fn access_view<N: Namespace, L: Layout>(
+        &mut self,
+        id: StateId,
+        ttl: &StateTtlConfig,
+    ) -> Result<(i64, CurrentAndView<'_, K, N, L>), StateError> {
+        if id.store != self.id {
+            return Err(StateError::ForeignHandle);
+        }
+        let now = self.access_own(id, ttl);
+        Ok((now, self.view_own(id)?))
+    }
+
+    /// As [`access`](Self::access) to a state that was opened here.
+    #[inline(always)]
+    fn access_own(&mut self, id: StateId, ttl: &StateTtlConfig) -> i64 {
         let now = self.now(ttl);
         let open = &mut self.states[id.index];
         open.oldest.accessed(now);
         if let Some(incremental) = &ttl.cleanup().incremental {
             open.clean_up_credit += incremental.entries_per_access.get();
             if open.clean_up_credit >= CLEAN_UP_BATCH {
-                let entries = std::mem::take(&mut open.clean_up_credit);
-                open.clean_up(&self.times, entries, RemovedBy::CleanUpWithAccess);
+                self.clean_up_with_access(id);
             }
         }
-        Ok(now)
+        now
+    }
+
+    // What accesses seldom do is kept out of their way: it would cost all of them registers and the inlining.
+    #[cold]
+    #[inline(never)]
+    fn clean_up_with_access(&mut self, id: StateId) {
+        let open = &mut self.states[id.index];
+        let entries = std::mem::take(&mut open.clean_up_credit);
+        open.clean_up(&self.times, entries, RemovedBy::CleanUpWithAccess);
     }
 
     /// The present for a merge, which moves values with their times.

@@ -28,15 +28,13 @@ impl<T: StateObject, N: Namespace> TtlReducingState<T, N> {
         &self,
         store: &'a mut KeyedStateStore<K>,
     ) -> Result<Option<Cow<'a, T>>, StateError> {
-        let now = store.access(self.id.0, &self.ttl)?;
-        let (current, view) = store.view_mut::<N, Single<Stamped<T>>>(self.id.0)?;
+        let (now, (current, view)) = store.access_view::<N, Single<Stamped<T>>>(self.id.0, &self.ttl)?;
         view.read(current, &self.namespace, &self.ttl, now)
     }
 
     /// Reduces what is there, if it may be seen, and `value` to one, which lives from now on.
     pub fn add<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: T) -> Result<(), StateError> {
-        let now = store.access(self.id.0, &self.ttl)?;
-        let (current, view) = store.view_mut::<N, Single<Stamped<T>>>(self.id.0)?;
+        let (now, (current, view)) = store.access_view::<N, Single<Stamped<T>>>(self.id.0, &self.ttl)?;
         view.build_on(current, &self.namespace, &self.ttl, now, |old| {
             Some(match old {
                 Some(old) => (self.function)(old, value),

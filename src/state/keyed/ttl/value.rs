@@ -26,16 +26,15 @@ impl<V: StateObject, N: Namespace> TtlValueState<V, N> {
         &self,
         store: &'a mut KeyedStateStore<K>,
     ) -> Result<Option<Cow<'a, V>>, StateError> {
-        let now = store.access(self.id().0, &self.ttl)?;
-        let (current, view) = store.view_mut::<N, Single<Stamped<V>>>(self.id().0)?;
+        let (now, (current, view)) = store.access_view::<N, Single<Stamped<V>>>(self.id().0, &self.ttl)?;
         view.read(current, self.namespace(), &self.ttl, now)
     }
 
     /// Puts `value` in the place of whatever there was.
-    #[inline]
+    #[inline(always)]
     pub fn update<K: StateKey>(&self, store: &mut KeyedStateStore<K>, value: V) -> Result<(), StateError> {
-        let now = store.access(self.id().0, &self.ttl)?;
-        self.state.update(store, Stamped { updated: now, value })
+        let (now, (current, view)) = store.access_view::<N, Single<Stamped<V>>>(self.id().0, &self.ttl)?;
+        view.update(current, self.namespace(), Stamped { updated: now, value })
     }
 
     /// Puts what `change` makes of the value, if there is one that may be seen, in its place; `None` clears it.
@@ -45,8 +44,7 @@ impl<V: StateObject, N: Namespace> TtlValueState<V, N> {
         store: &mut KeyedStateStore<K>,
         change: impl FnOnce(Option<V>) -> Option<V>,
     ) -> Result<(), StateError> {
-        let now = store.access(self.id().0, &self.ttl)?;
-        let (current, view) = store.view_mut::<N, Single<Stamped<V>>>(self.id().0)?;
+        let (now, (current, view)) = store.access_view::<N, Single<Stamped<V>>>(self.id().0, &self.ttl)?;
         view.build_on(current, self.namespace(), &self.ttl, now, change)
     }
 
@@ -58,8 +56,7 @@ impl<V: StateObject, N: Namespace> TtlValueState<V, N> {
         insert: impl FnOnce() -> V,
         change: impl FnOnce(&mut V) -> R,
     ) -> Result<R, StateError> {
-        let now = store.access(self.id().0, &self.ttl)?;
-        let (current, view) = store.view_mut::<N, Single<Stamped<V>>>(self.id().0)?;
+        let (now, (current, view)) = store.access_view::<N, Single<Stamped<V>>>(self.id().0, &self.ttl)?;
         view.build_in_place(current, self.namespace(), &self.ttl, now, insert, change)
     }
 
