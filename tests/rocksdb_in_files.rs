@@ -110,7 +110,7 @@ impl States {
             0 | 1 => self.value.update(store, u64::from(step)),
             2 | 3 => self.list.add(store, step),
             4 | 5 => self.map.put(store, format!("entry {}", step / 8 % 4), step),
-            6 if step % 3 == 0 => self.list.clear(store),
+            6 if step.is_multiple_of(3) => self.list.clear(store),
             6 => self.value.clear(store),
             _ => self.map.remove(store, &format!("entry {}", step / 8 % 4)).map(drop),
         }
