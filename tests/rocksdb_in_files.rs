@@ -2,17 +2,20 @@
 #![cfg(all(feature = "runtime", feature = "rocksdb"))]
 #![allow(clippy::disallowed_methods)]
 
+#[path = "support/checkpoint_in_files.rs"]
+mod checkpoint_in_files;
+
+use checkpoint_in_files::{Checkpoint, image, in_files_of, merged, states_in_files};
 use proptest::prelude::*;
 use snapline::backend::rocksdb::RocksDbStateBackendFactory;
 use snapline::base::ContentId;
-use snapline::keygroup::{KeyGroup, KeyGroupRange, KeyGroupRangeAssignment, MaxParallelism};
-use snapline::state::backend::{
-    BackendError, BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile, StateBackend,
+use snapline::keygroup::{
+    KeyGroup, KeyGroupRange, KeyGroupRangeAssignment, KeyHash, MaxParallelism, key_group_of,
 };
+use snapline::state::backend::StateBackend;
 use snapline::state::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 const KEYS: u32 = 200;
@@ -32,47 +35,8 @@ fn builder(range: KeyGroupRange, options: &[(&str, &str)]) -> KeyedStateStoreBui
     KeyedStateStoreBuilder::new(max(), range).with_backend(&backend)
 }
 
-/// A checkpoint of one subtask: its state file, and the shared files beside it.
-#[derive(Default, Clone)]
-struct Checkpoint {
-    state: Vec<u8>,
-    shared: BTreeMap<ContentId, Vec<u8>>,
-}
-
-impl FetchFile for Checkpoint {
-    fn fetch(&self, file: &BackendFile, target: &Path) -> Result<(), BackendError> {
-        let bytes = match &file.place {
-            FilePlace::Private(bytes) => bytes,
-            FilePlace::Shared { content, .. } => self.shared.get(content).ok_or("no such file")?,
-        };
-        Ok(fs::write(target, bytes)?)
-    }
-}
-
-fn image(state: &[u8]) -> KeyedImage {
-    SnapshotImage::read_from(state, None).expect("intact").keyed.expect("keyed state")
-}
-
 fn in_files(store: &mut KeyedStateStore<u32>) -> Checkpoint {
-    let keyed = store.snapshot_in_files().expect("taken");
-    let snapshot = TaskSnapshot::new(Some(Box::new(keyed)), OperatorSnapshot::default());
-    let mut checkpoint = Checkpoint::default();
-    let mut describe = |local: &LocalFile| {
-        let bytes = fs::read(&local.path).expect("it lies there");
-        let place = match local.content {
-            Some(content) => {
-                assert_eq!(content.bytes, bytes.len() as u64);
-                checkpoint.shared.insert(content, bytes);
-                FilePlace::Shared { content, checksum: 0 }
-            }
-            None => FilePlace::Private(bytes),
-        };
-        BackendFile { name: local.name.clone(), place }
-    };
-    let files = snapshot.files().expect("the backend has files").iter().map(&mut describe).collect();
-    let described = BackendFiles { backend: "rocksdb".to_owned(), files };
-    snapshot.with_files(described).write_to(&mut checkpoint.state).expect("in memory");
-    checkpoint
+    in_files_of("rocksdb", store)
 }
 
 fn restored(
@@ -80,10 +44,8 @@ fn restored(
     options: &[(&str, &str)],
     checkpoints: &[Checkpoint],
 ) -> Result<KeyedStateStore<u32>, StateError> {
-    let shared = checkpoints.iter().flat_map(|one| one.shared.clone()).collect();
-    let all = Checkpoint { state: Vec::new(), shared };
     let images = checkpoints.iter().map(|checkpoint| image(&checkpoint.state)).collect();
-    builder(range, options).restore_with(images, &all)
+    builder(range, options).restore_with(images, &merged(checkpoints))
 }
 
 /// What one key has in all states.
@@ -276,7 +238,30 @@ fn rocksdb_state_goes_to_the_heap_and_back() {
 fn rocksdb_files_of_overlapping_key_groups_are_refused() {
     let old = [range(0, 8), range(8, 15)].map(|range| in_files(&mut filled(range)));
     let told = restored(max().all_groups(), &[], &old).map(drop).expect_err("one has two states").to_string();
-    assert!(told.contains("overlap"), "{told}");
+    assert!(told.contains("lie in files of"), "{told}");
+}
+
+/// Whether its files are opened or copied, what is not among the states that lie there is not restored.
+#[test]
+fn rocksdb_leftovers_of_an_opening_that_failed_are_not_restored() {
+    let checkpoints = [range(0, 4), range(5, 15)].map(|range| in_files(&mut filled(range)));
+    for leftover_in in [0, 1] {
+        let mut images: Vec<_> = checkpoints.iter().map(|checkpoint| image(&checkpoint.state)).collect();
+        let files = images[leftover_in].files.as_mut().expect("it has files");
+        files.states.retain(|state| state != "value");
+        let mut store =
+            builder(max().all_groups(), &[]).restore_with(images, &merged(&checkpoints)).expect("fits");
+        let states = States::open(&mut store);
+        let mut found = [0, 0];
+        for key in 0..KEYS {
+            store.set_current_key(key).expect("all groups");
+            let part = usize::from(key_group_of(key.key_hash(), max()).0 > 4);
+            found[part] += usize::from(states.value.get(&store).expect("a key").is_some());
+        }
+        assert_eq!(found[leftover_in], 0, "{found:?}");
+        assert!(found[1 - leftover_in] > 0, "{found:?}");
+        assert_eq!(states_in_files(&in_files(&mut store)), ["value", "list", "map"]);
+    }
 }
 
 #[test]

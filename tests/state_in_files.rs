@@ -2,11 +2,14 @@
 #![cfg(feature = "runtime")]
 #![allow(clippy::disallowed_methods)]
 
+#[path = "support/checkpoint_in_files.rs"]
+mod checkpoint_in_files;
 #[path = "support/runs_backend.rs"]
 mod runs_backend;
 
+use checkpoint_in_files::{Checkpoint, image, in_files_of, merged, states_in_files};
 use runs_backend::RunsStateBackendFactory;
-use snapline::base::{ContentId, Millis};
+use snapline::base::Millis;
 use snapline::codec::CodecError;
 use snapline::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
 use snapline::state::backend::{
@@ -18,8 +21,6 @@ use snapline::state::serializer::{Compatibility, SerializerSnapshot, StateSerial
 use snapline::state::*;
 use snapline::ttl::StateTtlConfig;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -46,59 +47,8 @@ fn names() -> MapStateDescriptor<String, u32> {
     MapStateDescriptor::new("names")
 }
 
-/// A checkpoint of one subtask: its state file, and the shared files beside it.
-#[derive(Default)]
-struct Checkpoint {
-    state: Vec<u8>,
-    shared: BTreeMap<ContentId, Vec<u8>>,
-}
-
-impl FetchFile for Checkpoint {
-    fn fetch(&self, file: &BackendFile, target: &Path) -> Result<(), BackendError> {
-        let bytes = match &file.place {
-            FilePlace::Private(bytes) => bytes,
-            FilePlace::Shared { content, .. } => self.shared.get(content).ok_or("no such file")?,
-        };
-        Ok(fs::write(target, bytes)?)
-    }
-}
-
-/// All that is to be known of several checkpoints.
-fn merged(checkpoints: &[Checkpoint]) -> Checkpoint {
-    let shared = checkpoints.iter().flat_map(|one| one.shared.clone()).collect();
-    Checkpoint { state: Vec::new(), shared }
-}
-
-fn image(state: &[u8]) -> KeyedImage {
-    SnapshotImage::read_from(state, None).expect("intact").keyed.expect("keyed state")
-}
-
-/// A snapshot that consists of files.
 fn in_files(store: &mut KeyedStateStore<u32>) -> Checkpoint {
-    let snapshot = TaskSnapshot::new(
-        Some(Box::new(store.snapshot_in_files().expect("taken"))),
-        OperatorSnapshot::default(),
-    );
-    let mut checkpoint = Checkpoint::default();
-    let mut files = Vec::new();
-    for file in snapshot.files().expect("the backend has files") {
-        let bytes = fs::read(&file.path).expect("it lies there");
-        let place = match file.content {
-            Some(content) => {
-                checkpoint.shared.insert(content, bytes);
-                FilePlace::Shared { content, checksum: 0 }
-            }
-            None => FilePlace::Private(bytes),
-        };
-        files.push(BackendFile { name: file.name.clone(), place });
-    }
-    let snapshot = snapshot.with_files("runs", files);
-    snapshot.write_to(&mut checkpoint.state).expect("in memory");
-    checkpoint
-}
-
-fn states_in_files(checkpoint: &Checkpoint) -> Vec<String> {
-    image(&checkpoint.state).files.expect("it has files").states
+    in_files_of("runs", store)
 }
 
 /// The same state as entries.

@@ -10,14 +10,14 @@ use super::database::{Database, families_in, open_to_read};
 use super::directory::WorkingDirectory;
 use super::error::RocksDbError;
 use super::expiry::Expiry;
-use super::family::is_of_state;
+use super::family::{family_of, is_of_state};
 use super::files::Contents;
 use super::options::RocksDbOptions;
 use super::store::RocksDbStateBackend;
 use crate::keygroup::{KeyGroup, KeyGroupRange};
 use crate::state::backend::{BackendError, BackendFile, FetchFile, RestoredPart};
 use rocksdb::{ReadOptions, WriteBatch};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -36,35 +36,35 @@ pub(super) fn restore(
     parts: &[RestoredPart<'_>],
     fetch: &dyn FetchFile,
 ) -> Result<RocksDbStateBackend, BackendError> {
-    for (number, part) in parts.iter().enumerate() {
-        if let Some(other) = parts[..number].iter().find(|other| overlap(other.range, part.range) > 0) {
-            let (one, other) = (part.range, other.range);
-            return Err(format!("the key groups {one} and {other} of two snapshots overlap").into());
-        }
-    }
     let places: Vec<PathBuf> =
         (0..parts.len()).map(|number| directory.path().join(format!("part-{number}"))).collect();
     for (part, place) in parts.iter().zip(&places) {
         fetch_all(part.files, place, fetch, options.transfer_threads)?;
     }
     let base = base_of(parts, range, options.overlap_fraction);
-    let mut restored = BTreeMap::new();
+    let (mut restored, mut wanted) = (BTreeMap::new(), BTreeSet::new());
     let mut known = BTreeMap::new();
     if let Some(base) = base {
         let failed = |error| RocksDbError::new("move fetched files", directory.path(), error);
         fs::rename(&places[base], directory.database()).map_err(failed)?;
         let families = families_in(&directory.database())?.into_iter().filter(|name| is_of_state(name));
         restored.extend(families.map(|family| (family, Expiry::default())));
+        wanted = families_of(&parts[base]);
         let shared = |file: &BackendFile| Some((file.name.clone(), file.shared()?.0));
         known.extend(parts[base].files.iter().filter_map(shared));
     }
     let database = Database::open(directory, options, &restored)?;
     if let Some(base) = base {
+        // All families must be opened, also those that an opening which failed has left behind.
+        for family in restored.keys().filter(|family| !wanted.contains(*family)) {
+            database.db.drop_cf(family).map_err(database.failed("drop a column family"))?;
+        }
+        restored.retain(|family, _| wanted.contains(family));
         clip(&database, restored.keys(), parts[base].range, range)?;
     }
     for (number, (part, place)) in parts.iter().zip(&places).enumerate() {
         if Some(number) != base && overlap(part.range, range) > 0 {
-            copy(place, part.range, range, &database, options, &mut restored)?;
+            copy(place, part, range, &database, options, &mut restored)?;
         }
     }
     for place in places.iter().filter(|place| place.exists()) {
@@ -112,7 +112,8 @@ fn fetch_all(
     };
     thread::scope(|scope| {
         for _ in 1..threads.min(files.len()) {
-            scope.spawn(work);
+            // With fewer threads than wanted it takes longer.
+            drop(thread::Builder::new().spawn_scoped(scope, work));
         }
         work();
     });
@@ -153,16 +154,24 @@ fn clip<'a>(
     Ok(())
 }
 
+/// The families of the states that lie in the files of a part.
+fn families_of(part: &RestoredPart<'_>) -> BTreeSet<String> {
+    part.states.iter().map(|state| family_of(state)).collect()
+}
+
 /// Copies the key groups of `range` from the files of another instance.
 fn copy(
     place: &Path,
-    part: KeyGroupRange,
+    part: &RestoredPart<'_>,
     range: KeyGroupRange,
     database: &Database,
     options: &RocksDbOptions,
     restored: &mut BTreeMap<String, Expiry>,
 ) -> Result<(), RocksDbError> {
-    let families: Vec<String> = families_in(place)?.into_iter().filter(|name| is_of_state(name)).collect();
+    let wanted = families_of(part);
+    let families: Vec<String> =
+        families_in(place)?.into_iter().filter(|name| wanted.contains(name)).collect();
+    let part = part.range;
     let source = open_to_read(place, options, &database.families, &families)?;
     let from = start_of(part.start().max(range.start()));
     let to = end_of(if part.end() < range.end() { part } else { range });
