@@ -181,6 +181,8 @@ impl Scene {
         let metadata = self.storage().read_metadata(self.newest().unwrap()).unwrap().unwrap();
         let states = metadata.checkpoint.states.values().flatten().count();
         assert_eq!(names(&directory.join(newest)).len(), states + 1);
+        let shared = metadata.checkpoint.shared.values().flatten().count();
+        assert_eq!(names(&directory.join("shared")).len(), shared);
     }
 }
 

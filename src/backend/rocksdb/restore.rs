@@ -222,7 +222,7 @@ mod tests {
     fn base(ranges: &[(u16, u16)], wanted: (u16, u16), least_fraction: f64) -> Option<usize> {
         let range = |(start, end)| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).unwrap();
         let parts: Vec<_> =
-            ranges.iter().map(|one| RestoredPart { range: range(*one), files: &[] }).collect();
+            ranges.iter().map(|one| RestoredPart { range: range(*one), states: &[], files: &[] }).collect();
         base_of(&parts, range(wanted), least_fraction)
     }
 

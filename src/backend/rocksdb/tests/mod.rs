@@ -133,7 +133,6 @@ fn in_files(store: &mut KeyedStateStore<u32>) -> (KeyedImage, Files) {
     let described = local.iter().map(describe).collect();
     let task = TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default());
     let mut state = Vec::new();
-    let described = BackendFiles { backend: "rocksdb".to_owned(), files: described };
-    task.with_files(described).write_to(&mut state).unwrap();
+    task.with_files("rocksdb", described).write_to(&mut state).unwrap();
     (SnapshotImage::read_from(&state[..], None).unwrap().keyed.unwrap(), Files(files))
 }
