@@ -420,3 +420,40 @@ fn state_in_files_of_subtasks_that_share_key_groups_is_refused() {
     let error = error.expect_err("both have key group 4").to_string();
     assert!(error.contains("lie in files of"), "{error}");
 }
+
+/// Nothing of them is fetched, and a state that only they have is empty here.
+#[test]
+fn state_in_files_of_other_key_groups_is_not_asked_for() {
+    let parts = [in_files(&mut padded(range(0, 3))), in_files(&mut filled(range(4, 7)))];
+    let rename = |image: KeyedImage| {
+        let renamed = |name: &str| if name == "values" { "others".to_owned() } else { name.to_owned() };
+        let mut image = image;
+        image.header.states.iter_mut().for_each(|state| state.name = renamed(&state.name));
+        let states = std::mem::take(&mut image.states).into_iter().map(|(name, mut raw)| {
+            raw.header.name = renamed(&name);
+            (renamed(&name), raw)
+        });
+        image.states = states.collect();
+        let files = image.files.as_mut().expect("it has files");
+        files.states.iter_mut().for_each(|name| *name = renamed(name));
+        image
+    };
+    let images = vec![image(&parts[0].state), rename(image(&parts[1].state))];
+    let mut store = builder(range(0, 1)).restore_with(images.clone(), &parts[0]).expect("fits");
+    assert_padded(&mut store, 1);
+    let names = store.open(&names()).expect("opens");
+    assert_eq!(store.count(&names).expect("opened"), 0);
+    let none = builder(range(0, 1)).restore_with(vec![images[1].clone()], &Checkpoint::default());
+    let mut none = none.expect("nothing is fetched");
+    let names = none.open(&self::names()).expect("opens");
+    assert_eq!(none.count(&names).expect("opened"), 0);
+}
+
+#[test]
+fn state_in_files_and_in_entries_of_the_same_key_groups_is_refused() {
+    let in_files = in_files(&mut padded(range(0, 3)));
+    let images = vec![image(&in_files.state), as_entries(&mut padded(range(3, 7)))];
+    let error = builder(max().all_groups()).restore_with(images, &in_files).map(drop);
+    let error = error.expect_err("both have key group 3").to_string();
+    assert!(error.contains("`values` has a key group in files and in entries"), "{error}");
+}

@@ -242,6 +242,11 @@ impl IncrementalSnapshots {
     fn forget_earlier_attempts(&mut self) {
         let attempt = self.config.attempt;
         self.base.retain(|_, file| file.attempt == attempt);
+        for Snapshot { state, lasting, .. } in self.snapshots.values_mut() {
+            // Should its completion be heard of after this, they do not come back.
+            let restored = state.reused.iter().filter(|file| file.attempt != attempt);
+            restored.for_each(|file| _ = lasting.remove(&file.content));
+        }
     }
 
     fn name_upload(&mut self, content: ContentId, savepoint: Option<CheckpointId>) -> SharedObject {

@@ -6,6 +6,7 @@ pub mod job;
 use snapline::base::{CheckpointId, JobId};
 use snapline::publish::{Config, Pointer, PointerKind, PointerSequence};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -181,8 +182,8 @@ impl Scene {
         let metadata = self.storage().read_metadata(self.newest().unwrap()).unwrap().unwrap();
         let states = metadata.checkpoint.states.values().flatten().count();
         assert_eq!(names(&directory.join(newest)).len(), states + 1);
-        let shared = metadata.checkpoint.shared.values().flatten().count();
-        assert_eq!(names(&directory.join("shared")).len(), shared);
+        let named: BTreeSet<_> = metadata.checkpoint.shared.into_values().flatten().collect();
+        assert_eq!(self.storage().list_shared().unwrap(), named);
     }
 }
 

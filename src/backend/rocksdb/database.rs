@@ -141,6 +141,8 @@ fn database_options(chosen: &RocksDbOptions, memory: Option<&SharedMemory>) -> O
     options.set_log_level(chosen.log_level.into());
     options.set_max_log_file_size(chosen.log_file_bytes);
     options.set_keep_log_file_num(chosen.log_files);
+    // It goes with every checkpoint.
+    options.set_max_manifest_file_size(1 << 20);
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
     // Nothing survives the process but what a checkpoint has elsewhere.

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// With this begin the names of all of them.
 const PREFIX: &str = "snapline-rocksdb-";
 
+/// With this begin the names of those that have no lock yet. A process that is killed just then leaves an empty directory.
+const BEGUN_PREFIX: &str = ".snapline-rocksdb-";
+
 /// Is locked as long as its directory is in use.
 const LOCK: &str = "IN_USE";
 
@@ -33,17 +36,20 @@ impl WorkingDirectory {
         let failed = |error: io::Error| RocksDbError::new("set up its working directory", parent, error);
         fs::create_dir_all(parent).map_err(failed)?;
         remove_abandoned(parent).map_err(failed)?;
-        loop {
-            // Every such state has other keys, of which the first were chosen by chance.
-            let instance = RandomState::new().hash_one(std::process::id());
-            let path = parent.join(format!("{PREFIX}{instance:016x}"));
-            fs::create_dir(&path).map_err(failed)?;
-            // Before there was a lock, someone may have taken it for abandoned.
-            if let Some(lock) = lock(&path).filter(|_| path.join(LOCK).exists()) {
-                return Ok(WorkingDirectory { path, instance, _lock: lock });
-            }
-            if path.is_dir() {
-                fs::remove_dir_all(&path).map_err(failed)?;
+        // Every such state has other keys, of which the first were chosen by chance.
+        let instance = RandomState::new().hash_one(std::process::id());
+        let path = parent.join(format!("{PREFIX}{instance:016x}"));
+        // It gets its name when it is locked, so that nobody takes it for abandoned.
+        let begun = parent.join(format!("{BEGUN_PREFIX}{instance:016x}"));
+        fs::create_dir(&begun).map_err(failed)?;
+        let locked = File::create_new(begun.join(LOCK)).and_then(|file| file.lock().map(|()| file));
+        let renamed = locked.and_then(|file| fs::rename(&begun, &path).map(|()| file));
+        match renamed {
+            Ok(lock) => Ok(WorkingDirectory { path, instance, _lock: lock }),
+            Err(error) => {
+                // It is of no use, whether it goes or not.
+                let _ = fs::remove_dir_all(&begun);
+                Err(failed(error))
             }
         }
     }
@@ -60,39 +66,43 @@ impl WorkingDirectory {
 
 impl Drop for WorkingDirectory {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
+        // As soon as the lock is gone, someone else may take it for abandoned and remove it, too.
+        if let Err(error) = fs::remove_dir_all(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(directory = %self.path.display(), %error, "a working directory could not be removed");
         }
     }
-}
-
-/// Locks a directory, if nobody else has it.
-fn lock(directory: &Path) -> Option<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(directory.join(LOCK)).ok()?;
-    file.try_lock().ok().map(|()| file)
 }
 
 /// Removes directories whose processes are gone.
 fn remove_abandoned(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
+        let path = entry.path();
         let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        if !is_one {
+        if !is_one || !is_abandoned(&path) {
             continue;
         }
-        let path = entry.path();
-        // It is kept until everything is gone.
-        let Some(_lock) = lock(&path) else { continue };
-        match fs::remove_dir_all(&path) {
-            Ok(()) => {
-                tracing::info!(directory = %path.display(), "an abandoned working directory was removed")
-            }
-            Err(error) => {
-                tracing::warn!(directory = %path.display(), %error, "an abandoned working directory stays");
-            }
+        // Someone else may do the same.
+        if let Err(error) = fs::remove_dir_all(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(directory = %path.display(), %error, "an abandoned working directory stays");
+        } else {
+            tracing::info!(directory = %path.display(), "an abandoned working directory was removed");
         }
     }
     Ok(())
+}
+
+/// Whether nobody uses a directory. What cannot be found out is not the case.
+fn is_abandoned(directory: &Path) -> bool {
+    match File::open(directory.join(LOCK)) {
+        Ok(file) => file.try_lock().is_ok(),
+        // Its lock was the first to go when it was removed.
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +128,17 @@ mod tests {
         drop(used);
         assert!(!path.exists(), "its instance has ended");
         assert!(another.path().is_dir());
+    }
+
+    #[test]
+    fn working_directories_can_be_made_while_others_come_and_go() {
+        let parent = tempfile::tempdir().unwrap();
+        let come_and_go = || (0..50).try_for_each(|_| WorkingDirectory::create(parent.path()).map(drop));
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(come_and_go)).collect();
+            all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        });
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 
     #[test]

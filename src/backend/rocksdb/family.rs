@@ -1,6 +1,6 @@
 //! Column families: one for each state.
 
-use super::expiry::{Expiry, ExpiryFactory};
+use super::expiry::{Expiry, ExpiryFactory, LiveSnapshots};
 use super::memory::{SharedMemory, arena_block_bytes};
 use super::options::{Compaction, RocksDbOptions};
 use rocksdb::{
@@ -26,11 +26,12 @@ pub(super) fn is_of_state(family: &str) -> bool {
 pub(super) struct Families {
     options: RocksDbOptions,
     memory: Option<Arc<SharedMemory>>,
+    pub(super) snapshots: LiveSnapshots,
 }
 
 impl Families {
     pub(super) fn new(options: &RocksDbOptions, memory: Option<Arc<SharedMemory>>) -> Self {
-        Families { options: options.clone(), memory }
+        Families { options: options.clone(), memory, snapshots: LiveSnapshots::default() }
     }
 
     /// The options of a family, of whose values some may expire.
@@ -55,7 +56,8 @@ impl Families {
         options.set_max_bytes_for_level_base(chosen.level_base_bytes);
         options.set_block_based_table_factory(&self.table());
         options.set_merge_operator("snapline.append", append_to, append);
-        options.set_compaction_filter_factory(ExpiryFactory(Arc::clone(expiry)));
+        let snapshots = Arc::clone(&self.snapshots);
+        options.set_compaction_filter_factory(ExpiryFactory { expiry: Arc::clone(expiry), snapshots });
         options
             .set_periodic_compaction_seconds(expiry.get().map_or(0, |_| self.periodic_compaction_seconds()));
         // Files are rewritten by their age only where that removes something.
@@ -77,8 +79,8 @@ impl Families {
         let mut table = BlockBasedOptions::default();
         table.set_block_size(chosen.block_bytes);
         table.set_metadata_block_size(chosen.metadata_block_bytes);
-        if let Some(bits) = chosen.bloom_filter_bits {
-            table.set_bloom_filter(bits, false);
+        if chosen.use_bloom_filter {
+            table.set_bloom_filter(chosen.bloom_filter_bits, false);
         }
         match &self.memory {
             Some(memory) => {

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 /// In how many places the keys of a state fall. A power of 2.
 const PLACES: usize = 1 << 12;
 
-/// How many lengths of lists that were read are remembered. When there are more, it begins anew.
+/// How many lengths of lists that were read are remembered. For one more, any other is forgotten.
 const MAX_READ: usize = 1 << 12;
 
 /// Upper bounds of the lengths of the lists of one state.
@@ -40,8 +40,11 @@ impl ListLengths {
 
     /// The list was read.
     pub(super) fn was_read(&mut self, key: &[u8], bytes: u64) {
-        if self.read.len() >= MAX_READ {
-            self.read.clear();
+        if self.read.len() >= MAX_READ
+            && !self.read.contains_key(key)
+            && let Some(other) = self.read.keys().next().cloned()
+        {
+            self.read.remove(&other);
         }
         self.read.insert(key.to_vec(), bytes);
     }

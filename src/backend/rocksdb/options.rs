@@ -1,6 +1,6 @@
 //! What can be chosen, by Flink's names (`RocksDBOptions`, `RocksDBConfigurableOptions`). `docs/ROCKSDB.md` is the table.
 
-use super::value::{at_least, millis, one_of, ratio, size, truth};
+use super::value::{at_least, between, millis, one_of, ratio, size, truth};
 use rocksdb::{DBCompactionStyle, DBCompressionType, LogLevel};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,7 +42,8 @@ pub(super) struct RocksDbOptions {
     pub(super) metadata_block_bytes: usize,
     pub(super) block_cache_bytes: usize,
     pub(super) write_batch_bytes: usize,
-    pub(super) bloom_filter_bits: Option<f64>,
+    pub(super) use_bloom_filter: bool,
+    pub(super) bloom_filter_bits: f64,
     pub(super) transfer_threads: usize,
     pub(super) overlap_fraction: f64,
     pub(super) periodic_compaction_millis: u64,
@@ -142,7 +143,8 @@ impl Default for RocksDbOptions {
             metadata_block_bytes: 4 << 10,
             block_cache_bytes: 8 << 20,
             write_batch_bytes: 2 << 20,
-            bloom_filter_bits: None,
+            use_bloom_filter: false,
+            bloom_filter_bits: 10.0,
             transfer_threads: 4,
             overlap_fraction: 0.0,
             periodic_compaction_millis: 30 * 86_400_000,
@@ -174,11 +176,6 @@ impl RocksDbOptions {
                 value: value.clone(),
                 what,
             })?;
-        }
-        // Whether it is used is said by one option, and how by another.
-        let uses = configuration.get(&format!("{PREFIX}use-bloom-filter"));
-        if uses.is_some_and(|uses| uses.trim() == "false") {
-            options.bloom_filter_bits = None;
         }
         Ok(options)
     }
@@ -212,7 +209,7 @@ impl RocksDbOptions {
                 }
             }
             "memory.partitioned-index-filters" => self.memory.partitioned_index_filters = truth(value)?,
-            "thread.num" => self.background_jobs = at_least(1, value)?,
+            "thread.num" => self.background_jobs = between(1, MAX_BACKGROUND_JOBS, value)?,
             "files.open" => self.open_files = at_least(-1, value)?,
             "log.level" => self.log_level = one_of(LEVELS, value)?,
             "log.max-file-size" => self.log_file_bytes = bytes(value)?,
@@ -233,15 +230,10 @@ impl RocksDbOptions {
             "block.metadata-blocksize" => self.metadata_block_bytes = some_bytes(value)?,
             "block.cache-size" => self.block_cache_bytes = some_bytes(value)?,
             "write-batch-size" => self.write_batch_bytes = some_bytes(value)?,
-            "use-bloom-filter" => {
-                if truth(value)? {
-                    self.bloom_filter_bits = self.bloom_filter_bits.or(Some(BLOOM_FILTER_BITS));
-                }
-            }
+            "use-bloom-filter" => self.use_bloom_filter = truth(value)?,
             "bloom-filter.bits-per-key" => {
                 let bits = value.trim().parse::<f64>().ok().filter(|bits| (1.0..=64.0).contains(bits));
-                let bits = bits.ok_or("it must be a number from 1 to 64")?;
-                self.bloom_filter_bits = Some(bits);
+                self.bloom_filter_bits = bits.ok_or("it must be a number from 1 to 64")?;
             }
             "checkpoint.transfer.thread.num" => self.transfer_threads = at_least(1, value)? as usize,
             "restore-overlap-fraction-threshold" => self.overlap_fraction = ratio(value)?,
@@ -267,13 +259,14 @@ impl RocksDbOptions {
                 self.write_buffers_to_merge = 3;
                 self.block_cache_bytes = 256 << 20;
                 self.block_bytes = 128 << 10;
-                self.bloom_filter_bits = Some(BLOOM_FILTER_BITS);
+                self.use_bloom_filter = true;
             }
         }
     }
 }
 
-const BLOOM_FILTER_BITS: f64 = 10.0;
+/// The most background jobs: RocksDB starts a thread for each, and a thread that cannot be started ends the process.
+const MAX_BACKGROUND_JOBS: i32 = 1_024;
 
 const PREDEFINED: &[(&str, Predefined)] = &[
     ("DEFAULT", Predefined::Default),

@@ -50,8 +50,13 @@ fn with_unit(text: &str, units: Units) -> Option<u64> {
 
 /// A whole number from `least` on.
 pub(super) fn at_least(least: i32, text: &str) -> Result<i32, String> {
-    let number = i32::from_str(text.trim()).ok().filter(|number| *number >= least);
-    number.ok_or_else(|| format!("it must be a whole number from {least} to {}", i32::MAX))
+    between(least, i32::MAX, text)
+}
+
+/// A whole number from `least` to `most`.
+pub(super) fn between(least: i32, most: i32, text: &str) -> Result<i32, String> {
+    let number = i32::from_str(text.trim()).ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("it must be a whole number from {least} to {most}"))
 }
 
 pub(super) fn truth(text: &str) -> Result<bool, String> {

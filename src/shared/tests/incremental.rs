@@ -196,6 +196,18 @@ fn shared_restored_files_are_no_base_once_a_full_checkpoint_was_begun() {
     assert_eq!(snapshot(&mut task, 9, &[1]), increment([], [own(1, 0).file]));
 }
 
+#[test]
+fn shared_restored_files_do_not_come_back_by_a_completion_after_a_full_checkpoint_was_begun() {
+    let config = Config { attempt: Attempt(2), ..CONFIG };
+    let restored = Restored { files: BTreeSet::from([file(1)]), ownership: Ownership::Owned };
+    let mut task = IncrementalSnapshots::new(config, Some(restored));
+    assert_eq!(snapshot(&mut task, 6, &[1]), increment([], [file(1)]));
+    take(&mut task, 7, Sharing::Forward, &[1]);
+    on(&mut task, completed(6));
+    assert_eq!(task.base().count(), 0);
+    assert!(snapshot(&mut task, 8, &[1]).reused.is_empty());
+}
+
 //= spec/shared.md#shared-7-files-that-are-not-owned-are-no-base
 //= type=test
 //# A task restored from a checkpoint that its job does not own MUST NOT refer to any of its files.

@@ -20,7 +20,7 @@ pub trait StateBackendFactory: Send + Sync {
     ///
     /// # Errors
     /// As [`create`](Self::create), or a file cannot be fetched, or the files are none of its own. A backend without
-    /// [files](super::BackendSnapshot::files) is never asked.
+    /// [files](KeyedStateBackend::snapshot_in_files) is never asked.
     fn restore(
         &self,
         context: &BackendContext,

@@ -118,7 +118,8 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
         let in_files: Vec<_> =
             images.iter().filter_map(|image| Some((image.header.range, image.files.clone()?))).collect();
         fit_together(&in_files, backend.name())?;
-        let parts: Vec<_> = in_files.iter().map(|(range, files)| files.part(*range)).collect();
+        let wanted = in_files.iter().filter(|(old, _)| old.groups().any(|group| range.contains(group)));
+        let parts: Vec<_> = wanted.map(|(range, files)| files.part(*range)).collect();
         let mut unclaimed = merge_keyed(images, max_parallelism, range)?;
         let (mut backend, synchronous_snapshots) = match backend {
             StateBackend::HashMap { asynchronous_snapshots } => (None, !asynchronous_snapshots),
@@ -141,6 +142,11 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
                     || StateError::Incompatible(format!("the files that should hold state `{name}` do not"));
                 let state = backend.restored_state(name).map_err(failed)?.ok_or_else(missing)?;
                 if let Some(raw) = unclaimed.get_mut(name) {
+                    let mut holders = parts.iter().filter(|part| part.states.contains(name));
+                    if holders.any(|part| raw.groups.keys().any(|group| part.range.contains(*group))) {
+                        let what = format!("state `{name}` has a key group in files and in entries");
+                        return Err(StateError::Incompatible(what));
+                    }
                     // What lies in files of one subtask may be written out by another.
                     put_raw(raw, &*key_serializer, max_parallelism, state, &mut **backend)?;
                     raw.groups.clear();

@@ -23,8 +23,8 @@ fn options_are_the_defaults_of_flink_unless_something_is_said() {
     );
     assert_eq!(options.periodic_compaction_millis, 30 * 86_400_000);
     assert_eq!(
-        (options.transfer_threads, options.overlap_fraction, options.bloom_filter_bits),
-        (4, 0.0, None)
+        (options.transfer_threads, options.overlap_fraction, options.use_bloom_filter),
+        (4, 0.0, false)
     );
     assert!(options.memory.managed);
 }
@@ -57,8 +57,8 @@ fn options_that_are_set_take_the_place_of_defaults() {
         ("block.metadata-blocksize", "8kb", |o| o.metadata_block_bytes = 8 << 10),
         ("block.cache-size", "1mb", |o| o.block_cache_bytes = 1 << 20),
         ("write-batch-size", "1mb", |o| o.write_batch_bytes = 1 << 20),
-        ("use-bloom-filter", "true", |o| o.bloom_filter_bits = Some(10.0)),
-        ("bloom-filter.bits-per-key", "5", |o| o.bloom_filter_bits = Some(5.0)),
+        ("use-bloom-filter", "true", |o| o.use_bloom_filter = true),
+        ("bloom-filter.bits-per-key", "5", |o| o.bloom_filter_bits = 5.0),
         ("checkpoint.transfer.thread.num", "2", |o| o.transfer_threads = 2),
         ("restore-overlap-fraction-threshold", "0.5", |o| o.overlap_fraction = 0.5),
     ];
@@ -101,8 +101,8 @@ fn options_that_are_predefined_give_way_to_those_that_are_set() {
     let high = of(&[("predefined-options", "SPINNING_DISK_OPTIMIZED_HIGH_MEM")]).unwrap();
     assert_eq!((high.background_jobs, high.write_buffers, high.write_buffers_to_merge), (4, 4, 3));
     assert_eq!(
-        (high.block_bytes, high.block_cache_bytes, high.bloom_filter_bits),
-        (128 << 10, 256 << 20, Some(10.0))
+        (high.block_bytes, high.block_cache_bytes, high.use_bloom_filter),
+        (128 << 10, 256 << 20, true)
     );
     assert_eq!(
         (high.target_file_bytes, high.level_base_bytes, high.dynamic_level_size),
@@ -120,5 +120,5 @@ fn options_that_are_predefined_give_way_to_those_that_are_set() {
         ("use-bloom-filter", "false"),
     ];
     let options = of(&both).unwrap();
-    assert_eq!((options.block_bytes, options.bloom_filter_bits, options.background_jobs), (4096, None, 4));
+    assert_eq!((options.block_bytes, options.use_bloom_filter, options.background_jobs), (4096, false, 4));
 }

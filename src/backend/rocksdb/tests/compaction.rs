@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::{Observed, in_files, restored, store};
-use crate::base::Millis;
+use crate::base::{EventTime, Millis, TimeDomain};
 use crate::state::*;
 use crate::ttl::StateTtlConfig;
 use std::fs;
@@ -150,4 +150,29 @@ fn compaction_by_age_is_for_states_that_expire() {
         };
         assert_eq!((&*of("state expiring"), &*of("state plain")), ("604800", "0"));
     }
+}
+
+/// Compactions do not know what snapshots see. Event time may go on by hours while one is written.
+#[test]
+fn compaction_leaves_what_a_snapshot_has_taken_until_that_is_written() {
+    let observed = Observed::default();
+    let mut store = store(&observed, &[]);
+    let ttl = ttl().with_time_domain(TimeDomain::EventTime);
+    let value = store.open(&ValueStateDescriptor::<u32>::new("value").with_ttl(ttl)).unwrap();
+    store.set_event_time(EventTime(0));
+    for key in 0..KEYS {
+        store.set_current_key(key).unwrap();
+        value.update(&mut store, key).unwrap();
+    }
+    let snapshot = store.snapshot().unwrap();
+    store.set_event_time(EventTime(10));
+    observed.compact("value");
+    let mut file = Vec::new();
+    snapshot.write_to(&mut file).unwrap();
+    let written = SnapshotImage::read_from(&file[..], None).unwrap().keyed.unwrap();
+    let entries: u64 = written.states["value"].groups.values().map(RawGroup::entries).sum();
+    assert_eq!(entries, u64::from(KEYS));
+    assert_eq!(store.ttl_metrics_of_all().by_compactions, 0);
+    observed.compact("value");
+    assert_eq!(observed.entries("value"), 0, "nothing holds it any more");
 }
