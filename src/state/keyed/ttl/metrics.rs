@@ -36,7 +36,7 @@ pub struct TtlMetrics {
 }
 
 impl TtlMetrics {
-    /// How many values are gone from the state, whatever removed them.
+    /// How many values are gone from the state, whatever removed them; with compactions, which count versions, it may be more.
     #[must_use]
     pub fn removed(&self) -> u64 {
         self.by_accesses
