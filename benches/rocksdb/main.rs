@@ -1,10 +1,13 @@
 //! What state in RocksDB costs beside the raw crate with the same options, keys and values.
 //!
-//! `cargo bench -p snapline --features rocksdb --bench rocksdb [-- KEYS..]`; without arguments 1 million keys. What is compared is
+//! `cargo bench -p snapline --features rocksdb --bench rocksdb [-- KEYS.. PARTS..]`; without arguments 1 million keys and all of
+//! `values`, `maps`, `lists`, `checkpoints`. What is compared is
 //! measured in one run, in rounds that take turns; the table shows the fastest round of each. `ROUNDS` changes how many there
 //! are.
 
 #![allow(clippy::disallowed_methods)]
+
+mod checkpoints;
 
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, MergeOperands, Options, ReadOptions, WriteOptions,
@@ -38,9 +41,17 @@ fn main() {
     for keys in sizes {
         println!("{keys} keys: nanoseconds of an operation");
         println!("{:<28}{:>10}{:>10}{:>8}", "", "raw", "store", "ratio");
-        values(keys);
-        maps(keys / u64::from(ENTRIES));
-        lists(keys);
+        let parts: [(&str, &dyn Fn()); 4] = [
+            ("values", &|| values(keys)),
+            ("maps", &|| maps(keys / u64::from(ENTRIES))),
+            ("lists", &|| lists(keys)),
+            ("checkpoints", &|| checkpoints::measure(keys)),
+        ];
+        let is_chosen = |name| {
+            let mut names = arguments.iter().filter(|argument| argument.parse::<u64>().is_err()).peekable();
+            names.peek().is_none() || names.any(|chosen| chosen == name)
+        };
+        parts.iter().filter(|(name, _)| is_chosen(*name)).for_each(|(_, measure)| measure());
     }
 }
 
@@ -74,12 +85,15 @@ fn max() -> MaxParallelism {
 }
 
 /// Unmanaged memory, so that both have the same and each its own.
-fn store() -> KeyedStateStore<u64> {
+fn with_backend(max: MaxParallelism) -> KeyedStateStoreBuilder<u64> {
     let options = [("memory.managed", "false"), ("block.cache-size", "256mb")];
     let options = options.map(|(key, value)| (format!("state.backend.rocksdb.{key}"), value.to_owned()));
     let backend = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), BTreeMap::from(options));
-    let builder = KeyedStateStoreBuilder::new(max(), max().all_groups()).with_backend(&backend);
-    builder.restore(Vec::new()).expect("empty")
+    KeyedStateStoreBuilder::new(max, max.all_groups()).with_backend(&backend)
+}
+
+fn store() -> KeyedStateStore<u64> {
+    with_backend(max()).restore(Vec::new()).expect("empty")
 }
 
 struct Raw {
