@@ -48,6 +48,11 @@ pub enum StateError {
         /// Why it cannot.
         what: String,
     },
+    /// A name ends as the versions of states do in the files of a backend. The author of the job must choose another one.
+    #[error(
+        "no state can be called `{0}`: `@` and eight hexadecimal digits at the end mark a version of a state"
+    )]
+    ReservedName(String),
     /// Keyed state was used before a current key was set. The caller must set one.
     #[error("keyed state is used without a current key")]
     NoCurrentKey,

@@ -58,7 +58,8 @@ pub fn in_files_of(backend: &str, store: &mut KeyedStateStore<u32>) -> Checkpoin
     checkpoint
 }
 
-/// The names of the states that lie there.
+/// The names of the states that lie there, without the marks of their serializers.
 pub fn states_in_files(checkpoint: &Checkpoint) -> Vec<String> {
-    image(&checkpoint.state).files.expect("it has files").states
+    let versions = image(&checkpoint.state).files.expect("it has files").states;
+    versions.iter().map(|version| version.rsplit_once('@').expect("a mark").0.to_owned()).collect()
 }

@@ -9,7 +9,7 @@ use super::options::RocksDbOptions;
 use crate::state::backend::EachEntry;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, MultiThreaded,
-    Options, ReadOptions, properties,
+    Options, ReadOptions, WriteBatch, properties,
 };
 use self_cell::self_cell;
 use std::collections::BTreeMap;
@@ -62,6 +62,21 @@ impl Database {
             self.db.property_value_cf(&family, properties::AGGREGATED_TABLE_PROPERTIES).map_err(&failed)?;
         let tables = tables.as_deref().and_then(raw_value_bytes);
         Ok(buffers.zip(tables).map_or(u64::MAX, |(buffers, tables)| buffers.saturating_add(tables)))
+    }
+
+    /// Deletes the entries of a family whose key groups have the bytes from `from` on and before `to`.
+    pub(super) fn delete_range(
+        &self,
+        family: &Arc<BoundColumnFamily<'_>>,
+        from: [u8; 2],
+        to: [u8; 2],
+    ) -> Result<(), RocksDbError> {
+        let failed = self.failed("delete key groups");
+        // Whole files go at once; what is in others is covered.
+        self.db.delete_file_in_range_cf(family, from, to).map_err(&failed)?;
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(family, from, to);
+        self.db.write_without_wal(batch).map_err(&failed)
     }
 
     /// The families of these names.

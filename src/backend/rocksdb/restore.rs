@@ -143,12 +143,7 @@ fn clip<'a>(
     for family in families {
         let handle = database.family(family)?;
         for (from, to) in &ranges {
-            let failed = database.failed("delete other key groups");
-            // Whole files go at once; what is in others is covered.
-            database.db.delete_file_in_range_cf(&handle, from, to).map_err(&failed)?;
-            let mut batch = WriteBatch::default();
-            batch.delete_range_cf(&handle, from, to);
-            database.db.write_without_wal(batch).map_err(&failed)?;
+            database.delete_range(&handle, *from, *to)?;
         }
     }
     Ok(())

@@ -176,6 +176,11 @@ impl KeyedStateBackend for RocksDbStateBackend {
         Ok(())
     }
 
+    fn clear_state(&mut self, state: StateNumber) -> Result<(), BackendError> {
+        let (first, behind_all) = ([0; 2], [u8::MAX; 2]);
+        Ok(self.database().delete_range(self.family(state), first, behind_all)?)
+    }
+
     fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {
         let iterator = self.database().db.raw_iterator_cf_opt(self.family(state), range_of(prefix));
         Box::new(Scan::new(iterator, self.database()))

@@ -81,6 +81,7 @@ fn state_errors() -> Vec<StateError> {
         StateError::NoSuchRange { range, max_parallelism },
         StateError::TypeMismatch { state: state(), existing: text(), requested: "another".into() },
         StateError::IncompatibleSerializer { state: state(), part: StatePart::Values, what: text() },
+        StateError::ReservedName(state()),
         StateError::NoCurrentKey,
         StateError::ForeignHandle,
         StateError::Backend { state: state(), cause: outer() },
@@ -93,7 +94,7 @@ fn state_errors() -> Vec<StateError> {
         match error {
             StateError::WrongSubtask { .. } | StateError::NoSuchRange { .. } => {}
             StateError::TypeMismatch { .. } | StateError::IncompatibleSerializer { .. } => {}
-            StateError::NoCurrentKey | StateError::ForeignHandle => {}
+            StateError::NoCurrentKey | StateError::ForeignHandle | StateError::ReservedName(_) => {}
             StateError::Backend { .. } | StateError::Refused { .. } | StateError::Codec(_) => {}
             StateError::Incompatible(_) | StateError::Undecodable { .. } => {}
         }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// A state that is opened.
 #[derive(Clone, Debug)]
 pub struct StateDescription {
-    /// Its name.
+    /// What the backend calls it: its name and a mark of its serializers. When they change, what the new ones write goes into
+    /// another state of the backend.
     pub name: String,
     /// What it holds for each key.
     pub kind: StateKind,

@@ -137,6 +137,15 @@ pub trait KeyedStateBackend: Send {
     /// It cannot be removed.
     fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError>;
 
+    /// Removes all entries of a state that is not used any more.
+    ///
+    /// # Errors
+    /// They cannot be removed.
+    fn clear_state(&mut self, state: StateNumber) -> Result<(), BackendError> {
+        let keys: Result<Vec<_>, _> = self.scan(state, &[]).map(|entry| entry.map(|(key, _)| key)).collect();
+        keys?.iter().try_for_each(|key| self.delete(state, key))
+    }
+
     /// All entries whose keys begin with `prefix`, in the order of their keys.
     fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a>;
 

@@ -1,12 +1,15 @@
 use super::bytes::put_raw;
 use super::times::Times;
-use super::{InBackend, KeyedStateStore, StateKey};
+use super::version::state_name;
+use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
 use crate::state::backend::{
     BackendContext, BackendError, BackendFile, BackendFiles, FetchFile, StateBackend,
 };
 use crate::state::serializer::{SerdeSerializer, StateSerializer, resolve};
-use crate::state::{KeyedImage, StateError, StatePart, StateValue, merge_keyed};
+use crate::state::{
+    KeyedImage, KeyedStateHeader, RawKeyedState, StateError, StatePart, StateValue, merge_keyed,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -137,21 +140,23 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
         if let Some(backend) = &mut backend {
             let names: BTreeSet<_> = parts.iter().flat_map(|part| part.states).collect();
             for name in names {
-                let failed = |cause| StateError::Backend { state: name.clone(), cause };
-                let missing =
-                    || StateError::Incompatible(format!("the files that should hold state `{name}` do not"));
+                let failed = |cause| StateError::Backend { state: state_name(name).to_owned(), cause };
+                let missing = || {
+                    let name = state_name(name);
+                    StateError::Incompatible(format!("the files that should hold state `{name}` do not"))
+                };
                 let state = backend.restored_state(name).map_err(failed)?.ok_or_else(missing)?;
-                if let Some(raw) = unclaimed.get_mut(name) {
+                // What lies in files of one subtask may be written out by another.
+                for raw in take_entries(&mut unclaimed, name) {
                     let mut holders = parts.iter().filter(|part| part.states.contains(name));
                     if holders.any(|part| raw.groups.keys().any(|group| part.range.contains(*group))) {
+                        let name = state_name(name);
                         let what = format!("state `{name}` has a key group in files and in entries");
                         return Err(StateError::Incompatible(what));
                     }
-                    // What lies in files of one subtask may be written out by another.
-                    put_raw(raw, &*key_serializer, max_parallelism, state, &mut **backend)?;
-                    raw.groups.clear();
+                    put_raw(&raw, &*key_serializer, max_parallelism, state, &mut **backend)?;
                 }
-                in_backend.insert(name.clone(), InBackend { state, is_half_migrated: false });
+                in_backend.insert(name.clone(), state);
             }
         }
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -173,6 +178,20 @@ impl<K: StateKey> KeyedStateStoreBuilder<K> {
             in_backend,
         })
     }
+}
+
+/// Takes out the entries of a version of a state, which may also stand under the name of the state.
+fn take_entries(unclaimed: &mut BTreeMap<String, RawKeyedState>, version: &str) -> Vec<RawKeyedState> {
+    let Some(RawKeyedState { header, groups }) = unclaimed.get_mut(version) else { return Vec::new() };
+    let header = header.clone();
+    let mut taken = vec![RawKeyedState { header: header.clone(), groups: std::mem::take(groups) }];
+    let name = state_name(version);
+    let is_written_so =
+        |raw: &RawKeyedState| KeyedStateHeader { name: version.to_owned(), ..raw.header.clone() } == header;
+    if name != version && unclaimed.get(name).is_some_and(is_written_so) {
+        taken.extend(unclaimed.remove(name));
+    }
+    taken
 }
 
 /// Whether all files were left by the backend `name`, each key group by one subtask.

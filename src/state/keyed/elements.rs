@@ -1,7 +1,7 @@
 //! States that hold a list for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired};
+use super::layout::{Expired, Expiring, Expiry, Layout, append_serialized, expired};
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
 use super::{CurrentKey, Namespace, StateKey};
@@ -51,13 +51,12 @@ impl<T: StateObject> Layout for Elements<T> {
         self.element.migrates()
     }
 
-    fn migrate<'a>(&self, _: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String> {
+    fn migrate_value<'a>(&self, value: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
         if !self.element.migrates() {
-            return Ok((None, Cow::Borrowed(value)));
+            return Ok(Cow::Borrowed(value));
         }
         let elements = self.elements(value, |bytes| self.element.read_restored(bytes))?;
-        let migrated = self.bytes(&elements).map_err(|error| error.to_string())?;
-        Ok((None, Cow::Owned(migrated)))
+        self.bytes(&elements).map(Cow::Owned).map_err(|error| error.to_string())
     }
 
     fn expiring(&self) -> Option<&Expiring> {
@@ -173,11 +172,10 @@ impl<K: StateKey, N: Namespace, T: StateObject> BytesTable<K, N, Elements<T>> {
         scope: &[u8],
         bytes: &[u8],
     ) -> Result<(), StateError> {
-        let enough = self.schema.layout.max_bytes.saturating_sub(bytes.len());
-        let before = backend.value_bytes(self.state, scope, enough).map_err(|error| self.failed(error))?;
-        let length = before.saturating_add(bytes.len());
-        self.schema.layout.check_length(length).map_err(|error| self.refused(error))?;
-        backend.append(self.state, scope, bytes).map_err(|error| self.failed(error))
+        let layout = &self.schema.layout;
+        self.append_at(backend, scope, bytes, layout.max_bytes, |length| {
+            layout.check_length(length).map_err(|error| self.refused(error))
+        })
     }
 }
 
@@ -195,8 +193,7 @@ impl<'a, K: StateKey, N: Namespace, T: StateObject> View<'a, K, N, Elements<T>> 
                 let mut read = |bytes: &[u8]| {
                     elements = layout.elements(bytes, |one| layout.element.serializer().deserialize(one));
                 };
-                let scope = table.scope(current, namespace)?;
-                backend.read(table.state, &scope, &mut read).map_err(|error| table.failed(error))?;
+                table.read_at(backend, &table.scope(current, namespace)?, &mut read)?;
                 Ok((None, elements.map_err(|what| table.undecodable(Some(current), what))?))
             }
         }
@@ -251,8 +248,7 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
             }
             ViewMut::Bytes(table, backend) => {
                 let bytes = table.schema.layout.bytes(&elements).map_err(|error| table.refused(error))?;
-                let put = backend.put(table.state, &table.scope(current, namespace)?, &bytes);
-                put.map_err(|error| table.failed(error))
+                table.put_at(backend, &table.scope(current, namespace)?, &bytes)
             }
         }
     }
@@ -264,10 +260,7 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
                 table.remove(current, namespace);
                 Ok(())
             }
-            ViewMut::Bytes(table, backend) => {
-                let deleted = backend.delete(table.state, &table.scope(current, namespace)?);
-                deleted.map_err(|error| table.failed(error))
-            }
+            ViewMut::Bytes(table, backend) => table.delete_at(backend, &table.scope(current, namespace)?),
         }
     }
 
@@ -288,10 +281,11 @@ impl<K: StateKey, N: Namespace, T: StateObject> ViewMut<'_, K, N, Elements<T>> {
             }
             ViewMut::Bytes(table, backend) => {
                 let (from, to) = (table.scope(current, source)?, table.scope(current, target)?);
-                let moved = backend.get(table.state, &from).map_err(|error| table.failed(error))?;
+                let mut moved = None;
+                table.read_at(&**backend, &from, &mut |bytes| moved = Some(bytes.to_vec()))?;
                 let Some(bytes) = moved else { return Ok(()) };
                 table.append(&mut **backend, &to, &bytes)?;
-                backend.delete(table.state, &from).map_err(|error| table.failed(error))
+                table.delete_at(&mut **backend, &from)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! States that hold a map for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate};
+use super::layout::{Expired, Expiring, Expiry, Layout, append_serialized, expired, migrate};
 use super::map::MapKey;
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
@@ -69,9 +69,16 @@ impl<UK: StateObject + Eq + Hash, UV: StateObject> Layout for Entries<UK, UV> {
         self.key.migrates() || self.value.migrates()
     }
 
-    fn migrate<'a>(&self, user_key: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String> {
-        let user_key = user_key.ok_or("an entry has no key of the map")?;
-        Ok((Some(migrate(&self.key, user_key)?), migrate(&self.value, value)?))
+    fn migrates_user_keys(&self) -> bool {
+        self.key.migrates()
+    }
+
+    fn migrate_user_key<'a>(&self, user_key: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+        migrate(&self.key, user_key)
+    }
+
+    fn migrate_value<'a>(&self, value: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+        migrate(&self.value, value)
     }
 
     fn expiring(&self) -> Option<&Expiring> {
@@ -154,8 +161,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
     ) -> Result<Option<UV>, StateError> {
         let mut value = None;
         let at = self.entry_key(current, namespace, key)?;
-        let read = backend.read(self.state, &at, &mut |bytes| value = Some(self.value(current, bytes)));
-        read.map_err(|error| self.failed(error))?;
+        self.read_at(backend, &at, &mut |bytes| value = Some(self.value(current, bytes)))?;
         value.transpose()
     }
 
@@ -170,7 +176,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
     ) -> Result<(), StateError> {
         let at = self.entry_key(current, namespace, key)?;
         let bytes = self.bytes_of(self.schema.layout.value.serializer(), value)?;
-        backend.put(self.state, &at, &bytes).map_err(|error| self.failed(error))
+        self.put_at(backend, &at, &bytes)
     }
 
     /// The entries of the map, each with what `at` makes of the key at which the backend has it.
@@ -189,7 +195,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
             Ok((at(key), user_key, self.value(current, value)?))
         };
         let (mut entries, mut decoded) = (Vec::new(), Ok(()));
-        let visited = backend.visit(self.state, &scope, &mut |key, value| match decode(key, value) {
+        self.visit(backend, &scope, &mut |key, value| match decode(key, value) {
             Ok(entry) => {
                 entries.push(entry);
                 ControlFlow::Continue(())
@@ -198,8 +204,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> BytesTable<K, N, En
                 decoded = Err(error);
                 ControlFlow::Break(())
             }
-        });
-        visited.map_err(|error| self.failed(error))?;
+        })?;
         decoded.map(|()| entries)
     }
 }
@@ -250,11 +255,10 @@ impl<'a, K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> View<'a, K, N, 
             View::Bytes(table, backend) => {
                 let scope = table.scope(current, namespace)?;
                 let mut has_none = true;
-                let visited = backend.visit(table.state, &scope, &mut |_, _| {
+                table.visit(backend, &scope, &mut |_, _| {
                     has_none = false;
                     ControlFlow::Break(())
-                });
-                visited.map_err(|error| table.failed(error))?;
+                })?;
                 Ok(has_none)
             }
         }
@@ -343,7 +347,7 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, E
                 let removed = table.get(&*backend, current, namespace, &key)?;
                 if removed.is_some() {
                     let at = table.entry_key(current, namespace, &key)?;
-                    backend.delete(table.state, &at).map_err(|error| table.failed(error))?;
+                    table.delete_at(backend, &at)?;
                 }
                 Ok(removed)
             }
@@ -369,14 +373,13 @@ impl<K: StateKey, N: Namespace, UK: MapKey, UV: StateObject> ViewMut<'_, K, N, E
             }
             ViewMut::Bytes(table, backend) => {
                 for (at, key, mut value) in table.entries(&*backend, current, namespace, <[u8]>::to_vec)? {
-                    let written = match keep(&key, &mut value) {
-                        false => backend.delete(table.state, &at),
+                    match keep(&key, &mut value) {
+                        false => table.delete_at(backend, &at)?,
                         true => {
                             let bytes = table.bytes_of(table.schema.layout.value.serializer(), &value)?;
-                            backend.put(table.state, &at, &bytes)
+                            table.put_at(backend, &at, &bytes)?;
                         }
-                    };
-                    written.map_err(|error| table.failed(error))?;
+                    }
                 }
                 Ok(())
             }

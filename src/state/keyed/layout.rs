@@ -24,9 +24,6 @@ pub(super) fn append_serialized<T>(
     append_record(target, |bytes| Ok(serialize_within(MAX_RECORD_BYTES, &**serializer, value, bytes)?))
 }
 
-/// The key of a map's entry, and a value.
-pub type Migrated<'a> = (Option<Cow<'a, [u8]>>, Cow<'a, [u8]>);
-
 /// The bytes of a value with the present serializer.
 pub(super) fn migrate<'a, T>(
     serializer: &ResolvedSerializer<T>,
@@ -170,9 +167,18 @@ pub trait Layout: Clone + Send + Sync + 'static {
     /// Whether what was restored is to be written anew.
     fn migrates(&self) -> bool;
 
-    /// The bytes that the present serializers have for an entry of a snapshot, the key of the map and the value, which
-    /// are those that stand there unless something is migrated.
-    fn migrate<'a>(&self, user_key: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String>;
+    /// Whether that concerns the keys of maps.
+    fn migrates_user_keys(&self) -> bool {
+        false
+    }
+
+    /// The bytes that the present serializer has for a key of a map, which are those that stand there unless it migrates.
+    fn migrate_user_key<'a>(&self, user_key: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+        Ok(Cow::Borrowed(user_key))
+    }
+
+    /// As [`migrate_user_key`](Self::migrate_user_key), of a value; of all elements for a list.
+    fn migrate_value<'a>(&self, value: &'a [u8]) -> Result<Cow<'a, [u8]>, String>;
 
     /// Its time to live, and what was removed by it.
     fn expiring(&self) -> Option<&Expiring>;

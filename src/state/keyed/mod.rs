@@ -21,6 +21,7 @@ mod snapshot;
 mod times;
 mod ttl;
 mod value;
+mod version;
 mod view;
 
 pub use aggregating::AggregatingState;
@@ -81,18 +82,10 @@ pub struct KeyedStateStore<K> {
     shared_times: Option<Arc<SharedTimes>>,
     /// Whether any state has a time to live.
     expires: bool,
-    /// What was restored and not opened yet.
+    /// What was restored and not opened yet: the states by name, or their versions where a backend keeps them.
     unclaimed: BTreeMap<String, RawKeyedState>,
     /// Those of them that the backend was restored with, and keeps.
-    in_backend: BTreeMap<String, InBackend>,
-}
-
-/// A restored state that the backend keeps and nobody has opened.
-#[derive(Clone, Copy, Debug)]
-struct InBackend {
-    state: StateNumber,
-    /// Whether the backend has failed while it was migrated: then nothing can be made of it any more.
-    is_half_migrated: bool,
+    in_backend: BTreeMap<String, StateNumber>,
 }
 
 /// The key of the record being processed, with all that the tables need to know of it.

@@ -166,10 +166,15 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
         self.groups.iter().map(SegmentedMap::len).sum()
     }
 
-    /// Decodes a restored state into this empty table. All its groups lie in the range.
-    pub(super) fn fill_from(&mut self, raw: &RawKeyedState, max: MaxParallelism) -> Result<(), StateError> {
+    /// Decodes what was restored of a state, which `schema` reads. All its groups lie in the range.
+    pub(super) fn fill_from(
+        &mut self,
+        raw: &RawKeyedState,
+        schema: &Schema<K, N, L>,
+        max: MaxParallelism,
+    ) -> Result<(), StateError> {
         for (&group, entries) in &raw.groups {
-            self.fill_group(group, entries, max).map_err(|what| StateError::Undecodable {
+            self.fill_group(group, entries, schema, max).map_err(|what| StateError::Undecodable {
                 state: self.name.clone(),
                 key_group: Some(group),
                 what,
@@ -178,10 +183,16 @@ impl<K: StateKey, N: Namespace, L: Layout> ObjectTable<K, N, L> {
         Ok(())
     }
 
-    fn fill_group(&mut self, group: KeyGroup, raw: &RawGroup, max: MaxParallelism) -> Result<(), String> {
+    fn fill_group(
+        &mut self,
+        group: KeyGroup,
+        raw: &RawGroup,
+        schema: &Schema<K, N, L>,
+        max: MaxParallelism,
+    ) -> Result<(), String> {
         let position = self.range.position(group).ok_or("the key group belongs to another subtask")?;
         let map = &mut self.groups[position];
-        let Schema { key, namespace, layout, kind } = &*self.schema;
+        let Schema { key, namespace, layout, kind } = schema;
         for entry in raw.iter(*kind) {
             let key = key.deserialize(entry.key)?;
             let found = key_group_of(key.key_hash(), max);

@@ -1,12 +1,12 @@
-use super::bytes::BytesTable;
+use super::bytes::{BytesTable, RestoredVersion};
 use super::layout::{Expiring, Layout};
 use super::objects::ObjectTable;
 use super::schema::{AnyTable, Schema};
 use super::times::{SharedTimes, Times};
-use super::{InBackend, KeyedStateStore, Namespace, OpenState, StateId, StateKey};
-use crate::state::backend::StateDescription;
+use super::version::{has_mark, state_name};
+use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
-use crate::state::{StateError, StateKind};
+use crate::state::{KeyedStateHeader, StateError, StateKind};
 use crate::ttl::OldestUpdate;
 use std::any::Any;
 use std::fmt;
@@ -107,7 +107,7 @@ impl<D: StateDescriptor, N: Namespace> Namespaced<D, N> {
 
 impl<K: StateKey> KeyedStateStore<K> {
     /// Opens a state; the same descriptor gives the same state. A restored state is decoded now, and migrated when its
-    /// serializer asks for it.
+    /// serializer asks for it; a backend of bytes migrates a value when it is written for the first time.
     ///
     /// # Errors
     /// The name is in use with another descriptor, was restored with an incompatible one, or an entry cannot be
@@ -156,6 +156,9 @@ impl<K: StateKey> KeyedStateStore<K> {
         namespaces: SerdeSerializer<N>,
     ) -> Result<sealed::Id, StateError> {
         let name = descriptor.state_name();
+        if has_mark(name) {
+            return Err(StateError::ReservedName(name.to_owned()));
+        }
         let schema = Schema::<K, N, D::Layout> {
             kind: D::KIND,
             key: Arc::clone(&self.key_serializer),
@@ -182,63 +185,48 @@ impl<K: StateKey> KeyedStateStore<K> {
                 }),
             };
         }
-        let schema = match self.unclaimed.get(name) {
-            Some(raw) if raw.header.kind != D::KIND => return Err(mismatch(&raw.header)),
-            Some(raw) => schema.after(&raw.header)?,
-            None => schema,
-        };
-        let raw = self.unclaimed.get(name);
+        let mut versions = Vec::new();
+        for (version, raw) in self.unclaimed.iter().filter(|(version, _)| state_name(version) == name) {
+            if raw.header.kind != D::KIND {
+                return Err(mismatch(&raw.header));
+            }
+            let written = KeyedStateHeader { name: name.to_owned(), ..raw.header.clone() };
+            let (state, schema) = (self.in_backend.get(version).copied(), schema.clone().after(&written)?);
+            versions.push(RestoredVersion { raw, state, schema });
+        }
+        let schema = versions.first().map_or(schema, |restored| restored.schema.clone());
+        if versions.iter().any(|restored| restored.schema.header(name) != schema.header(name)) {
+            let what = format!("what is restored of state `{name}` asks for different serializers");
+            return Err(StateError::Incompatible(what));
+        }
         let expiry = self.backend.as_ref().and_then(|_| schema.layout.expiring());
         if expiry.is_some() && self.shared_times.is_none() {
             self.shared_times = Some(Arc::new(SharedTimes::new(&self.times)));
         }
-        let description = StateDescription {
-            name: name.to_owned(),
-            kind: D::KIND,
-            expiry: self.shared_times.as_ref().and_then(|times| schema.layout.compaction_filter(times)),
-        };
+        let expiry = self.shared_times.as_ref().and_then(|times| schema.layout.compaction_filter(times));
         let table: Box<dyn AnyTable<K>> = match &mut self.backend {
             None => {
                 let mut table = ObjectTable::new(name, self.range, schema);
-                raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism))?;
+                for RestoredVersion { raw, schema, .. } in &versions {
+                    table.fill_from(raw, schema, self.max_parallelism)?;
+                }
                 Box::new(table)
             }
-            Some(backend) => match self.in_backend.get_mut(name) {
-                Some(InBackend { is_half_migrated: true, .. }) => return Err(half_migrated(name)),
-                Some(InBackend { state, is_half_migrated }) => {
-                    let table = BytesTable::new(name, self.range, *state, schema);
-                    if table.migrates() {
-                        table.check_migration(&**backend)?;
-                        *is_half_migrated = true;
-                        table.migrate(&mut **backend)?;
-                        *is_half_migrated = false;
-                    }
-                    backend.state_opened(table.state, &description);
-                    Box::new(table)
-                }
-                None => {
-                    let created = backend.create_state(&description);
-                    let failed = |cause| StateError::Backend { state: name.to_owned(), cause };
-                    let table = BytesTable::new(name, self.range, created.map_err(failed)?, schema);
-                    raw.map_or(Ok(()), |raw| table.fill_from(raw, self.max_parallelism, &mut **backend))?;
-                    Box::new(table)
-                }
-            },
+            Some(backend) => {
+                let (range, max) = (self.range, self.max_parallelism);
+                Box::new(BytesTable::open(name, range, max, schema, &versions, expiry, &mut **backend)?)
+            }
         };
-        self.in_backend.remove(name);
-        let restored = self.unclaimed.remove(name);
-        let oldest = restored.map_or(OldestUpdate::of_nothing(), |_| OldestUpdate::unknown());
+        let oldest = match versions[..] {
+            [] => OldestUpdate::of_nothing(),
+            _ => OldestUpdate::unknown(),
+        };
+        self.in_backend.retain(|version, _| state_name(version) != name);
+        self.unclaimed.retain(|version, _| state_name(version) != name);
         self.expires |= table.expiring().is_some();
         self.states.push(OpenState { requested, table, clean_up_credit: 0, oldest });
         Ok(sealed::Id(StateId { store: self.id, index: self.states.len() - 1 }))
     }
-}
-
-/// The error for what has old bytes beside new ones.
-pub(super) fn half_migrated(name: &str) -> StateError {
-    let cause =
-        "it failed while the state was migrated, of which a part is written anew and a part is not".into();
-    StateError::Backend { state: name.to_owned(), cause }
 }
 
 fn has_type<K: StateKey, N: Namespace, L: Layout>(table: &dyn Any) -> bool {

@@ -2,7 +2,7 @@ use super::layout::{Expiring, Layout};
 use super::times::{CleanUp, Times};
 use super::ttl::RemovedBy;
 use crate::state::backend::BackendSnapshot;
-use crate::state::serializer::{ResolvedSerializer, StateSerializer, resolve};
+use crate::state::serializer::{ResolvedSerializer, StateSerializer, has_times, resolve};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError, StateKind, StatePart};
 use crate::ttl::OldestUpdate;
 use std::any::Any;
@@ -23,6 +23,11 @@ impl<K, N: 'static, L: Layout> Schema<K, N, L> {
         KeyedStateHeader { name: name.to_owned(), kind: self.kind, namespace, user_key, value }
     }
 
+    /// Whether values that were written under `header` had times and the present ones have none, or the other way round.
+    pub(super) fn changes_times(&self, header: &KeyedStateHeader) -> bool {
+        has_times(&header.value) != has_times(&self.layout.serializers().1)
+    }
+
     /// The time of a snapshot, if something may have expired then.
     pub(super) fn snapshot_time(&self, times: &Times) -> Option<SnapshotTime> {
         let ttl = &self.layout.expiring()?.ttl;
@@ -35,6 +40,17 @@ impl<K, N: 'static, L: Layout> Schema<K, N, L> {
         let namespace = self.namespace.serializer();
         let namespace = resolve(&header.name, StatePart::Namespaces, namespace, &header.namespace)?;
         Ok(Schema { namespace, layout: self.layout.after(header)?, ..self })
+    }
+}
+
+impl<K, N: 'static, L: Layout> Clone for Schema<K, N, L> {
+    fn clone(&self) -> Self {
+        Schema {
+            kind: self.kind,
+            key: Arc::clone(&self.key),
+            namespace: self.namespace.clone(),
+            layout: self.layout.clone(),
+        }
     }
 }
 
@@ -71,6 +87,11 @@ pub(super) trait AnyTable<K>: Any + Send {
 pub(super) trait TableSnapshot: Send {
     /// What the snapshot says about it.
     fn header(&self) -> KeyedStateHeader;
+
+    /// What a snapshot says that consists of files of the backend, where different serializers may have written the entries.
+    fn headers_in_files(&self) -> Vec<KeyedStateHeader> {
+        vec![self.header()]
+    }
 
     /// Whether there is nothing, as far as that can be known.
     fn is_empty(&self, backend: Option<&dyn BackendSnapshot>) -> bool;

@@ -1,7 +1,7 @@
 //! States that hold one value for each key and namespace.
 
 use super::bytes::BytesTable;
-use super::layout::{Expired, Expiring, Expiry, Layout, Migrated, append_serialized, expired, migrate};
+use super::layout::{Expired, Expiring, Expiry, Layout, append_serialized, expired, migrate};
 use super::objects::{ObjectTable, Scope};
 use super::ttl::{ExpiredButPresent, RemovedBy};
 use super::view::{View, ViewMut};
@@ -42,8 +42,8 @@ impl<V: StateObject> Layout for Single<V> {
         self.value.migrates()
     }
 
-    fn migrate<'a>(&self, _: Option<&'a [u8]>, value: &'a [u8]) -> Result<Migrated<'a>, String> {
-        Ok((None, migrate(&self.value, value)?))
+    fn migrate_value<'a>(&self, value: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+        migrate(&self.value, value)
     }
 
     fn expiring(&self) -> Option<&Expiring> {
@@ -104,8 +104,7 @@ impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
     ) -> Result<Option<V>, StateError> {
         let mut value = None;
         let mut read = |bytes: &[u8]| value = Some(self.schema.layout.value.serializer().deserialize(bytes));
-        let scope = self.scope(current, namespace)?;
-        backend.read(self.state, &scope, &mut read).map_err(|error| self.failed(error))?;
+        self.read_at(backend, &self.scope(current, namespace)?, &mut read)?;
         value.transpose().map_err(|what| self.undecodable(Some(current), what))
     }
 
@@ -118,8 +117,7 @@ impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
         value: &V,
     ) -> Result<(), StateError> {
         let bytes = self.bytes_of(self.schema.layout.value.serializer(), value)?;
-        let put = backend.put(self.state, &self.scope(current, namespace)?, &bytes);
-        put.map_err(|error| self.failed(error))
+        self.put_at(backend, &self.scope(current, namespace)?, &bytes)
     }
 
     #[inline(never)]
@@ -129,8 +127,7 @@ impl<K: StateKey, N: Namespace, V: StateObject> BytesTable<K, N, Single<V>> {
         current: &CurrentKey<K>,
         namespace: &N,
     ) -> Result<(), StateError> {
-        let deleted = backend.delete(self.state, &self.scope(current, namespace)?);
-        deleted.map_err(|error| self.failed(error))
+        self.delete_at(backend, &self.scope(current, namespace)?)
     }
 }
 
@@ -163,9 +160,7 @@ impl<'a, K: StateKey, N: Namespace, V: StateObject> View<'a, K, N, Single<V>> {
                     let value = table.schema.layout.value.serializer().deserialize(&value);
                     Ok((scope, value.map_err(|what| table.undecodable(None, what))?))
                 };
-                let entries = backend.scan(table.state, &[]);
-                let decoded =
-                    entries.map(|entry| entry.map_err(|error| table.failed(error)).and_then(decode));
+                let decoded = table.scan(backend, &[]).map(|entry| entry.and_then(decode));
                 Ok((None, decoded.collect::<Result<_, _>>()?))
             }
         }

@@ -1,13 +1,13 @@
 use super::bytes::UnopenedBytes;
-use super::open::half_migrated;
 use super::schema::TableSnapshot;
+use super::version::state_name;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
 use crate::state::backend::{BackendError, BackendSnapshot, LocalFile, SnapshotInFiles};
 use crate::state::serializer::SerializerSnapshot;
 use crate::state::{
-    KeyedHeader, KeyedSnapshot, KeyedStateWriter, OperatorSnapshot, RawKeyedState, SnapshotImage, StateError,
-    TaskSnapshot,
+    KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, OperatorSnapshot, RawKeyedState,
+    SnapshotImage, StateError, TaskSnapshot,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +35,6 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// The backend cannot capture its state. With synchronous snapshots also what `write_to` fails with.
     pub fn snapshot(&mut self) -> Result<KeyedStateSnapshot, StateError> {
-        self.check_migrations()?;
         let backend = self.backend.as_mut().map(|backend| backend.snapshot()).transpose();
         let snapshot = self.snapshot_of(backend.map_err(of_all)?, None);
         match self.synchronous_snapshots {
@@ -50,20 +49,11 @@ impl<K: StateKey> KeyedStateStore<K> {
     /// # Errors
     /// As `snapshot`.
     pub fn snapshot_in_files(&mut self) -> Result<KeyedStateSnapshot, StateError> {
-        self.check_migrations()?;
         let files = self.backend.as_mut().map(|backend| backend.snapshot_in_files()).transpose();
         match files.map_err(of_all)?.flatten() {
             Some(files) => Ok(self.snapshot_of(None, Some(files))),
             None => self.snapshot(),
         }
-    }
-
-    /// Whether no state was migrated in part.
-    fn check_migrations(&self) -> Result<(), StateError> {
-        let mut unopened = self.in_backend.iter();
-        unopened
-            .find(|(_, state)| state.is_half_migrated)
-            .map_or(Ok(()), |(name, _)| Err(half_migrated(name)))
     }
 
     fn snapshot_of(
@@ -74,12 +64,14 @@ impl<K: StateKey> KeyedStateStore<K> {
         let mut tables: Vec<_> = self.states.iter_mut().map(|open| open.table.share(&self.times)).collect();
         let (in_backend, unclaimed): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.unclaimed.clone().into_iter().partition(|(name, _)| self.in_backend.contains_key(name));
-        for (name, RawKeyedState { header, .. }) in in_backend {
-            tables.push(Box::new(UnopenedBytes {
-                header,
-                range: self.range,
-                state: self.in_backend[&name].state,
-            }));
+        for (name, RawKeyedState { mut header, .. }) in in_backend {
+            let state = self.in_backend[&name];
+            // Outside of files a state has its own name, unless it stands there in several versions.
+            let versions = self.unclaimed.keys().filter(|other| state_name(other) == state_name(&name));
+            if files.is_none() && versions.count() == 1 {
+                header.name = state_name(&name).to_owned();
+            }
+            tables.push(Box::new(UnopenedBytes { header, range: self.range, state }));
         }
         KeyedStateSnapshot {
             max_parallelism: self.max_parallelism,
@@ -98,6 +90,14 @@ fn of_all(cause: BackendError) -> StateError {
 }
 
 impl KeyedStateSnapshot {
+    /// What it says about the states that were open, and those that the backend keeps unopened.
+    fn headers_of_tables(&self) -> Vec<KeyedStateHeader> {
+        match self.files {
+            Some(_) => self.tables.iter().flat_map(|table| table.headers_in_files()).collect(),
+            None => self.tables.iter().map(|table| table.header()).collect(),
+        }
+    }
+
     /// The same without anything that is shared.
     fn into_bytes(self) -> Result<KeyedStateSnapshot, StateError> {
         let (max_parallelism, range, key) = (self.max_parallelism, self.range, self.key.clone());
@@ -120,13 +120,12 @@ impl KeyedStateSnapshot {
 
 impl KeyedSnapshot for KeyedStateSnapshot {
     fn header(&self) -> KeyedHeader {
-        let open = self.tables.iter().map(|table| table.header());
         let unclaimed = self.unclaimed.values().map(|raw| raw.header.clone());
         KeyedHeader {
             max_parallelism: self.max_parallelism,
             range: self.range,
             key: self.key.clone(),
-            states: open.chain(unclaimed).collect(),
+            states: self.headers_of_tables().into_iter().chain(unclaimed).collect(),
         }
     }
 
@@ -144,15 +143,20 @@ impl KeyedSnapshot for KeyedStateSnapshot {
     }
 
     fn is_in_files(&self, state: usize) -> bool {
-        state < self.tables.len() && self.files().is_some()
+        self.files.is_some() && state < self.headers_of_tables().len()
     }
 
     fn write_state(&self, state: usize, target: &mut KeyedStateWriter<'_>) -> Result<(), StateError> {
-        if let Some(table) = self.tables.get(state) {
-            let written = table.write(self.backend.as_deref(), target);
-            return written.map_err(|error| error.of_state(&table.header().name));
+        if self.is_in_files(state) {
+            return Ok(());
         }
-        let raw = self.unclaimed.values().nth(state - self.tables.len());
+        let raw = match self.tables.get(state).filter(|_| self.files.is_none()) {
+            Some(table) => {
+                let written = table.write(self.backend.as_deref(), target);
+                return written.map_err(|error| error.of_state(&table.header().name));
+            }
+            None => self.unclaimed.values().nth(state - self.headers_of_tables().len()),
+        };
         for (&group, raw) in raw.into_iter().flat_map(|raw| &raw.groups) {
             target.raw_group(group, raw)?;
         }

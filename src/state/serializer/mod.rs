@@ -20,6 +20,7 @@ pub use limit::{MAX_RECORD_BYTES, serialize_within};
 pub use resolve::{ResolvedSerializer, resolve};
 pub use serde_serializer::SerdeSerializer;
 pub(crate) use stamped::StampedSerializer;
+pub(in crate::state) use stamped::has_times;
 pub use versioned::{EarlierVersion, FirstVersion, VersionedSerializer, VersionedState};
 
 use crate::codec::CodecError;

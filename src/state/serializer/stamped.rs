@@ -72,9 +72,14 @@ impl<V: 'static> StampedSerializer<V> {
     }
 }
 
+/// Whether values were written with their times.
+pub(in crate::state) fn has_times(written: &SerializerSnapshot) -> bool {
+    written.id == ID
+}
+
 /// What wrote the values themselves, if it wrote them with their times.
 fn without_times(written: &SerializerSnapshot) -> Option<SerializerSnapshot> {
-    if written.id == ID { value_from_bytes(&written.configuration) } else { None }
+    if has_times(written) { value_from_bytes(&written.configuration) } else { None }
 }
 
 /// What wrote the values themselves, if it wrote them with their times and `own` knows none.
@@ -82,7 +87,7 @@ pub(super) fn written_with_times(
     own: &SerializerSnapshot,
     written: &SerializerSnapshot,
 ) -> Option<SerializerSnapshot> {
-    if own.id == ID { None } else { without_times(written) }
+    if has_times(own) { None } else { without_times(written) }
 }
 
 fn read_stamped<V>(

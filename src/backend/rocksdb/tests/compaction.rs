@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
-use super::{Observed, in_files, restored, store};
+use super::{Narrow, Observed, Wide, in_files, narrow, restored, store, wide};
 use crate::base::{EventTime, Millis, TimeDomain};
 use crate::state::*;
 use crate::ttl::StateTtlConfig;
@@ -121,6 +121,42 @@ fn compaction_of_restored_values_begins_when_they_have_their_times() {
     assert_eq!(new.ttl_metrics(&value).unwrap().by_compactions, u64::from(KEYS));
 }
 
+/// A value that nobody has touched since its serializer changed has its time where all have it.
+#[test]
+fn compaction_removes_expired_values_that_an_earlier_serializer_has_written() {
+    let (first, second) = (Observed::default(), Observed::default());
+    let mut old = store(&first, &[]);
+    let value =
+        old.open(&ValueStateDescriptor::new("value").with_serializer(narrow()).with_ttl(ttl())).unwrap();
+    let list = old.open(&ListStateDescriptor::new("list").with_serializer(narrow()).with_ttl(ttl())).unwrap();
+    for key in 0..KEYS {
+        old.set_processing_time(Millis(u64::from(key % 2)));
+        old.set_current_key(key).unwrap();
+        value.update(&mut old, Narrow(1)).unwrap();
+        list.add(&mut old, Narrow(1)).unwrap();
+    }
+    let (image, files) = in_files(&mut old);
+    let mut new = restored(&second, &[], vec![image], Some(&files));
+    new.set_processing_time(Millis(10));
+    let value =
+        new.open(&ValueStateDescriptor::new("value").with_serializer(wide()).with_ttl(ttl())).unwrap();
+    let list = new.open(&ListStateDescriptor::new("list").with_serializer(wide()).with_ttl(ttl())).unwrap();
+    for state in ["value", "list"] {
+        assert_eq!(second.families(state).len(), 2);
+        second.compact(state);
+        assert_eq!(second.entries(state), KEYS as usize / 2, "{state}");
+    }
+    assert_eq!(new.ttl_metrics_of_all().by_compactions, u64::from(KEYS));
+    new.set_current_key(1).unwrap();
+    assert_eq!(value.get(&mut new).unwrap().as_deref(), Some(&Wide(1, true)));
+    assert_eq!(list.get(&mut new).unwrap().count(), 1);
+    new.set_processing_time(Millis(11));
+    for state in ["value", "list"] {
+        second.compact(state);
+        assert_eq!(second.entries(state), 0, "{state}");
+    }
+}
+
 /// Files are rewritten by their age only where something in them may have expired, also in restored states.
 #[test]
 fn compaction_by_age_is_for_states_that_expire() {
@@ -143,7 +179,7 @@ fn compaction_by_age_is_for_states_that_expire() {
         let written = fs::read_to_string(newest.max().unwrap()).unwrap();
         let of = |family: &str| {
             let section =
-                written.split("[CFOptions ").find(|section| section.starts_with(&format!("\"{family}\"")));
+                written.split("[CFOptions ").find(|section| section.starts_with(&format!("\"{family}@")));
             let line =
                 section.unwrap().lines().find(|line| line.trim().starts_with("periodic_compaction_seconds"));
             line.unwrap().split('=').next_back().unwrap().trim().to_owned()

@@ -7,16 +7,18 @@ mod failures;
 mod lists;
 
 use super::RocksDbStateBackendFactory;
-use super::database::Database;
+use super::database::{Database, families_in};
 use super::family::family_of;
 use super::restore;
 use crate::keygroup::MaxParallelism;
 use crate::state::backend::*;
+use crate::state::serializer::{FirstVersion, VersionedSerializer, VersionedState};
 use crate::state::{
     KeyedImage, KeyedSnapshot, KeyedStateStore, KeyedStateStoreBuilder, OperatorSnapshot, SnapshotImage,
     TaskSnapshot,
 };
 use rocksdb::{BottommostLevelCompaction, CompactOptions};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,27 +67,44 @@ impl Observed {
         self.0.lock().unwrap().take().unwrap().directory.path().to_owned()
     }
 
+    /// The families in which a state lies, one for each version of its serializers.
+    fn families(&self, state: &str) -> Vec<String> {
+        let prefix = family_of(&format!("{state}@"));
+        let all = families_in(&self.database().directory.database()).unwrap();
+        all.into_iter().filter(|family| family.starts_with(&prefix)).collect()
+    }
+
     /// Rewrites all files of a state.
     fn compact(&self, state: &str) {
         let database = self.database();
-        let family = database.family(&family_of(state)).unwrap();
-        database.db.flush_cf(&family).unwrap();
-        let mut options = CompactOptions::default();
-        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        database.db.compact_range_cf_opt(&family, None::<&[u8]>, None::<&[u8]>, &options);
+        for family in self.families(state) {
+            let family = database.family(&family).unwrap();
+            database.db.flush_cf(&family).unwrap();
+            let mut options = CompactOptions::default();
+            options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+            database.db.compact_range_cf_opt(&family, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+    }
+
+    /// How many entries a state has in each of its families, whoever may see them.
+    fn entries_of_families(&self, state: &str) -> Vec<usize> {
+        let database = self.database();
+        let entries_of = |family: &String| {
+            let mut entries = 0;
+            let iterator = database.db.raw_iterator_cf(&database.family(family).unwrap());
+            super::database::visit(iterator, &mut |_, _| {
+                entries += 1;
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+            entries
+        };
+        self.families(state).iter().map(entries_of).collect()
     }
 
     /// How many entries a state has, whoever may see them.
     fn entries(&self, state: &str) -> usize {
-        let database = self.database();
-        let mut entries = 0;
-        let iterator = database.db.raw_iterator_cf(&database.family(&family_of(state)).unwrap());
-        super::database::visit(iterator, &mut |_, _| {
-            entries += 1;
-            std::ops::ControlFlow::Continue(())
-        })
-        .unwrap();
-        entries
+        self.entries_of_families(state).into_iter().sum()
     }
 }
 
@@ -110,6 +129,40 @@ fn restored(
         Some(fetch) => builder.restore_with(images, fetch).unwrap(),
         None => builder.restore(images).unwrap(),
     }
+}
+
+/// A value in its first version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Narrow(u8);
+
+impl VersionedState for Narrow {
+    const VERSION: u32 = 1;
+    type Previous = FirstVersion;
+
+    fn upgrade(previous: FirstVersion) -> Self {
+        match previous {}
+    }
+}
+
+/// The same in its second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Wide(u8, bool);
+
+impl VersionedState for Wide {
+    const VERSION: u32 = 2;
+    type Previous = Narrow;
+
+    fn upgrade(Narrow(number): Narrow) -> Self {
+        Wide(number, true)
+    }
+}
+
+fn narrow() -> VersionedSerializer<Narrow> {
+    VersionedSerializer::with_id("number")
+}
+
+fn wide() -> VersionedSerializer<Wide> {
+    VersionedSerializer::with_id("number")
 }
 
 /// The files of a snapshot, by their names.

@@ -221,8 +221,8 @@ impl<K: StateKey> KeyedStateStore<K> {
                 found += measured.map_err(|error| error.of_state(&self.states[id.index].requested.name))?;
                 Ok::<_, StateError>(())
             })?,
-            View::Bytes(table, backend) => backend.scan(table.state, &[]).try_for_each(|entry| {
-                let (_, value) = entry.map_err(|error| table.failed(error))?;
+            View::Bytes(table, backend) => table.scan(backend, &[]).try_for_each(|entry| {
+                let (_, value) = entry?;
                 found += ExpiredButPresent::without(&value, &layout.compact(&value, now));
                 Ok::<_, StateError>(())
             })?,

@@ -1,0 +1,77 @@
+//! What a backend of bytes calls a state: its name, and a mark of the serializers that its entries are written with.
+//!
+//! When a serializer changes, new entries go into a state of the backend of their own, and the older ones stay where they are
+//! until they are touched. Subtasks whose serializers changed at different times, or that began without state, never have
+//! bytes of different serializers under one name.
+
+use crate::codec::append_value;
+use crate::state::KeyedStateHeader;
+
+/// Stands between name and mark.
+const SEPARATOR: char = '@';
+
+/// The characters of a mark.
+const MARK_CHARS: usize = 8;
+
+/// What a backend calls a state with this header.
+pub(super) fn version_name(header: &KeyedStateHeader) -> String {
+    let KeyedStateHeader { name, kind, namespace, user_key, value } = header;
+    let mut bytes = Vec::new();
+    // They are strings, numbers and bytes, which postcard never refuses.
+    let _ = append_value(&mut bytes, &(kind, namespace, user_key, value));
+    format!("{name}{SEPARATOR}{:0MARK_CHARS$x}", crc32c::crc32c(&bytes))
+}
+
+/// The name of the state that a backend calls so. Older checkpoints have names without a mark.
+pub(super) fn state_name(version: &str) -> &str {
+    match version.rsplit_once(SEPARATOR) {
+        Some((name, mark)) if is_mark(mark) => name,
+        _ => version,
+    }
+}
+
+/// Whether a name ends with a mark, so that no state may have it.
+pub(super) fn has_mark(name: &str) -> bool {
+    state_name(name).len() < name.len()
+}
+
+fn is_mark(text: &str) -> bool {
+    text.len() == MARK_CHARS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::StateKind;
+    use crate::state::serializer::SerializerSnapshot;
+
+    fn header(name: &str, version: u32) -> KeyedStateHeader {
+        KeyedStateHeader {
+            name: name.to_owned(),
+            kind: StateKind::Value,
+            namespace: SerializerSnapshot::new("()", 0),
+            user_key: None,
+            value: SerializerSnapshot::new("number", version),
+        }
+    }
+
+    #[test]
+    fn version_names_tell_serializers_apart_and_are_the_same_everywhere() {
+        let (one, two) = (version_name(&header("count", 1)), version_name(&header("count", 2)));
+        assert_ne!(one, two);
+        assert_eq!(one, version_name(&header("count", 1)));
+        // It is part of the format of checkpoints.
+        assert_eq!(one, "count@ce492a7e");
+        assert_eq!((state_name(&one), state_name(&two)), ("count", "count"));
+    }
+
+    #[test]
+    fn version_names_are_found_out_only_by_their_mark() {
+        for name in ["", "count", "a@b", "a@1234567", "a@123456789", "a@1234567G", "a@1234567A", "@", "ä@ö"]
+        {
+            assert_eq!((state_name(name), has_mark(name)), (name, false));
+            assert_eq!(state_name(&version_name(&header(name, 1))), name);
+        }
+        assert!(has_mark("a@01234567") && has_mark("@89abcdef"));
+    }
+}
