@@ -120,7 +120,7 @@ proptest! {
         ),
         threshold in prop_oneof![Just("0.0"), Just("0.6"), Just("1.0")],
     ) {
-        let options = [("restore-overlap-fraction-threshold", threshold), ("write-batch-size", "100")];
+        let options = [("restore-overlap-fraction-threshold", threshold), ("compaction.level.target-file-size-base", "1kb")];
         let (mut checkpoints, mut expected) = (Vec::new(), BTreeMap::new());
         for (cuts, steps) in generations {
             let mut stores: Vec<_> = ranges(&cuts)

@@ -1,16 +1,18 @@
 //! What an incremental checkpoint and its restore cost, a hundredth of the keys having changed since the one before.
 
-use super::{OPERATIONS, max, scattered, store, with_backend};
+use super::{OPERATIONS, max, scattered, store, with_backend_of};
 use snapline::base::ContentId;
+use snapline::keygroup::{KeyGroup, KeyGroupRange};
 use snapline::state::backend::{BackendError, BackendFile, FetchFile, FilePlace, LocalFile};
 use snapline::state::{
-    KeyedSnapshot, KeyedStateSnapshot, KeyedStateStore, OperatorSnapshot, SnapshotImage, TaskSnapshot,
-    ValueState, ValueStateDescriptor,
+    KeyedImage, KeyedSnapshot, KeyedStateSnapshot, KeyedStateStore, OperatorSnapshot, SnapshotImage,
+    TaskSnapshot, ValueState, ValueStateDescriptor,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 pub fn measure(keys: u64) {
     let mut store = store();
@@ -38,6 +40,40 @@ pub fn measure(keys: u64) {
     drop(before);
     writers(&mut store, &state, &mut changed);
     restore(snapshot);
+    drop(store);
+    rescale(keys);
+}
+
+/// How long it takes to make one subtask of two, and two of one, beside copying the files of all.
+fn rescale(keys: u64) {
+    let halves = halves();
+    let parts = halves.map(|range| {
+        let mut store = with_backend_of(max(), range).restore(Vec::new()).expect("empty");
+        let state: ValueState<u64> = store.open(&ValueStateDescriptor::new("values")).expect("opens");
+        for key in 0..keys {
+            if store.set_current_key(key).is_ok() {
+                state.update(&mut store, key).expect("a key");
+            }
+        }
+        Checkpoint::of(store.snapshot_in_files().expect("a checkpoint"))
+    });
+    let copied: Duration = parts.iter().map(Checkpoint::time_to_copy).sum();
+    let began = Instant::now();
+    let mut whole = restored(max().all_groups(), &parts);
+    let merged = began.elapsed();
+    let whole = [Checkpoint::of(whole.snapshot_in_files().expect("a checkpoint"))];
+    let began = Instant::now();
+    halves.into_iter().for_each(|range| drop(restored(range, &whole)));
+    let split = began.elapsed();
+    for (what, took) in [("one subtask of two", merged), ("two of one", split)] {
+        compare_to_copying(what, took, copied);
+    }
+}
+
+fn halves() -> [KeyGroupRange; 2] {
+    let half = max().get() / 2;
+    let range = |start, end| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).expect("not empty");
+    [range(0, half - 1), range(half, max().get() - 1)]
 }
 
 fn update(store: &mut KeyedStateStore<u64>, state: &ValueState<u64>, key: u64) {
@@ -86,48 +122,85 @@ fn writers(store: &mut KeyedStateStore<u64>, state: &ValueState<u64>, keys: &mut
     );
 }
 
-/// Brings files by copying them.
-struct Copied(BTreeMap<String, PathBuf>);
+/// A checkpoint whose files lie in a directory of their own.
+struct Checkpoint {
+    image: KeyedImage,
+    shared: BTreeMap<ContentId, PathBuf>,
+    _directory: TempDir,
+}
 
-impl FetchFile for Copied {
-    fn fetch(&self, file: &BackendFile, target: &Path) -> Result<(), BackendError> {
-        fs::copy(&self.0[&file.name], target)?;
-        Ok(())
+impl Checkpoint {
+    fn of(snapshot: KeyedStateSnapshot) -> Self {
+        let (directory, mut shared) = (tempfile::tempdir().expect("a directory"), BTreeMap::new());
+        let mut files = Vec::new();
+        for LocalFile { name, path, content } in snapshot.files().expect("the backend has files") {
+            let place = match *content {
+                Some(content) => {
+                    let copy = directory.path().join(name);
+                    fs::copy(path, &copy).expect("copies");
+                    shared.insert(content, copy);
+                    FilePlace::Shared { content, checksum: 0 }
+                }
+                None => FilePlace::Private(fs::read(path).expect("reads")),
+            };
+            files.push(BackendFile { name: name.clone(), place });
+        }
+        let task = TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default());
+        let mut file = Vec::new();
+        task.with_files("rocksdb", files).write_to(&mut file).expect("in memory");
+        let image = SnapshotImage::read_from(&file[..], None).expect("intact").keyed;
+        Checkpoint { image: image.expect("keyed state"), shared, _directory: directory }
     }
+
+    fn time_to_copy(&self) -> Duration {
+        let target = tempfile::tempdir().expect("a directory");
+        let began = Instant::now();
+        for (number, file) in self.shared.values().enumerate() {
+            fs::copy(file, target.path().join(number.to_string())).expect("copies");
+        }
+        began.elapsed()
+    }
+}
+
+/// Brings the files of checkpoints by copying them.
+struct Copied<'a>(&'a [Checkpoint]);
+
+impl FetchFile for Copied<'_> {
+    fn fetch(&self, file: &BackendFile, target: &Path) -> Result<(), BackendError> {
+        match &file.place {
+            FilePlace::Private(bytes) => Ok(fs::write(target, bytes)?),
+            FilePlace::Shared { content, .. } => {
+                let source = self.0.iter().find_map(|checkpoint| checkpoint.shared.get(content));
+                fs::copy(source.ok_or("no such file")?, target)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn restored(range: KeyGroupRange, checkpoints: &[Checkpoint]) -> KeyedStateStore<u64> {
+    let images = checkpoints.iter().map(|checkpoint| checkpoint.image.clone()).collect();
+    with_backend_of(max(), range).restore_with(images, &Copied(checkpoints)).expect("restores")
 }
 
 /// How long a restore with the same key groups takes beside copying its files.
 fn restore(snapshot: KeyedStateSnapshot) {
-    let local: Vec<LocalFile> = snapshot.files().expect("the backend has files").to_vec();
-    // It keeps the files until they are restored.
-    let described = |file: &LocalFile| BackendFile {
-        name: file.name.clone(),
-        place: file
-            .content
-            .map_or(FilePlace::Private(Vec::new()), |content| FilePlace::Shared { content, checksum: 0 }),
-    };
-    let target = tempfile::tempdir().expect("a directory");
+    let checkpoint = [Checkpoint::of(snapshot)];
+    let copied = checkpoint[0].time_to_copy();
     let began = Instant::now();
-    for file in &local {
-        fs::copy(&file.path, target.path().join(&file.name)).expect("copies");
-    }
-    let copied = began.elapsed();
-    let sources = local.iter().map(|file| (file.name.clone(), target.path().join(&file.name))).collect();
-    let files = local.iter().map(described).collect();
-    let task = TaskSnapshot::new(Some(Box::new(snapshot)), OperatorSnapshot::default());
-    let mut state_file = Vec::new();
-    task.with_files("rocksdb", files).write_to(&mut state_file).expect("in memory");
-    let image = SnapshotImage::read_from(&state_file[..], None).expect("intact").keyed.expect("keyed state");
-    let began = Instant::now();
-    let mut store = with_backend(max()).restore_with(vec![image], &Copied(sources)).expect("restores");
-    let restored = began.elapsed();
+    let mut store = restored(max().all_groups(), &checkpoint);
+    let took = began.elapsed();
     let state: ValueState<u64> = store.open(&ValueStateDescriptor::new("values")).expect("opens");
     store.set_current_key(1).expect("all groups");
     assert!(state.get(&store).expect("a key").is_some());
+    compare_to_copying("restore", took, copied);
+}
+
+fn compare_to_copying(what: &str, took: Duration, copied: Duration) {
     println!(
-        "restore {:.0} ms, copying its files {:.0} ms; {:.2} x",
-        restored.as_secs_f64() * 1e3,
+        "{what} {:.0} ms, copying its files {:.0} ms; {:.2} x",
+        took.as_secs_f64() * 1e3,
         copied.as_secs_f64() * 1e3,
-        restored.as_secs_f64() / copied.as_secs_f64()
+        took.as_secs_f64() / copied.as_secs_f64()
     );
 }

@@ -13,7 +13,7 @@ use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, MergeOperands, Options, ReadOptions, WriteOptions,
 };
 use snapline::backend::rocksdb::RocksDbStateBackendFactory;
-use snapline::keygroup::{KeyHash, MaxParallelism, key_group_of};
+use snapline::keygroup::{KeyGroupRange, KeyHash, MaxParallelism, key_group_of};
 use snapline::state::backend::StateBackend;
 use snapline::state::{
     KeyedStateStore, KeyedStateStoreBuilder, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
@@ -86,10 +86,14 @@ fn max() -> MaxParallelism {
 
 /// Unmanaged memory, so that both have the same and each its own.
 fn with_backend(max: MaxParallelism) -> KeyedStateStoreBuilder<u64> {
+    with_backend_of(max, max.all_groups())
+}
+
+fn with_backend_of(max: MaxParallelism, range: KeyGroupRange) -> KeyedStateStoreBuilder<u64> {
     let options = [("memory.managed", "false"), ("block.cache-size", "256mb")];
     let options = options.map(|(key, value)| (format!("state.backend.rocksdb.{key}"), value.to_owned()));
     let backend = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), BTreeMap::from(options));
-    KeyedStateStoreBuilder::new(max, max.all_groups()).with_backend(&backend)
+    KeyedStateStoreBuilder::new(max, range).with_backend(&backend)
 }
 
 fn store() -> KeyedStateStore<u64> {

@@ -12,6 +12,7 @@ mod error;
 mod expiry;
 mod family;
 mod files;
+mod ingestion;
 mod lengths;
 mod memory;
 mod options;

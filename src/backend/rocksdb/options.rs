@@ -41,7 +41,6 @@ pub(super) struct RocksDbOptions {
     pub(super) block_bytes: usize,
     pub(super) metadata_block_bytes: usize,
     pub(super) block_cache_bytes: usize,
-    pub(super) write_batch_bytes: usize,
     pub(super) use_bloom_filter: bool,
     pub(super) bloom_filter_bits: f64,
     pub(super) transfer_threads: usize,
@@ -142,7 +141,6 @@ impl Default for RocksDbOptions {
             block_bytes: 4 << 10,
             metadata_block_bytes: 4 << 10,
             block_cache_bytes: 8 << 20,
-            write_batch_bytes: 2 << 20,
             use_bloom_filter: false,
             bloom_filter_bits: 10.0,
             transfer_threads: 4,
@@ -229,7 +227,6 @@ impl RocksDbOptions {
             "block.blocksize" => self.block_bytes = some_bytes(value)?,
             "block.metadata-blocksize" => self.metadata_block_bytes = some_bytes(value)?,
             "block.cache-size" => self.block_cache_bytes = some_bytes(value)?,
-            "write-batch-size" => self.write_batch_bytes = some_bytes(value)?,
             "use-bloom-filter" => self.use_bloom_filter = truth(value)?,
             "bloom-filter.bits-per-key" => {
                 let bits = value.trim().parse::<f64>().ok().filter(|bits| (1.0..=64.0).contains(bits));

@@ -1,8 +1,8 @@
 //! An instance from the files of earlier ones.
 //!
 //! Files of the same key groups are opened as they are. Otherwise the ones with the largest part of the key groups are
-//! opened, what is not wanted of them is deleted by its range, and what is missing is copied from the others: their keys begin
-//! with the key group, so that this is one scan for each.
+//! opened, what is not wanted of them is deleted by its range, and what is missing is copied from the others into tables that
+//! are taken in: keys begin with the key group, so that this is one scan for each.
 
 #![allow(clippy::disallowed_methods)]
 
@@ -12,11 +12,12 @@ use super::error::RocksDbError;
 use super::expiry::Expiry;
 use super::family::{family_of, is_of_state};
 use super::files::Contents;
+use super::ingestion::Ingestion;
 use super::options::RocksDbOptions;
 use super::store::RocksDbStateBackend;
 use crate::keygroup::{KeyGroup, KeyGroupRange};
 use crate::state::backend::{BackendError, BackendFile, FetchFile, RestoredPart};
-use rocksdb::{ReadOptions, WriteBatch};
+use rocksdb::ReadOptions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::ControlFlow;
@@ -183,20 +184,19 @@ fn copy(
         options_of_scan.set_iterate_lower_bound(from);
         options_of_scan.set_iterate_upper_bound(to);
         options_of_scan.fill_cache(false);
-        let (mut batch, mut written) = (WriteBatch::default(), Ok(()));
+        let options_of_family = database.families.options(&Expiry::default());
+        let mut tables = Ingestion::new(database, &options_of_family, options.target_file_bytes);
+        let mut written = Ok(());
         let visited = super::database::visit(
             source.raw_iterator_cf_opt(&handle, options_of_scan),
             &mut |key, value| {
-                batch.put_cf(&target, key, value);
-                if batch.size_in_bytes() >= options.write_batch_bytes {
-                    written = database.db.write_without_wal(std::mem::take(&mut batch));
-                }
+                written = tables.put(key, value);
                 if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             },
         );
-        written.map_err(database.failed("write copied key groups"))?;
+        written?;
         visited.map_err(|error| RocksDbError::new("read the files of another instance", place, error))?;
-        database.db.write_without_wal(batch).map_err(database.failed("write copied key groups"))?;
+        tables.finish(&target)?;
     }
     Ok(())
 }

@@ -56,7 +56,6 @@ fn options_that_are_set_take_the_place_of_defaults() {
         ("block.blocksize", "8kb", |o| o.block_bytes = 8 << 10),
         ("block.metadata-blocksize", "8kb", |o| o.metadata_block_bytes = 8 << 10),
         ("block.cache-size", "1mb", |o| o.block_cache_bytes = 1 << 20),
-        ("write-batch-size", "1mb", |o| o.write_batch_bytes = 1 << 20),
         ("use-bloom-filter", "true", |o| o.use_bloom_filter = true),
         ("bloom-filter.bits-per-key", "5", |o| o.bloom_filter_bits = 5.0),
         ("checkpoint.transfer.thread.num", "2", |o| o.transfer_threads = 2),
