@@ -12,10 +12,10 @@ use rocksdb::{
     Options, ReadOptions, properties,
 };
 use self_cell::self_cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The handle of RocksDB, to which families can be added while others use it.
 pub(super) type Db = DBWithThreadMode<MultiThreaded>;
@@ -26,6 +26,8 @@ pub(super) struct Database {
     pub(super) db: Db,
     pub(super) directory: WorkingDirectory,
     pub(super) families: Families,
+    /// The names of the families of states that there are.
+    names: Mutex<BTreeSet<String>>,
 }
 
 impl Database {
@@ -39,7 +41,8 @@ impl Database {
         let families = Families::new(options, memory.clone());
         let descriptors = expiries.iter().map(|(family, expiry)| families.descriptor(family, expiry));
         let db = open(&directory.database(), options, memory.as_deref(), descriptors.collect())?;
-        Ok(Database { db, directory, families })
+        let names = Mutex::new(expiries.keys().cloned().collect());
+        Ok(Database { db, directory, families, names })
     }
 
     pub(super) fn failed(&self, operation: &'static str) -> impl Fn(rocksdb::Error) -> RocksDbError {
@@ -49,6 +52,49 @@ impl Database {
     pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, RocksDbError> {
         let missing = || RocksDbError::new("find a column family", self.directory.path(), name);
         self.db.cf_handle(name).ok_or_else(missing)
+    }
+
+    pub(super) fn create_family(&self, name: &str, expiry: &Expiry) -> Result<(), RocksDbError> {
+        let created = self.db.create_cf(name, &self.families.options(expiry));
+        created.map_err(self.failed("create a column family"))?;
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn drop_family(&self, name: &str) -> Result<(), RocksDbError> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.db.drop_cf(name).map_err(self.failed("drop a column family"))
+    }
+
+    /// The names of the families of states that there are.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Whether its write buffers are in that memory.
+    pub(super) fn shares(&self, memory: &SharedMemory) -> bool {
+        self.families.memory.as_deref().is_some_and(|mine| std::ptr::eq(mine, memory))
+    }
+
+    /// How much of a family is in memory and can be flushed. Of one that is gone it is nothing.
+    pub(super) fn bytes_in_write_buffers(&self, name: &str) -> u64 {
+        let family = self.db.cf_handle(name);
+        let bytes =
+            family.map(|family| self.db.property_int_value_cf(&family, properties::CUR_SIZE_ALL_MEM_TABLES));
+        bytes.and_then(Result::ok).flatten().unwrap_or(0)
+    }
+
+    /// Writes what is in memory of a family to a file.
+    pub(super) fn flush(&self, name: &str) -> Result<(), RocksDbError> {
+        self.db.flush_cf(&self.family(name)?).map_err(self.failed("flush a write buffer"))
+    }
+
+    /// Waits until write buffers have room in the memory that they share.
+    #[inline]
+    pub(super) fn wait_for_room(&self) {
+        if let Some(memory) = &self.families.memory {
+            memory.wait_for_room();
+        }
     }
 
     /// At most so many bytes have all values of a family together.

@@ -25,7 +25,7 @@ pub(super) fn is_of_state(family: &str) -> bool {
 /// What all families are made with.
 pub(super) struct Families {
     options: RocksDbOptions,
-    memory: Option<Arc<SharedMemory>>,
+    pub(super) memory: Option<Arc<SharedMemory>>,
     pub(super) snapshots: LiveSnapshots,
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod expiry;
 mod family;
 mod files;
+mod instances;
 mod lengths;
 mod memory;
 mod options;

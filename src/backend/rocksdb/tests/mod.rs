@@ -5,6 +5,7 @@
 mod compaction;
 mod failures;
 mod lists;
+mod memory;
 
 use super::RocksDbStateBackendFactory;
 use super::database::Database;
