@@ -5,11 +5,13 @@ use super::error::RocksDbError;
 use super::expiry::Expiry;
 use super::family::Families;
 use super::memory::SharedMemory;
+use super::metrics::NativeMetrics;
 use super::options::RocksDbOptions;
+use crate::keygroup::KeyGroupRange;
 use crate::state::backend::EachEntry;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, MultiThreaded,
-    Options, ReadOptions, properties,
+    Options, ReadOptions, properties, statistics::StatsLevel,
 };
 use self_cell::self_cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +28,9 @@ pub(super) struct Database {
     pub(super) db: Db,
     pub(super) directory: WorkingDirectory,
     pub(super) families: Families,
+    pub(super) key_groups: KeyGroupRange,
+    /// The options it was opened with, if RocksDB counts: what it has counted is read from them.
+    pub(super) statistics: Option<Options>,
     /// The names of the families of states that there are.
     names: Mutex<BTreeSet<String>>,
 }
@@ -35,14 +40,22 @@ impl Database {
     pub(super) fn open(
         directory: WorkingDirectory,
         options: &RocksDbOptions,
+        key_groups: KeyGroupRange,
         expiries: &BTreeMap<String, Expiry>,
     ) -> Result<Self, RocksDbError> {
         let memory = SharedMemory::of(options.memory);
         let families = Families::new(options, memory.clone());
         let descriptors = expiries.iter().map(|(family, expiry)| families.descriptor(family, expiry));
-        let db = open(&directory.database(), options, memory.as_deref(), descriptors.collect())?;
+        let mut of_database = database_options(options, memory.as_deref());
+        let counts = options.native_metrics.has_tickers();
+        if counts {
+            of_database.enable_statistics();
+            of_database.set_statistics_level(StatsLevel::ExceptHistogramOrTimers);
+        }
+        let db = open(&directory.database(), &mut of_database, descriptors.collect())?;
+        let statistics = counts.then_some(of_database);
         let names = Mutex::new(expiries.keys().cloned().collect());
-        Ok(Database { db, directory, families, names })
+        Ok(Database { db, directory, families, key_groups, statistics, names })
     }
 
     pub(super) fn failed(&self, operation: &'static str) -> impl Fn(rocksdb::Error) -> RocksDbError {
@@ -69,6 +82,10 @@ impl Database {
     /// The names of the families of states that there are.
     pub(super) fn names(&self) -> Vec<String> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(super) fn native_metrics(&self) -> &NativeMetrics {
+        self.families.native_metrics()
     }
 
     /// Whether its write buffers are in that memory.
@@ -141,14 +158,12 @@ fn raw_value_bytes(properties: &str) -> Option<u64> {
 /// Opens an instance.
 fn open(
     path: &Path,
-    chosen: &RocksDbOptions,
-    memory: Option<&SharedMemory>,
+    options: &mut Options,
     descriptors: Vec<ColumnFamilyDescriptor>,
 ) -> Result<Db, RocksDbError> {
-    let mut options = database_options(chosen, memory);
     options.create_if_missing(true);
     let descriptors = with_default(descriptors);
-    Db::open_cf_descriptors(&options, path, descriptors)
+    Db::open_cf_descriptors(options, path, descriptors)
         .map_err(|error| RocksDbError::new("open its files", path, error))
 }
 

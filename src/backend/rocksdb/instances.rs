@@ -1,6 +1,7 @@
 //! The instances of the process, for what goes over all of them.
 
 use super::database::Database;
+use super::metrics;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -30,6 +31,7 @@ impl Drop for Instance {
     /// Waits for who goes over all instances, who would otherwise be the last to have it, and remove its directory when
     /// nobody expects it any more.
     fn drop(&mut self) {
+        metrics::has_ended(&self.0);
         lock().retain(|one| one.as_ptr() != Arc::as_ptr(&self.0));
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn restore(
         let shared = |file: &BackendFile| Some((file.name.clone(), file.shared()?.0));
         known.extend(parts[base].files.iter().filter_map(shared));
     }
-    let database = Instance::new(Database::open(directory, options, &restored)?);
+    let database = Instance::new(Database::open(directory, options, range, &restored)?);
     if let Some(base) = base {
         // All families must be opened, also those that an opening which failed has left behind.
         for family in restored.keys().filter(|family| !wanted.contains(*family)) {
@@ -211,8 +211,9 @@ fn copy(
 pub(super) fn begin(
     directory: WorkingDirectory,
     options: &RocksDbOptions,
+    range: KeyGroupRange,
 ) -> Result<RocksDbStateBackend, RocksDbError> {
-    let database = Instance::new(Database::open(directory, options, &BTreeMap::new())?);
+    let database = Instance::new(Database::open(directory, options, range, &BTreeMap::new())?);
     RocksDbStateBackend::new(database, BTreeMap::new(), Contents::default())
 }
 

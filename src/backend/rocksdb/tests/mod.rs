@@ -34,7 +34,7 @@ impl StateBackendFactory for Observed {
 
     fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
         let (options, directory) = RocksDbStateBackendFactory::prepare(context)?;
-        self.observe(restore::begin(directory, &options)?)
+        self.observe(restore::begin(directory, &options, context.range)?)
     }
 
     fn restore(
