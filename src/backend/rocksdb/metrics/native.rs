@@ -35,7 +35,7 @@ impl Source {
             Property(_) | Counter(_) => &[],
         };
         let files = levels.iter().enumerate().filter_map(|(level, name)| {
-            let files = db.property_value_cf(family, &properties::num_files_at_level(level));
+            let files = db.property_value_cf(family, properties::num_files_at_level(level));
             Some((*name, files.ok()??.parse().ok()?))
         });
         number.map(|number| (name, number)).into_iter().chain(files)
