@@ -240,8 +240,10 @@ impl RocksDbOptions {
             }
             "checkpoint.transfer.thread.num" => self.transfer_threads = at_least(1, value)? as usize,
             "restore-overlap-fraction-threshold" => self.overlap_fraction = ratio(value)?,
-            _ if let Some(metric) = key.strip_prefix("metrics.") => self.native_metrics.set(metric, value)?,
-            _ => return Err("there is no such option".to_owned()),
+            _ => {
+                let metric = key.strip_prefix("metrics.").ok_or("there is no such option")?;
+                self.native_metrics.set(metric, value)?;
+            }
         }
         Ok(())
     }
