@@ -4,10 +4,14 @@
 //! `values`, `maps`, `lists`, `checkpoints`. What is compared is
 //! measured in one run, in rounds that take turns; the table shows the fastest round of each. `ROUNDS` changes how many there
 //! are.
+//!
+//! `cargo bench .. -- memory MINUTES` shows how much memory is resident while two subtasks with a budget of 256 MiB work on
+//! several gigabytes.
 
 #![allow(clippy::disallowed_methods)]
 
 mod checkpoints;
+mod memory;
 
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, MergeOperands, Options, ReadOptions, WriteOptions,
@@ -35,6 +39,9 @@ fn main() {
         return;
     }
     let mut sizes: Vec<u64> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    if arguments.iter().any(|argument| argument == "memory") {
+        return memory::measure(sizes.first().copied().unwrap_or(10));
+    }
     if sizes.is_empty() {
         sizes = vec![1_000_000];
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod directories;
+mod native_metrics;
 mod options;
 mod progress;
 mod summary;
@@ -11,6 +12,7 @@ pub use directories::Directories;
 pub use options::{RunArgs, duration};
 
 use anyhow::{Context, Result, anyhow};
+use native_metrics::NativeMetrics;
 use snapline::base::JobId;
 use snapline::coordinator::StopMode;
 use snapline::publish::RecoveryFailure;
@@ -33,11 +35,12 @@ pub fn run(
         }
         options::Storage::Jobmanager => Arc::new(JobManagerCheckpointStorage::new(directories.job)),
     };
+    let native_metrics = NativeMetrics::watch();
     let handle = job.start(args.job_options()?, storage)?;
     stop_on_interrupt(handle.control())?;
     progress::watch(&handle);
     let summary = handle.wait().map_err(|error| explain(error, directories))?;
-    summary::print(args, directories, &summary)?;
+    summary::print(args, directories, &summary, native_metrics.of_ended_instances())?;
     Ok(ExitCode::SUCCESS)
 }
 

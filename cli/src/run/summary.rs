@@ -1,4 +1,5 @@
 use super::directories::Directories;
+use super::native_metrics::NativeMetric;
 use super::options::{RunArgs, Storage};
 use anyhow::Result;
 use comfy_table::{Table, presets};
@@ -29,6 +30,8 @@ struct Summary {
     expired_values_left_out_of_snapshots: u64,
     expired_but_present: Present,
     last_checkpoint: Option<LastCheckpoint>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rocksdb_metrics: Vec<NativeMetric>,
     output: String,
     checkpoint_dir: String,
 }
@@ -89,7 +92,12 @@ impl fmt::Display for RemovedBy {
 }
 
 /// Prints what the job did, to stdout: a table, or JSON.
-pub fn print(args: &RunArgs, directories: &Directories, summary: &JobSummary) -> Result<()> {
+pub fn print(
+    args: &RunArgs,
+    directories: &Directories,
+    summary: &JobSummary,
+    rocksdb_metrics: Vec<NativeMetric>,
+) -> Result<()> {
     let progress = summary.progress;
     let (end, stopped_at) = match summary.end {
         JobEnd::Finished => ("finished", None),
@@ -123,6 +131,7 @@ pub fn print(args: &RunArgs, directories: &Directories, summary: &JobSummary) ->
             duration_millis: last.duration.0,
             bytes: last.bytes,
         }),
+        rocksdb_metrics,
         output: directories.output.display().to_string(),
         checkpoint_dir: directories.checkpoints.display().to_string(),
     };
@@ -175,6 +184,11 @@ fn table(summary: &Summary, storage: Storage) -> Table {
     if summary.expired_but_present.values > 0 {
         let Present { values, bytes } = summary.expired_but_present;
         row("expired but present", format!("{} values, {}", HumanCount(values), HumanBytes(bytes)));
+    }
+    for NativeMetric { name, first_key_group, last_key_group, state, value, .. } in &summary.rocksdb_metrics {
+        let state = state.as_ref().map(|state| format!("`{state}`, ")).unwrap_or_default();
+        let of = format!("({state}key groups {first_key_group} to {last_key_group})");
+        row(name, format!("{} {of}", HumanCount(*value)));
     }
     row("output", summary.output.clone());
     row("checkpoint directory", summary.checkpoint_dir.clone());

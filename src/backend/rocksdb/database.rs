@@ -5,17 +5,19 @@ use super::error::RocksDbError;
 use super::expiry::Expiry;
 use super::family::Families;
 use super::memory::SharedMemory;
+use super::metrics::NativeMetrics;
 use super::options::RocksDbOptions;
+use crate::keygroup::KeyGroupRange;
 use crate::state::backend::EachEntry;
 use rocksdb::{
     BoundColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, MultiThreaded,
-    Options, ReadOptions, WriteBatch, properties,
+    Options, ReadOptions, WriteBatch, properties, statistics::StatsLevel,
 };
 use self_cell::self_cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The handle of RocksDB, to which families can be added while others use it.
 pub(super) type Db = DBWithThreadMode<MultiThreaded>;
@@ -26,6 +28,11 @@ pub(super) struct Database {
     pub(super) db: Db,
     pub(super) directory: WorkingDirectory,
     pub(super) families: Families,
+    pub(super) key_groups: KeyGroupRange,
+    /// The options it was opened with, if RocksDB counts: what it has counted is read from them.
+    pub(super) statistics: Option<Options>,
+    /// The names of the families of states that there are.
+    names: Mutex<BTreeSet<String>>,
 }
 
 impl Database {
@@ -33,13 +40,22 @@ impl Database {
     pub(super) fn open(
         directory: WorkingDirectory,
         options: &RocksDbOptions,
+        key_groups: KeyGroupRange,
         expiries: &BTreeMap<String, Expiry>,
     ) -> Result<Self, RocksDbError> {
         let memory = SharedMemory::of(options.memory);
         let families = Families::new(options, memory.clone());
         let descriptors = expiries.iter().map(|(family, expiry)| families.descriptor(family, expiry));
-        let db = open(&directory.database(), options, memory.as_deref(), descriptors.collect())?;
-        Ok(Database { db, directory, families })
+        let mut of_database = database_options(options, memory.as_deref());
+        let counts = options.native_metrics.has_tickers();
+        if counts {
+            of_database.enable_statistics();
+            of_database.set_statistics_level(StatsLevel::ExceptHistogramOrTimers);
+        }
+        let db = open(&directory.database(), &mut of_database, descriptors.collect())?;
+        let statistics = counts.then_some(of_database);
+        let names = Mutex::new(expiries.keys().cloned().collect());
+        Ok(Database { db, directory, families, key_groups, statistics, names })
     }
 
     pub(super) fn failed(&self, operation: &'static str) -> impl Fn(rocksdb::Error) -> RocksDbError {
@@ -49,6 +65,53 @@ impl Database {
     pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, RocksDbError> {
         let missing = || RocksDbError::new("find a column family", self.directory.path(), name);
         self.db.cf_handle(name).ok_or_else(missing)
+    }
+
+    pub(super) fn create_family(&self, name: &str, expiry: &Expiry) -> Result<(), RocksDbError> {
+        let created = self.db.create_cf(name, &self.families.options(expiry));
+        created.map_err(self.failed("create a column family"))?;
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn drop_family(&self, name: &str) -> Result<(), RocksDbError> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.db.drop_cf(name).map_err(self.failed("drop a column family"))
+    }
+
+    /// The names of the families of states that there are.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(super) fn native_metrics(&self) -> &NativeMetrics {
+        self.families.native_metrics()
+    }
+
+    /// Whether its write buffers are in that memory.
+    pub(super) fn shares(&self, memory: &SharedMemory) -> bool {
+        self.families.memory.as_deref().is_some_and(|mine| std::ptr::eq(mine, memory))
+    }
+
+    /// How much of a family is in memory and can be flushed. Of one that is gone it is nothing.
+    pub(super) fn bytes_in_write_buffers(&self, name: &str) -> u64 {
+        let family = self.db.cf_handle(name);
+        let bytes =
+            family.map(|family| self.db.property_int_value_cf(&family, properties::CUR_SIZE_ALL_MEM_TABLES));
+        bytes.and_then(Result::ok).flatten().unwrap_or(0)
+    }
+
+    /// Writes what is in memory of a family to a file.
+    pub(super) fn flush(&self, name: &str) -> Result<(), RocksDbError> {
+        self.db.flush_cf(&self.family(name)?).map_err(self.failed("flush a write buffer"))
+    }
+
+    /// Waits until write buffers have room in the memory that they share.
+    #[inline]
+    pub(super) fn wait_for_room(&self) {
+        if let Some(memory) = &self.families.memory {
+            memory.wait_for_room();
+        }
     }
 
     /// At most so many bytes have all values of a family together.
@@ -110,14 +173,12 @@ fn raw_value_bytes(properties: &str) -> Option<u64> {
 /// Opens an instance.
 fn open(
     path: &Path,
-    chosen: &RocksDbOptions,
-    memory: Option<&SharedMemory>,
+    options: &mut Options,
     descriptors: Vec<ColumnFamilyDescriptor>,
 ) -> Result<Db, RocksDbError> {
-    let mut options = database_options(chosen, memory);
     options.create_if_missing(true);
     let descriptors = with_default(descriptors);
-    Db::open_cf_descriptors(&options, path, descriptors)
+    Db::open_cf_descriptors(options, path, descriptors)
         .map_err(|error| RocksDbError::new("open its files", path, error))
 }
 

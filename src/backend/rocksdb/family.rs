@@ -2,6 +2,7 @@
 
 use super::expiry::{Expiry, ExpiryFactory, LiveSnapshots};
 use super::memory::{SharedMemory, arena_block_bytes};
+use super::metrics::NativeMetrics;
 use super::options::{Compaction, RocksDbOptions};
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, MergeOperands,
@@ -17,6 +18,11 @@ pub(super) fn family_of(state: &str) -> String {
     format!("{PREFIX}{}", state.escape_default())
 }
 
+/// The state of a family, as it stands in its name.
+pub(super) fn state_of(family: &str) -> &str {
+    family.strip_prefix(PREFIX).unwrap_or(family)
+}
+
 /// Whether a family holds a state.
 pub(super) fn is_of_state(family: &str) -> bool {
     family.starts_with(PREFIX)
@@ -25,7 +31,7 @@ pub(super) fn is_of_state(family: &str) -> bool {
 /// What all families are made with.
 pub(super) struct Families {
     options: RocksDbOptions,
-    memory: Option<Arc<SharedMemory>>,
+    pub(super) memory: Option<Arc<SharedMemory>>,
     pub(super) snapshots: LiveSnapshots,
 }
 
@@ -63,6 +69,10 @@ impl Families {
         // Files are rewritten by their age only where that removes something.
         options.set_ttl(0);
         options
+    }
+
+    pub(super) fn native_metrics(&self) -> &NativeMetrics {
+        &self.options.native_metrics
     }
 
     /// After so many seconds a file is rewritten if values in it may have expired. 0 turns it off.

@@ -1,7 +1,9 @@
 //! The memory that all instances of a process have together: one cache for blocks, to which write buffers are charged too.
 
+use super::instances::Instances;
 use super::options::Memory;
 use rocksdb::{Cache, WriteBufferManager};
+use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A cache and the manager of write buffers that takes its memory from it.
@@ -31,6 +33,50 @@ impl SharedMemory {
         in_use.push(Arc::downgrade(&made));
         Some(made)
     }
+
+    /// Returns when a write may add to the write buffers, of which those that are larger are flushed first, of whichever
+    /// instance they are. Nobody is waited for but flushes, so that writers cannot wait for each other.
+    #[inline]
+    pub(super) fn wait_for_room(&self) {
+        if self.write_buffers.get_usage() > most_of_write_buffers(self.of) {
+            self.make_room();
+        }
+    }
+
+    #[cold]
+    fn make_room(&self) {
+        let instances = Instances::of_the_process();
+        // Someone else may have made room in the meantime.
+        if self.write_buffers.get_usage() > most_of_write_buffers(self.of) {
+            self.flush_largest(&instances, write_buffer_bytes(self.of));
+        }
+    }
+
+    /// Flushes what is largest until no more than so many bytes are left, or nothing more that is worth a file: what readers
+    /// still see stays in memory until they have ended.
+    pub(super) fn flush_largest(&self, instances: &Instances, bytes_left: usize) {
+        let mut buffers = Vec::new();
+        for database in instances.iter().filter(|one| one.shares(self)) {
+            for name in database.names() {
+                let bytes = database.bytes_in_write_buffers(&name);
+                buffers.push((bytes, Arc::clone(&database), name));
+            }
+        }
+        let all: u64 = buffers.iter().map(|(bytes, ..)| bytes).sum();
+        if all < (write_buffer_bytes(self.of) / 8) as u64 {
+            return;
+        }
+        buffers.sort_by_key(|(bytes, ..)| Reverse(*bytes));
+        for (_, database, name) in buffers {
+            if self.write_buffers.get_usage() <= bytes_left {
+                return;
+            }
+            if let Err(error) = database.flush(&name) {
+                // Whoever writes there is told.
+                tracing::warn!(%error, "a write buffer could not be flushed");
+            }
+        }
+    }
 }
 
 /// The capacity of the cache (Flink: `calculateActualCacheCapacity`). Write buffers may take half as much again as their
@@ -44,12 +90,19 @@ fn write_buffer_bytes(memory: Memory) -> usize {
     (2.0 * memory.bytes as f64 * memory.write_buffer_ratio / 3.0) as usize
 }
 
-/// The size of the pieces of which a write buffer consists: if one alone were more than the manager allows, it would flush
-/// all the time (Flink: `calculateRocksDBDefaultArenaBlockSize`, `validateArenaBlockSize`).
+/// What write buffers have at most: with more, writers wait.
+fn most_of_write_buffers(memory: Memory) -> usize {
+    (memory.bytes as f64 * memory.write_buffer_ratio) as usize
+}
+
+/// The size of the pieces of which a write buffer consists (Flink: `calculateRocksDBDefaultArenaBlockSize`). Every write buffer
+/// in use has one at least, and if they alone came to what the manager allows, all would be flushed all the time; so there is
+/// room for many (Flink, `validateArenaBlockSize`, warns if there is not for one).
 pub(super) fn arena_block_bytes(memory: Memory, write_buffer: usize) -> usize {
     const ALIGNMENT: usize = 4 << 10;
+    const MANY: usize = 64;
     let default = (write_buffer / 8).clamp(1, 1 << 20).next_multiple_of(ALIGNMENT);
-    let limit = write_buffer_bytes(memory) / 8 * 7;
+    let limit = write_buffer_bytes(memory) / 8 * 7 / MANY;
     if memory.managed { default.min((limit / ALIGNMENT * ALIGNMENT).max(ALIGNMENT)) } else { default }
 }
 
@@ -80,6 +133,11 @@ mod tests {
         assert_eq!(made.write_buffers.get_buffer_size(), 100 << 20);
         assert_eq!(arena_block_bytes(budget, 64 << 20), 1 << 20);
         assert_eq!(arena_block_bytes(budget, 4 << 20), 512 << 10);
-        assert!(arena_block_bytes(memory(1 << 20, 0.5), 64 << 20) <= (1 << 20) / 3);
+        assert_eq!(
+            arena_block_bytes(memory(30 << 20, 0.5), 64 << 20),
+            140 << 10,
+            "64 of them are 7/8 of 10 MiB"
+        );
+        assert_eq!(arena_block_bytes(memory(1, 0.5), 64 << 20), 4 << 10);
     }
 }

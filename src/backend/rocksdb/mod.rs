@@ -13,8 +13,10 @@ mod expiry;
 mod family;
 mod files;
 mod ingestion;
+mod instances;
 mod lengths;
 mod memory;
+pub mod metrics;
 mod options;
 mod restore;
 mod snapshot;
@@ -69,7 +71,7 @@ impl StateBackendFactory for RocksDbStateBackendFactory {
 
     fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
         let (options, directory) = Self::prepare(context)?;
-        Ok(Box::new(restore::begin(directory, &options)?))
+        Ok(Box::new(restore::begin(directory, &options, context.range)?))
     }
 
     fn restore(

@@ -1,5 +1,6 @@
 //! What can be chosen, by Flink's names (`RocksDBOptions`, `RocksDBConfigurableOptions`). `docs/ROCKSDB.md` is the table.
 
+use super::metrics::NativeMetrics;
 use super::value::{at_least, between, millis, one_of, ratio, size, truth};
 use rocksdb::{DBCompactionStyle, DBCompressionType, LogLevel};
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub(super) struct RocksDbOptions {
     pub(super) transfer_threads: usize,
     pub(super) overlap_fraction: f64,
     pub(super) periodic_compaction_millis: u64,
+    pub(super) native_metrics: NativeMetrics,
 }
 
 /// How the memory of caches and write buffers is bounded.
@@ -146,6 +148,7 @@ impl Default for RocksDbOptions {
             transfer_threads: 4,
             overlap_fraction: 0.0,
             periodic_compaction_millis: 30 * 86_400_000,
+            native_metrics: NativeMetrics::default(),
         }
     }
 }
@@ -234,7 +237,10 @@ impl RocksDbOptions {
             }
             "checkpoint.transfer.thread.num" => self.transfer_threads = at_least(1, value)? as usize,
             "restore-overlap-fraction-threshold" => self.overlap_fraction = ratio(value)?,
-            _ => return Err("there is no such option".to_owned()),
+            _ => {
+                let metric = key.strip_prefix("metrics.").ok_or("there is no such option")?;
+                self.native_metrics.set(metric, value)?;
+            }
         }
         Ok(())
     }

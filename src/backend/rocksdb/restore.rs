@@ -13,6 +13,7 @@ use super::expiry::Expiry;
 use super::family::{family_of, is_of_state};
 use super::files::Contents;
 use super::ingestion::Ingestion;
+use super::instances::Instance;
 use super::options::RocksDbOptions;
 use super::store::RocksDbStateBackend;
 use crate::keygroup::{KeyGroup, KeyGroupRange};
@@ -54,11 +55,11 @@ pub(super) fn restore(
         let shared = |file: &BackendFile| Some((file.name.clone(), file.shared()?.0));
         known.extend(parts[base].files.iter().filter_map(shared));
     }
-    let database = Database::open(directory, options, &restored)?;
+    let database = Instance::new(Database::open(directory, options, range, &restored)?);
     if let Some(base) = base {
         // All families must be opened, also those that an opening which failed has left behind.
         for family in restored.keys().filter(|family| !wanted.contains(*family)) {
-            database.db.drop_cf(family).map_err(database.failed("drop a column family"))?;
+            database.drop_family(family)?;
         }
         restored.retain(|family, _| wanted.contains(family));
         clip(&database, restored.keys(), parts[base].range, range)?;
@@ -174,8 +175,7 @@ fn copy(
     for family in families {
         if !restored.contains_key(&family) {
             let expiry = Expiry::default();
-            let made = database.db.create_cf(&family, &database.families.options(&expiry));
-            made.map_err(database.failed("create a column family"))?;
+            database.create_family(&family, &expiry)?;
             restored.insert(family.clone(), expiry);
         }
         let target = database.family(&family)?;
@@ -205,8 +205,9 @@ fn copy(
 pub(super) fn begin(
     directory: WorkingDirectory,
     options: &RocksDbOptions,
+    range: KeyGroupRange,
 ) -> Result<RocksDbStateBackend, RocksDbError> {
-    let database = Database::open(directory, options, &BTreeMap::new())?;
+    let database = Instance::new(Database::open(directory, options, range, &BTreeMap::new())?);
     RocksDbStateBackend::new(database, BTreeMap::new(), Contents::default())
 }
 

@@ -5,6 +5,7 @@ use super::error::RocksDbError;
 use super::expiry::Expiry;
 use super::family::family_of;
 use super::files::Contents;
+use super::instances::Instance;
 use super::lengths::ListLengths;
 use super::snapshot::RocksDbSnapshot;
 use crate::state::StateKind;
@@ -18,6 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 /// Keyed state in RocksDB (Flink: `RocksDBKeyedStateBackend`).
 pub(super) struct RocksDbStateBackend {
+    _instance: Instance,
     families: StateFamilies,
     /// Their names, by the numbers of their states.
     names: Vec<String>,
@@ -33,15 +35,24 @@ pub(super) struct RocksDbStateBackend {
 impl RocksDbStateBackend {
     /// The backend of an instance, with the families it was restored with.
     pub(super) fn new(
-        database: Database,
+        instance: Instance,
         restored: BTreeMap<String, Expiry>,
         contents: Contents,
     ) -> Result<Self, RocksDbError> {
-        let families = StateFamilies::of(&Arc::new(database), &[])?;
+        let families = StateFamilies::of(&instance, &[])?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         let (names, lengths, read) = (Vec::new(), Vec::new(), ReadOptions::default());
-        Ok(RocksDbStateBackend { families, names, lengths, restored, contents, read, write })
+        Ok(RocksDbStateBackend {
+            _instance: instance,
+            families,
+            names,
+            lengths,
+            restored,
+            contents,
+            read,
+            write,
+        })
     }
 
     pub(super) fn database(&self) -> &Arc<Database> {
@@ -78,10 +89,9 @@ impl KeyedStateBackend for RocksDbStateBackend {
         let database = self.database();
         if database.db.cf_handle(&name).is_some() {
             // It was created for a state that could not be opened.
-            database.db.drop_cf(&name).map_err(database.failed("drop a column family"))?;
+            database.drop_family(&name)?;
         }
-        let options = database.families.options(&expiry);
-        database.db.create_cf(&name, &options).map_err(database.failed("create a column family"))?;
+        database.create_family(&name, &expiry)?;
         self.restored.remove(&name);
         Ok(self.add(name, is_list(description.kind).then(|| ListLengths::new(0)))?)
     }
@@ -135,6 +145,7 @@ impl KeyedStateBackend for RocksDbStateBackend {
     }
 
     fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError> {
+        self.database().wait_for_room();
         let put = self.database().db.put_cf_opt(self.family(state), key, value, &self.write);
         put.map_err(self.database().failed("write"))?;
         if let Some(lengths) = &mut self.lengths[state.0] {
@@ -159,6 +170,7 @@ impl KeyedStateBackend for RocksDbStateBackend {
     }
 
     fn append(&mut self, state: StateNumber, key: &[u8], bytes: &[u8]) -> Result<(), BackendError> {
+        self.database().wait_for_room();
         let appended = self.database().db.merge_cf_opt(self.family(state), key, bytes, &self.write);
         appended.map_err(self.database().failed("append"))?;
         if let Some(lengths) = &mut self.lengths[state.0] {
@@ -168,6 +180,7 @@ impl KeyedStateBackend for RocksDbStateBackend {
     }
 
     fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError> {
+        self.database().wait_for_room();
         let deleted = self.database().db.delete_cf_opt(self.family(state), key, &self.write);
         deleted.map_err(self.database().failed("delete"))?;
         if let Some(lengths) = &mut self.lengths[state.0] {

@@ -60,6 +60,7 @@ fn options_that_are_set_take_the_place_of_defaults() {
         ("bloom-filter.bits-per-key", "5", |o| o.bloom_filter_bits = 5.0),
         ("checkpoint.transfer.thread.num", "2", |o| o.transfer_threads = 2),
         ("restore-overlap-fraction-threshold", "0.5", |o| o.overlap_fraction = 0.5),
+        ("metrics.bytes-read", "true", |o| o.native_metrics.set("bytes-read", "true").unwrap()),
     ];
     for (key, value, change) in changes {
         let mut expected = RocksDbOptions::default();
@@ -87,6 +88,8 @@ fn options_that_are_unknown_or_wrong_are_told_with_name_and_value() {
         ("localdir", " , "),
         ("bloom-filter.bits-per-key", "NaN"),
         ("predefined-options", "FAST"),
+        ("metrics.bytes-red", "true"),
+        ("metrics.bytes-read", "yes"),
     ] {
         let wrong = of(&[(key, value)]).unwrap_err();
         assert_eq!((wrong.key, wrong.value), (format!("{PREFIX}{key}"), value.to_owned()));

@@ -5,6 +5,7 @@
 mod compaction;
 mod failures;
 mod lists;
+mod memory;
 
 use super::RocksDbStateBackendFactory;
 use super::database::{Database, families_in};
@@ -35,7 +36,7 @@ impl StateBackendFactory for Observed {
 
     fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
         let (options, directory) = RocksDbStateBackendFactory::prepare(context)?;
-        self.observe(restore::begin(directory, &options)?)
+        self.observe(restore::begin(directory, &options, context.range)?)
     }
 
     fn restore(
