@@ -7,7 +7,7 @@ mod checkpoint_in_files;
 #[path = "support/runs_backend.rs"]
 mod runs_backend;
 
-use checkpoint_in_files::{Checkpoint, image, in_files_of, merged, states_in_files};
+use checkpoint_in_files::{Checkpoint, image, in_files_of, states_in_files};
 use runs_backend::RunsStateBackendFactory;
 use snapline::base::Millis;
 use snapline::codec::CodecError;
@@ -140,7 +140,7 @@ fn state_in_files_of_several_subtasks_is_distributed_anew() {
     let mut keys = 0;
     for range in [range(0, 2), range(3, 5), range(6, 7)] {
         let images = old.iter().map(|checkpoint| image(&checkpoint.state)).collect();
-        let mut store = builder(range).restore_with(images, &merged(&old)).expect("fits");
+        let mut store = builder(range).restore_with(images, &Checkpoint::files_of(&old)).expect("fits");
         keys += assert_filled(&mut store);
         let again = in_files(&mut store);
         let mut store = builder(range).restore_with(vec![image(&again.state)], &again).expect("fits");
@@ -402,7 +402,8 @@ fn state_in_files_of_one_subtask_and_in_entries_of_another_is_whole() {
     let parts = [first, in_files(&mut second)];
     for version in [1, 2] {
         let images = parts.iter().map(|part| image(&part.state)).collect();
-        let mut store = builder(max().all_groups()).restore_with(images, &merged(&parts)).expect("fits");
+        let mut store =
+            builder(max().all_groups()).restore_with(images, &Checkpoint::files_of(&parts)).expect("fits");
         let entries = as_entries(&mut store);
         assert_padded(&mut store, version);
         assert_padded(
@@ -416,7 +417,7 @@ fn state_in_files_of_one_subtask_and_in_entries_of_another_is_whole() {
 fn state_in_files_of_subtasks_that_share_key_groups_is_refused() {
     let parts = [range(0, 4), range(4, 7)].map(|range| in_files(&mut padded(range)));
     let images = parts.iter().map(|part| image(&part.state)).collect();
-    let error = builder(max().all_groups()).restore_with(images, &merged(&parts)).map(drop);
+    let error = builder(max().all_groups()).restore_with(images, &Checkpoint::files_of(&parts)).map(drop);
     let error = error.expect_err("both have key group 4").to_string();
     assert!(error.contains("lie in files of"), "{error}");
 }
