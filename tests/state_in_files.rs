@@ -4,25 +4,23 @@
 
 #[path = "support/checkpoint_in_files.rs"]
 mod checkpoint_in_files;
+#[path = "support/failing_backend.rs"]
+mod failing_backend;
 #[path = "support/runs_backend.rs"]
 mod runs_backend;
 
 use checkpoint_in_files::{Checkpoint, image, in_files_of, states_in_files};
+use failing_backend::FailingStateBackendFactory;
 use runs_backend::RunsStateBackendFactory;
 use snapline::base::Millis;
 use snapline::codec::CodecError;
 use snapline::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
-use snapline::state::backend::{
-    BackendContext, BackendError, BackendFile, BackendSnapshot, Entries, FetchFile, FilePlace,
-    KeyedStateBackend, RestoredPart, SnapshotInFiles, StateBackend, StateBackendFactory, StateDescription,
-    StateNumber,
-};
+use snapline::state::backend::{BackendFile, FilePlace, StateBackend};
 use snapline::state::serializer::{Compatibility, SerializerSnapshot, StateSerializer};
 use snapline::state::*;
 use snapline::ttl::StateTtlConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 const KEYS: u32 = 40;
 
@@ -282,9 +280,9 @@ fn state_in_files_whose_migration_is_refused_stays_as_it_was() {
 #[test]
 fn state_in_files_that_was_migrated_in_part_is_neither_opened_nor_captured() {
     let checkpoint = in_files(&mut padded(max().all_groups()));
-    let writes_before = Arc::new(AtomicI64::new(i64::from(KEYS) / 2));
-    let factory = Arc::new(Failing { writes_before });
-    let backend = StateBackend::Custom(factory, BTreeMap::new());
+    let (inner, writes) = (RunsStateBackendFactory, Arc::default());
+    let factory = FailingStateBackendFactory { inner, writes, failing: u64::from(KEYS) / 2..u64::MAX };
+    let backend = StateBackend::Custom(Arc::new(factory), BTreeMap::new());
     let builder = builder(max().all_groups()).with_backend(&backend);
     let mut store = builder.restore_with(vec![image(&checkpoint.state)], &checkpoint).expect("fits");
     let full = store.open(&Padded::state(2, None)).map(drop).expect_err("a write fails").to_string();
@@ -298,75 +296,6 @@ fn state_in_files_that_was_migrated_in_part_is_neither_opened_nor_captured() {
         let error =
             store.open(&Padded::state(version, None)).map(drop).expect_err("it is neither").to_string();
         assert!(version == 1 || error.contains(expected), "{error}");
-    }
-}
-
-/// A backend in files whose writes fail from one on.
-struct Failing {
-    writes_before: Arc<AtomicI64>,
-}
-
-struct FailingBackend {
-    inner: Box<dyn KeyedStateBackend>,
-    writes_before: Arc<AtomicI64>,
-}
-
-impl StateBackendFactory for Failing {
-    fn name(&self) -> &str {
-        "runs"
-    }
-
-    fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
-        let (inner, writes_before) =
-            (RunsStateBackendFactory.create(context)?, Arc::clone(&self.writes_before));
-        Ok(Box::new(FailingBackend { inner, writes_before }))
-    }
-
-    fn restore(
-        &self,
-        context: &BackendContext,
-        parts: &[RestoredPart<'_>],
-        fetch: &dyn FetchFile,
-    ) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
-        let inner = RunsStateBackendFactory.restore(context, parts, fetch)?;
-        Ok(Box::new(FailingBackend { inner, writes_before: Arc::clone(&self.writes_before) }))
-    }
-}
-
-impl KeyedStateBackend for FailingBackend {
-    fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError> {
-        self.inner.create_state(description)
-    }
-
-    fn restored_state(&mut self, name: &str) -> Result<Option<StateNumber>, BackendError> {
-        self.inner.restored_state(name)
-    }
-
-    fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.inner.get(state, key)
-    }
-
-    fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError> {
-        match self.writes_before.fetch_sub(1, Ordering::SeqCst) {
-            ..=0 => Err("the disk is full".into()),
-            _ => self.inner.put(state, key, value),
-        }
-    }
-
-    fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError> {
-        self.inner.delete(state, key)
-    }
-
-    fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {
-        self.inner.scan(state, prefix)
-    }
-
-    fn snapshot(&mut self) -> Result<Box<dyn BackendSnapshot>, BackendError> {
-        self.inner.snapshot()
-    }
-
-    fn snapshot_in_files(&mut self) -> Result<Option<SnapshotInFiles>, BackendError> {
-        self.inner.snapshot_in_files()
     }
 }
 

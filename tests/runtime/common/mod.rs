@@ -2,6 +2,8 @@
 #![allow(dead_code, unused_imports, reason = "no test uses all of it")]
 
 pub mod broadcast;
+#[path = "../../support/failing_backend.rs"]
+pub mod failing_backend;
 pub mod faulty;
 pub mod keys;
 #[path = "../../support/runs_backend.rs"]
