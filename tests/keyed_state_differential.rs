@@ -82,8 +82,9 @@ mod with_rocksdb {
     /// others follow. What fails is repeated with the seed that is printed last.
     #[test]
     fn keyed_states_agree_over_a_million_operations() {
+        const A_MILLION: u64 = 1_000_000;
         const STEPS: u64 = 20_000;
-        let operations = number_of("SNAPLINE_DIFFERENTIAL_OPERATIONS").unwrap_or(1_000_000);
+        let operations = number_of("SNAPLINE_DIFFERENTIAL_OPERATIONS").unwrap_or(A_MILLION);
         let first = number_of("SNAPLINE_SEED").unwrap_or(1);
         let backends = [StateBackend::default(), with_small_buffers()];
         let ttls = times_to_live();
@@ -95,11 +96,18 @@ mod with_rocksdb {
             }
             println!("SNAPLINE_SEED={seed}, {steps} operations after {all:?}");
             let ttl = ttls[seed as usize % ttls.len()];
-            let script = differential::random_script(seed, steps as usize, 64);
+            let script = differential::long_script(seed, steps as usize);
             all += run(&backends, ttl, &script).expect("the disk does not fail");
         }
         println!("no difference in {all:?}");
         assert_eq!(all.operations, operations);
+        // Few scripts do not come by everything.
+        if operations >= A_MILLION {
+            assert_all_happened(&all);
+        }
+    }
+
+    fn assert_all_happened(all: &Tally) {
         let lifecycle =
             [all.snapshots, all.snapshots_in_files, all.restores_from_files, all.exchanges, all.rescales];
         assert!(lifecycle.iter().all(|times| *times > 0), "{all:?}");

@@ -10,7 +10,7 @@ use crate::state::{KeyedStateSnapshot, StateError, TtlMetrics};
 use crate::ttl::StateTtlConfig;
 use std::ops::AddAssign;
 
-/// So many snapshots may wait to be written.
+/// So many snapshots may wait to be written. For one more, the first is given up.
 const MAX_OPEN: usize = 3;
 
 /// How often things have happened.
@@ -128,11 +128,14 @@ impl Script<'_> {
                 self.clocks.event += step.millis();
                 self.lanes.iter_mut().for_each(|lane| lane.set_time(self.clocks));
             }
-            Operation::Snapshot | Operation::SnapshotInFiles if self.taken.len() < MAX_OPEN => {
+            Operation::Snapshot | Operation::SnapshotInFiles => {
                 let in_files = step.operation == Operation::SnapshotInFiles;
                 let of_lanes = self.lanes.iter_mut().map(|lane| lane.snapshot(in_files));
                 let (of_lanes, expected) = (of_lanes.collect::<Result<_, _>>()?, self.expected.clone());
                 self.taken.push(Taken { of_lanes, in_files, expected });
+                if self.taken.len() > MAX_OPEN {
+                    drop(self.taken.remove(0));
+                }
                 self.tally.snapshots += u64::from(!in_files);
                 self.tally.snapshots_in_files += u64::from(in_files);
             }
@@ -141,7 +144,7 @@ impl Script<'_> {
                 self.newest = Some(taken.write(&self.lanes)?);
             }
             Operation::Restore => self.restore(step, number)?,
-            Operation::Snapshot | Operation::SnapshotInFiles | Operation::Write => {}
+            Operation::Write => {}
             _ => {
                 self.perform(step, number)?;
                 if step.is_read {

@@ -11,7 +11,7 @@ use crate::ttl::{StateTtlConfig, StateVisibility, UpdateType};
 use std::borrow::{Borrow, Cow};
 
 /// How long values live.
-const TTL: Millis = Millis(12);
+const TTL: Millis = Millis(5);
 
 /// The times to live that scripts choose from. What is removed in the background cannot be seen by those who never see what
 /// has expired; for the others nothing is, or backends would differ.

@@ -39,7 +39,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 32] = [
+    const ALL: [Operation; 34] = [
         Operation::UpdateValue,
         Operation::ModifyValue,
         Operation::ChangeValue,
@@ -70,16 +70,20 @@ impl Operation {
         Operation::Pass,
         Operation::Snapshot,
         Operation::SnapshotInFiles,
+        Operation::SnapshotInFiles,
+        Operation::Write,
         Operation::Write,
         Operation::Restore,
     ];
 
-    /// Whether it is about checkpoints and not about states.
-    pub(super) fn is_of_checkpoints(self) -> bool {
-        matches!(
-            self,
-            Operation::Snapshot | Operation::SnapshotInFiles | Operation::Write | Operation::Restore
-        )
+    /// Only one of so many is left in long scripts. It takes several snapshots in files between two restores until there is
+    /// something to be compacted.
+    pub(super) fn rarity(self) -> u16 {
+        match self {
+            Operation::Snapshot | Operation::SnapshotInFiles | Operation::Write => 24,
+            Operation::Restore => 96,
+            _ => 1,
+        }
     }
 
     /// The operation that reads all of what this one changes.
@@ -168,7 +172,7 @@ impl Step {
     }
 
     pub(super) fn text(self) -> String {
-        "x".repeat(usize::from(self.argument % 3)) + &self.argument.to_string()
+        "x".repeat(usize::from(self.argument % 50)) + &self.argument.to_string()
     }
 
     /// From none to three texts.
@@ -196,8 +200,9 @@ impl Step {
         self.argument & (1 << key) != 0
     }
 
-    /// How many milliseconds go by. Values live for a few of these, so that many are looked at in the moment of their expiry.
+    /// How many milliseconds go by. Values live for a few of these, so that many are looked at just before and in the moment of
+    /// their expiry.
     pub(super) fn millis(self) -> i64 {
-        i64::from(self.argument % 4)
+        i64::from(self.argument % 2)
     }
 }
