@@ -52,8 +52,7 @@ mod with_rocksdb {
     use std::path::{Path, PathBuf};
 
     fn backends(first: usize) -> [StateBackend; 3] {
-        let rocksdb = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), BTreeMap::new());
-        let mut backends = [StateBackend::default(), rocksdb, sorted_map()];
+        let mut backends = [StateBackend::default(), with_small_buffers(), sorted_map()];
         backends.rotate_left(first);
         backends
     }

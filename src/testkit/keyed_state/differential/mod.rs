@@ -54,7 +54,7 @@ pub fn long_script(seed: u64, steps: usize) -> Vec<Step> {
 /// of its making to [`run`].
 pub fn keyed_states_agree_with_a_reference_over_random_scripts(backend: &StateBackend) -> Verdict {
     let backends = [backend.clone(), StateBackend::default()];
-    let script = |seed| random_bytes(seed).take(200).map(Step::of).collect::<Vec<_>>();
+    let script = |seed| random_bytes(seed).take(100).map(Step::of).collect::<Vec<_>>();
     let scripts = times_to_live().into_iter().zip((1..).map(script));
     scripts.into_iter().try_for_each(|(ttl, steps)| run(&backends, ttl, &steps).map(drop))
 }
