@@ -6,7 +6,7 @@ use quickcheck::quickcheck;
 use snapline::keygroup::MaxParallelism;
 use snapline::state::backend::{SortedMapStateBackendFactory, StateBackend};
 use snapline::state::*;
-use snapline::testkit::keyed_state::differential::{Step, run, timers};
+use snapline::testkit::keyed_state::differential::{self, Step, run, timers, times_to_live};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,11 +26,9 @@ proptest! {
     #[test]
     fn keyed_states_agree_with_a_reference(
         steps in proptest::collection::vec(any::<[u8; 8]>().prop_map(Step::of), 1..150),
-        first in 0..3usize,
+        ttl in proptest::sample::select(times_to_live()),
     ) {
-        let mut backends = backends();
-        backends.rotate_left(first);
-        run(&backends, &steps).expect("backends in memory do not fail");
+        run(&backends(), ttl, &steps).expect("backends in memory do not fail");
     }
 
     /// Y01, Y02, Y10, Y11, Y13: likewise.
@@ -49,13 +47,71 @@ proptest! {
 #[cfg(feature = "rocksdb")]
 mod with_rocksdb {
     use super::*;
+    use differential::Tally;
     use snapline::backend::rocksdb::RocksDbStateBackendFactory;
+    use std::path::{Path, PathBuf};
 
     fn backends(first: usize) -> [StateBackend; 3] {
-        let rocksdb = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), BTreeMap::new());
-        let mut backends = [StateBackend::default(), rocksdb, sorted_map()];
+        let mut backends = [StateBackend::default(), with_small_buffers(), sorted_map()];
         backends.rotate_left(first);
         backends
+    }
+
+    /// Small buffers, so that files are written, and compacted, while a script runs. A disk would be waited for most of the time,
+    /// and there is nothing to be seen of that here.
+    fn with_small_buffers() -> StateBackend {
+        let in_memory = Some("/dev/shm").filter(|place| Path::new(place).is_dir());
+        let place = in_memory.map_or_else(std::env::temp_dir, PathBuf::from);
+        let place = place.to_str().expect("a name that is text");
+        let options = [
+            ("localdir", place),
+            ("writebuffer.size", "64kb"),
+            ("compaction.level.target-file-size-base", "64kb"),
+        ];
+        let option = |(key, value): (&str, &str)| (format!("state.backend.rocksdb.{key}"), value.to_owned());
+        StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), options.map(option).into())
+    }
+
+    fn number_of(variable: &str) -> Option<u64> {
+        let value = std::env::var(variable).ok()?;
+        Some(value.parse().unwrap_or_else(|_| panic!("{variable} is no number: {value}")))
+    }
+
+    /// A million steps, or `SNAPLINE_DIFFERENTIAL_OPERATIONS`, in scripts of 20,000: the first is that of `SNAPLINE_SEED`, and the
+    /// others follow. What fails is repeated with the seed that is printed last.
+    #[test]
+    fn keyed_states_agree_over_a_million_operations() {
+        const A_MILLION: u64 = 1_000_000;
+        const STEPS: u64 = 20_000;
+        let operations = number_of("SNAPLINE_DIFFERENTIAL_OPERATIONS").unwrap_or(A_MILLION);
+        let first = number_of("SNAPLINE_SEED").unwrap_or(1);
+        let backends = [StateBackend::default(), with_small_buffers()];
+        let ttls = times_to_live();
+        let mut all = Tally::default();
+        for seed in first.. {
+            let steps = STEPS.min(operations - all.operations);
+            if steps == 0 {
+                break;
+            }
+            println!("SNAPLINE_SEED={seed}, {steps} operations after {all:?}");
+            let ttl = ttls[seed as usize % ttls.len()];
+            let script = differential::long_script(seed, steps as usize);
+            all += run(&backends, ttl, &script).expect("the disk does not fail");
+        }
+        println!("no difference in {all:?}");
+        assert_eq!(all.operations, operations);
+        // Few scripts do not come by everything.
+        if operations >= A_MILLION {
+            assert_all_happened(&all);
+        }
+    }
+
+    fn assert_all_happened(all: &Tally) {
+        let lifecycle =
+            [all.snapshots, all.snapshots_in_files, all.restores_from_files, all.exchanges, all.rescales];
+        assert!(lifecycle.iter().all(|times| *times > 0), "{all:?}");
+        assert!(all.removed.by_accesses > 0 && all.removed.by_cleanup_with_accesses > 0, "{all:?}");
+        assert!(all.removed.by_compactions > 0 && all.removed.left_out_of_snapshots > 0, "{all:?}");
     }
 
     proptest! {
@@ -64,9 +120,9 @@ mod with_rocksdb {
         #[test]
         fn keyed_states_on_rocksdb_agree_with_a_reference(
             steps in proptest::collection::vec(any::<[u8; 8]>().prop_map(Step::of), 1..150),
-            first in 0..3usize,
+            ttl in proptest::sample::select(times_to_live()),
         ) {
-            run(&backends(first), &steps).expect("the disk does not fail");
+            run(&backends(0), ttl, &steps).expect("the disk does not fail");
         }
 
         #[test]

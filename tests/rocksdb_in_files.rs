@@ -5,7 +5,7 @@
 #[path = "support/checkpoint_in_files.rs"]
 mod checkpoint_in_files;
 
-use checkpoint_in_files::{Checkpoint, image, in_files_of, merged, states_in_files};
+use checkpoint_in_files::{Checkpoint, image, in_files_of, states_in_files};
 use proptest::prelude::*;
 use snapline::backend::rocksdb::RocksDbStateBackendFactory;
 use snapline::base::ContentId;
@@ -45,7 +45,7 @@ fn restored(
     checkpoints: &[Checkpoint],
 ) -> Result<KeyedStateStore<u32>, StateError> {
     let images = checkpoints.iter().map(|checkpoint| image(&checkpoint.state)).collect();
-    builder(range, options).restore_with(images, &merged(checkpoints))
+    builder(range, options).restore_with(images, &Checkpoint::files_of(checkpoints))
 }
 
 /// What one key has in all states.
@@ -249,8 +249,9 @@ fn rocksdb_leftovers_of_an_opening_that_failed_are_not_restored() {
         let mut images: Vec<_> = checkpoints.iter().map(|checkpoint| image(&checkpoint.state)).collect();
         let files = images[leftover_in].files.as_mut().expect("it has files");
         files.states.retain(|state| !state.starts_with("value@"));
-        let mut store =
-            builder(max().all_groups(), &[]).restore_with(images, &merged(&checkpoints)).expect("fits");
+        let mut store = builder(max().all_groups(), &[])
+            .restore_with(images, &Checkpoint::files_of(&checkpoints))
+            .expect("fits");
         let states = States::open(&mut store);
         let mut found = [0, 0];
         for key in 0..KEYS {

@@ -4,25 +4,23 @@
 
 #[path = "support/checkpoint_in_files.rs"]
 mod checkpoint_in_files;
+#[path = "support/failing_backend.rs"]
+mod failing_backend;
 #[path = "support/runs_backend.rs"]
 mod runs_backend;
 
-use checkpoint_in_files::{Checkpoint, image, in_files_of, merged, states_in_files};
+use checkpoint_in_files::{Checkpoint, image, in_files_of, states_in_files};
+use failing_backend::FailingStateBackendFactory;
 use runs_backend::RunsStateBackendFactory;
 use snapline::base::Millis;
 use snapline::codec::CodecError;
 use snapline::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism};
-use snapline::state::backend::{
-    BackendContext, BackendError, BackendFile, BackendSnapshot, Entries, FetchFile, FilePlace,
-    KeyedStateBackend, RestoredPart, SnapshotInFiles, StateBackend, StateBackendFactory, StateDescription,
-    StateNumber,
-};
+use snapline::state::backend::{BackendFile, FilePlace, StateBackend};
 use snapline::state::serializer::{Compatibility, SerializerSnapshot, StateSerializer};
 use snapline::state::*;
 use snapline::ttl::StateTtlConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 const KEYS: u32 = 40;
 
@@ -140,7 +138,7 @@ fn state_in_files_of_several_subtasks_is_distributed_anew() {
     let mut keys = 0;
     for range in [range(0, 2), range(3, 5), range(6, 7)] {
         let images = old.iter().map(|checkpoint| image(&checkpoint.state)).collect();
-        let mut store = builder(range).restore_with(images, &merged(&old)).expect("fits");
+        let mut store = builder(range).restore_with(images, &Checkpoint::files_of(&old)).expect("fits");
         keys += assert_filled(&mut store);
         let again = in_files(&mut store);
         let mut store = builder(range).restore_with(vec![image(&again.state)], &again).expect("fits");
@@ -288,9 +286,9 @@ fn state_in_files_whose_migration_is_refused_stays_as_it_was() {
 #[test]
 fn state_in_files_whose_migration_fails_half_way_stays_as_it_was() {
     let checkpoint = in_files(&mut padded(max().all_groups()));
-    let writes_before = Arc::new(AtomicI64::new(i64::from(KEYS) / 2));
-    let factory = Arc::new(Failing { writes_before });
-    let backend = StateBackend::Custom(factory, BTreeMap::new());
+    let (inner, writes) = (RunsStateBackendFactory, Arc::default());
+    let factory = FailingStateBackendFactory { inner, writes, failing: u64::from(KEYS) / 2..u64::MAX };
+    let backend = StateBackend::Custom(Arc::new(factory), BTreeMap::new());
     let builder = builder(max().all_groups()).with_backend(&backend);
     let mut store = builder.restore_with(vec![image(&checkpoint.state)], &checkpoint).expect("fits");
     let state = Padded::state(2, None).with_ttl(one_minute());
@@ -301,75 +299,6 @@ fn state_in_files_whose_migration_fails_half_way_stays_as_it_was() {
     assert_padded(&mut on_heap, 2);
     assert_padded(&mut restored(&in_files(&mut store)), 2);
     assert_padded(&mut store, 1);
-}
-
-/// A backend in files whose writes fail from one on.
-struct Failing {
-    writes_before: Arc<AtomicI64>,
-}
-
-struct FailingBackend {
-    inner: Box<dyn KeyedStateBackend>,
-    writes_before: Arc<AtomicI64>,
-}
-
-impl StateBackendFactory for Failing {
-    fn name(&self) -> &str {
-        "runs"
-    }
-
-    fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
-        let (inner, writes_before) =
-            (RunsStateBackendFactory.create(context)?, Arc::clone(&self.writes_before));
-        Ok(Box::new(FailingBackend { inner, writes_before }))
-    }
-
-    fn restore(
-        &self,
-        context: &BackendContext,
-        parts: &[RestoredPart<'_>],
-        fetch: &dyn FetchFile,
-    ) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
-        let inner = RunsStateBackendFactory.restore(context, parts, fetch)?;
-        Ok(Box::new(FailingBackend { inner, writes_before: Arc::clone(&self.writes_before) }))
-    }
-}
-
-impl KeyedStateBackend for FailingBackend {
-    fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError> {
-        self.inner.create_state(description)
-    }
-
-    fn restored_state(&mut self, name: &str) -> Result<Option<StateNumber>, BackendError> {
-        self.inner.restored_state(name)
-    }
-
-    fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.inner.get(state, key)
-    }
-
-    fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError> {
-        match self.writes_before.fetch_sub(1, Ordering::SeqCst) {
-            ..=0 => Err("the disk is full".into()),
-            _ => self.inner.put(state, key, value),
-        }
-    }
-
-    fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError> {
-        self.inner.delete(state, key)
-    }
-
-    fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {
-        self.inner.scan(state, prefix)
-    }
-
-    fn snapshot(&mut self) -> Result<Box<dyn BackendSnapshot>, BackendError> {
-        self.inner.snapshot()
-    }
-
-    fn snapshot_in_files(&mut self) -> Result<Option<SnapshotInFiles>, BackendError> {
-        self.inner.snapshot_in_files()
-    }
 }
 
 #[test]
@@ -404,7 +333,8 @@ fn state_in_files_of_one_subtask_and_in_entries_of_another_is_whole() {
     let parts = [first, in_files(&mut second)];
     for version in [1, 2] {
         let images = parts.iter().map(|part| image(&part.state)).collect();
-        let mut store = builder(max().all_groups()).restore_with(images, &merged(&parts)).expect("fits");
+        let mut store =
+            builder(max().all_groups()).restore_with(images, &Checkpoint::files_of(&parts)).expect("fits");
         let entries = as_entries(&mut store);
         assert_padded(&mut store, version);
         assert_padded(
@@ -418,7 +348,7 @@ fn state_in_files_of_one_subtask_and_in_entries_of_another_is_whole() {
 fn state_in_files_of_subtasks_that_share_key_groups_is_refused() {
     let parts = [range(0, 4), range(4, 7)].map(|range| in_files(&mut padded(range)));
     let images = parts.iter().map(|part| image(&part.state)).collect();
-    let error = builder(max().all_groups()).restore_with(images, &merged(&parts)).map(drop);
+    let error = builder(max().all_groups()).restore_with(images, &Checkpoint::files_of(&parts)).map(drop);
     let error = error.expect_err("both have key group 4").to_string();
     assert!(error.contains("lie in files of"), "{error}");
 }

@@ -1,5 +1,5 @@
 //! State in files of a backend whose serializers change: what nobody touches keeps the bytes it has.
-#![cfg(feature = "runtime")]
+#![cfg(feature = "testkit")]
 #![allow(clippy::disallowed_methods)]
 
 #[path = "support/checkpoint_in_files.rs"]
@@ -7,7 +7,7 @@ mod checkpoint_in_files;
 #[path = "support/runs_backend.rs"]
 mod runs_backend;
 
-use checkpoint_in_files::{Checkpoint, image, in_files_of, merged, states_in_files};
+use checkpoint_in_files::{Checkpoint, image, in_files_of, states_in_files};
 use proptest::prelude::*;
 use runs_backend::RunsStateBackendFactory;
 use snapline::base::Millis;
@@ -170,7 +170,7 @@ fn builder(backend: &StateBackend, range: KeyGroupRange) -> KeyedStateStoreBuild
 
 fn restored(backend: &StateBackend, range: KeyGroupRange, from: &[Checkpoint]) -> Store {
     let images = from.iter().map(|one| image(&one.state)).collect();
-    builder(backend, range).restore_with(images, &merged(from)).expect("fits")
+    builder(backend, range).restore_with(images, &Checkpoint::files_of(from)).expect("fits")
 }
 
 fn whole(backend: &StateBackend, from: &[Checkpoint]) -> Store {

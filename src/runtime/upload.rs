@@ -121,6 +121,7 @@ impl Upload {
                 return;
             }
         }
+        tracing::debug!(%checkpoint, %subtask, "an upload begins");
         let (ends, shared) = match &files {
             Some(files) => files.upload(&*storage, &|| cancellation.is_requested()),
             None => (Vec::new(), Ok(())),
@@ -137,6 +138,7 @@ impl Upload {
             };
             guarded(|| write(file, snapshot, captured, &*storage, &cancellation))
         });
+        tracing::debug!(%checkpoint, %subtask, is_complete = written.is_ok(), "an upload has ended");
         let message = match written {
             Ok(handle) => Control::Uploaded(checkpoint, Written { handle, ends, storage }),
             Err(error) => {

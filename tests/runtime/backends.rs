@@ -1,11 +1,9 @@
 //! A job keeps its keyed state in whatever backend its options name.
 
+use crate::common::failing_backend::FailingStateBackendFactory;
 use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
 use snapline::coordinator::StopMode;
-use snapline::state::backend::{
-    BackendContext, BackendError, BackendSnapshot, Entries, KeyedStateBackend, SortedMapStateBackendFactory,
-    StateBackend, StateBackendFactory, StateBackends, StateDescription, StateNumber,
-};
+use snapline::state::backend::{SortedMapStateBackendFactory, StateBackend, StateBackends};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,69 +49,23 @@ fn backend_state_of_compressed_checkpoints_is_restored_with_and_without_the_opti
     }
 }
 
-/// A backend of which one write fails, in all attempts together.
-struct Failing {
-    writes_before: Arc<AtomicU64>,
-}
-
-struct FailingBackend {
-    inner: Box<dyn KeyedStateBackend>,
-    writes_before: Arc<AtomicU64>,
-}
-
-impl StateBackendFactory for Failing {
-    fn name(&self) -> &str {
-        "failing"
-    }
-
-    fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
-        let inner = SortedMapStateBackendFactory.create(context)?;
-        Ok(Box::new(FailingBackend { inner, writes_before: Arc::clone(&self.writes_before) }))
-    }
-}
-
-impl KeyedStateBackend for FailingBackend {
-    fn create_state(&mut self, description: &StateDescription) -> Result<StateNumber, BackendError> {
-        self.inner.create_state(description)
-    }
-
-    fn get(&self, state: StateNumber, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.inner.get(state, key)
-    }
-
-    fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError> {
-        // It wraps around after that write, and so fails no more.
-        match self.writes_before.fetch_sub(1, Ordering::SeqCst) {
-            0 => Err("the disk is full".into()),
-            _ => self.inner.put(state, key, value),
-        }
-    }
-
-    fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError> {
-        self.inner.delete(state, key)
-    }
-
-    fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {
-        self.inner.scan(state, prefix)
-    }
-
-    fn snapshot(&mut self) -> Result<Box<dyn BackendSnapshot>, BackendError> {
-        self.inner.snapshot()
-    }
-}
-
 #[test]
 fn backend_that_fails_once_fails_the_attempt_and_says_where() {
-    let writes_before = Arc::new(AtomicU64::new(25));
+    // Of all attempts together one fails.
+    let writes: Arc<AtomicU64> = Arc::default();
     let mut with_restart = options(1);
-    let factory = Failing { writes_before: Arc::clone(&writes_before) };
+    let factory = FailingStateBackendFactory {
+        inner: SortedMapStateBackendFactory,
+        writes: Arc::clone(&writes),
+        failing: 25..26,
+    };
     with_restart.state_backend = StateBackend::Custom(Arc::new(factory), BTreeMap::new());
     let world = World::new();
     let summary = run(&world, 2, with_restart.clone(), &memory()).unwrap();
     world.assert_exact(2);
     assert_eq!(summary.progress.restarts, 1);
 
-    writes_before.store(25, Ordering::SeqCst);
+    writes.store(0, Ordering::SeqCst);
     let without = snapline::runtime::JobOptions { restart: options(0).restart, ..with_restart };
     let error = run(&World::new(), 2, without, &memory()).unwrap_err().to_string();
     assert!(error.contains("the backend of state `count` failed: the disk is full"), "{error}");

@@ -160,6 +160,18 @@ impl Scene {
         }
     }
 
+    /// The newest checkpoint, if there is one, can be read, and nothing that it names is missing.
+    pub fn assert_newest_is_whole(&self) {
+        let Some(newest) = self.newest() else { return };
+        let metadata = self.storage().read_metadata(newest).unwrap().unwrap();
+        let there: BTreeSet<_> = self.storage().list_shared().unwrap().into_iter().collect();
+        let named: BTreeSet<_> = metadata.checkpoint.shared.into_values().flatten().collect();
+        assert!(named.is_subset(&there), "checkpoint {newest} names {named:?}, and there is {there:?}");
+        for handle in metadata.checkpoint.states.into_values().flatten() {
+            drop(self.storage().read_state(&handle).unwrap());
+        }
+    }
+
     /// What a job that has finished leaves: one checkpoint, the claims, and the pointers of the last attempt
     /// without a gap, since it has not filled a segment of the log; no open output.
     pub fn assert_nothing_is_left_over(&self) {

@@ -28,7 +28,10 @@ impl CompactionFilterFactory for ExpiryFactory {
 
     fn create(&mut self, _: CompactionFilterContext) -> ExpiryFilter {
         // A panic must not reach RocksDB.
-        let begin = || self.expiry.get().map(CompactionFilter::begin);
+        let begin = || {
+            tracing::debug!("a compaction begins");
+            self.expiry.get().map(CompactionFilter::begin)
+        };
         let compaction = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_default();
         ExpiryFilter { compaction, snapshots: Arc::clone(&self.snapshots) }
     }
@@ -42,6 +45,13 @@ impl CompactionFilterFactory for ExpiryFactory {
 pub(super) struct ExpiryFilter {
     compaction: Option<Compaction>,
     snapshots: LiveSnapshots,
+}
+
+impl Drop for ExpiryFilter {
+    fn drop(&mut self) {
+        // As above.
+        drop(catch_unwind(|| tracing::debug!("a compaction has ended")));
+    }
 }
 
 impl Filter for ExpiryFilter {

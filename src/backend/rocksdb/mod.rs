@@ -81,6 +81,9 @@ impl StateBackendFactory for RocksDbStateBackendFactory {
         fetch: &dyn FetchFile,
     ) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
         let (options, directory) = Self::prepare(context)?;
-        Ok(Box::new(restore::restore(directory, &options, context.range, parts, fetch)?))
+        tracing::debug!(range = %context.range, "a restore begins");
+        let restored = restore::restore(directory, &options, context.range, parts, fetch)?;
+        tracing::debug!(range = %context.range, "a restore has ended");
+        Ok(Box::new(restored))
     }
 }

@@ -1,10 +1,11 @@
 //! What the behaviours are shown with: stores on one backend, files of state, and operators of several subtasks.
 
+use super::checkpoint::Checkpoint;
 use super::everything::Content;
 use crate::keygroup::{
     KeyGroup, KeyGroupRange, KeyGroupRangeAssignment, KeyHash, MaxParallelism, key_group_of,
 };
-use crate::state::backend::StateBackend;
+use crate::state::backend::{FetchFile, StateBackend};
 use crate::state::serializer::{SerdeSerializer, StateSerializer};
 use crate::state::{
     KeyedImage, KeyedStateSnapshot, KeyedStateStore, KeyedStateStoreBuilder, OperatorSnapshot, RawKeyedState,
@@ -54,8 +55,8 @@ pub(super) fn restored<K: StateKey + StateValue>(
 }
 
 /// The keyed state in a file, if there is any, of the key groups to keep.
-pub(super) fn images(file: &File, keep: Option<KeyGroupRange>) -> Result<Vec<KeyedImage>, StateError> {
-    Ok(SnapshotImage::read_from(&file[..], keep)?.keyed.into_iter().collect())
+pub(super) fn images(file: &[u8], keep: Option<KeyGroupRange>) -> Result<Vec<KeyedImage>, StateError> {
+    Ok(SnapshotImage::read_from(file, keep)?.keyed.into_iter().collect())
 }
 
 /// The keys of a state of an image in their order, each of which must stand in its own key group.
@@ -117,12 +118,24 @@ impl Operator {
         parallelism: u16,
         files: &[File],
     ) -> Result<Operator, StateError> {
+        let states = files.iter().map(|file| &file[..]).collect::<Vec<_>>();
+        Operator::restored_with(backend, max_parallelism, parallelism, &states, &Checkpoint::default())
+    }
+
+    /// The same, of which some may lie in files of the backend.
+    pub(super) fn restored_with(
+        backend: &StateBackend,
+        max_parallelism: MaxParallelism,
+        parallelism: u16,
+        states: &[&[u8]],
+        fetch: &dyn FetchFile,
+    ) -> Result<Operator, StateError> {
         let assignment = KeyGroupRangeAssignment::new(max_parallelism, parallelism).expect("some subtasks");
         let restore = |subtask| {
             let range = assignment.range_of(subtask).expect("one of the subtasks");
-            let images: Result<Vec<_>, _> = files.iter().map(|file| images(file, Some(range))).collect();
+            let images: Result<Vec<_>, _> = states.iter().map(|state| images(state, Some(range))).collect();
             let builder = KeyedStateStoreBuilder::new(max_parallelism, range).with_backend(backend);
-            builder.restore(images?.into_iter().flatten().collect())
+            builder.restore_with(images?.into_iter().flatten().collect(), fetch)
         };
         let stores = (0..parallelism).map(restore).collect::<Result<_, _>>()?;
         Ok(Operator { assignment, stores })

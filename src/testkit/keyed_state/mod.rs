@@ -28,6 +28,7 @@
 //! snapshots (T22–T26).
 
 mod aggregating;
+mod checkpoint;
 pub mod differential;
 mod everything;
 mod expiring;
@@ -48,6 +49,7 @@ mod timers;
 mod values;
 
 pub use aggregating::*;
+pub use checkpoint::Checkpoint;
 pub use differential::keyed_states_agree_with_a_reference_over_random_scripts;
 pub use differential::timers::timers_agree_with_a_set_over_random_scripts;
 pub use expiring::*;

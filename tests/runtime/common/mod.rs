@@ -2,6 +2,8 @@
 #![allow(dead_code, unused_imports, reason = "no test uses all of it")]
 
 pub mod broadcast;
+#[path = "../../support/failing_backend.rs"]
+pub mod failing_backend;
 pub mod faulty;
 pub mod keys;
 #[path = "../../support/runs_backend.rs"]
@@ -31,7 +33,7 @@ use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use watch::{Counter, Watch};
 pub use world::{Fault, Place, Plan, World};
 
@@ -292,10 +294,17 @@ pub fn memory() -> Arc<dyn CheckpointStorage> {
     Arc::new(JobManagerCheckpointStorage::new(JOB))
 }
 
+/// Nothing here takes this long, even on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Waits until `is_so`, which must be before the job has ended.
+#[track_caller]
+#[allow(clippy::disallowed_methods, reason = "only to give up")]
 pub fn wait_until(handle: &JobHandle, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
     while !is_so() {
         assert!(!handle.wait_timeout(Duration::from_millis(1)), "the job has ended before");
+        assert!(start.elapsed() < PATIENCE, "what is waited for does not happen: {:?}", handle.progress());
     }
 }
 

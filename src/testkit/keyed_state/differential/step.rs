@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 /// What a step of a script does. The first ones shrink best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -6,52 +8,118 @@ pub enum Operation {
     ModifyValue,
     ChangeValue,
     ClearValue,
+    ReadValue,
     AddToList,
     AddAllToList,
     UpdateList,
     ClearList,
     MergeLists,
+    ReadList,
     PutToMap,
     PutAllToMap,
+    ChangeInMap,
     RemoveFromMap,
     RetainInMap,
     ClearMap,
+    ReadEntry,
+    ReadMap,
     Reduce,
     ClearReduced,
     MergeReduced,
+    ReadReduced,
     Aggregate,
     ClearAggregated,
     MergeAggregated,
+    ReadAggregated,
+    Pass,
     Snapshot,
+    SnapshotInFiles,
     Write,
     Restore,
 }
 
 impl Operation {
-    const ALL: [Operation; 23] = [
+    const ALL: [Operation; 34] = [
         Operation::UpdateValue,
         Operation::ModifyValue,
         Operation::ChangeValue,
         Operation::ClearValue,
+        Operation::ReadValue,
         Operation::AddToList,
         Operation::AddAllToList,
         Operation::UpdateList,
         Operation::ClearList,
         Operation::MergeLists,
+        Operation::ReadList,
         Operation::PutToMap,
         Operation::PutAllToMap,
+        Operation::ChangeInMap,
         Operation::RemoveFromMap,
         Operation::RetainInMap,
         Operation::ClearMap,
+        Operation::ReadEntry,
+        Operation::ReadMap,
         Operation::Reduce,
         Operation::ClearReduced,
         Operation::MergeReduced,
+        Operation::ReadReduced,
         Operation::Aggregate,
         Operation::ClearAggregated,
         Operation::MergeAggregated,
+        Operation::ReadAggregated,
+        Operation::Pass,
         Operation::Snapshot,
+        Operation::SnapshotInFiles,
+        Operation::SnapshotInFiles,
+        Operation::Write,
         Operation::Write,
         Operation::Restore,
+    ];
+
+    /// Only one of so many is left in long scripts. It takes several snapshots in files between two restores until there is
+    /// something to be compacted.
+    pub(super) fn rarity(self) -> u16 {
+        match self {
+            Operation::Snapshot | Operation::SnapshotInFiles | Operation::Write => 24,
+            Operation::Restore => 96,
+            _ => 1,
+        }
+    }
+
+    /// The operation that reads all of what this one changes.
+    pub(super) fn reading(self) -> Operation {
+        match self {
+            Operation::UpdateValue
+            | Operation::ModifyValue
+            | Operation::ChangeValue
+            | Operation::ClearValue => Operation::ReadValue,
+            Operation::AddToList
+            | Operation::AddAllToList
+            | Operation::UpdateList
+            | Operation::ClearList
+            | Operation::MergeLists => Operation::ReadList,
+            Operation::PutToMap
+            | Operation::PutAllToMap
+            | Operation::ChangeInMap
+            | Operation::RemoveFromMap
+            | Operation::RetainInMap
+            | Operation::ClearMap
+            | Operation::ReadEntry => Operation::ReadMap,
+            Operation::Reduce | Operation::ClearReduced | Operation::MergeReduced => Operation::ReadReduced,
+            Operation::Aggregate | Operation::ClearAggregated | Operation::MergeAggregated => {
+                Operation::ReadAggregated
+            }
+            other => other,
+        }
+    }
+
+    /// Those that read all of a state.
+    pub(super) const READING: [Operation; 5] = [
+        Operation::ReadValue,
+        Operation::ReadList,
+        Operation::ReadMap,
+        Operation::ReadReduced,
+        Operation::ReadAggregated,
     ];
 }
 
@@ -66,9 +134,24 @@ pub struct Step {
     pub namespace: u8,
     /// What is put, added, kept or chosen.
     pub argument: u8,
+    /// Whether it is about the states with a time to live.
+    pub expires: bool,
+    /// Whether what it has changed is read at once.
+    pub is_read: bool,
+}
+
+/// What a step is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Nothing,
+    Number(Option<u64>),
+    Text(Option<String>),
+    Texts(Vec<String>),
+    Entries(BTreeMap<u8, String>),
 }
 
 impl Step {
+    pub(super) const KEYS: u32 = 10;
     pub(super) const NAMESPACES: u8 = 3;
 
     /// The step that some random bytes stand for.
@@ -76,9 +159,11 @@ impl Step {
     pub fn of(bytes: [u8; 8]) -> Step {
         Step {
             operation: Operation::ALL[usize::from(bytes[0]) % Operation::ALL.len()],
-            key: u32::from(bytes[1] % 10),
+            key: u32::from(bytes[1]) % Step::KEYS,
             namespace: bytes[2] % Step::NAMESPACES,
             argument: bytes[3],
+            expires: bytes[4] & 1 != 0,
+            is_read: bytes[4] & 2 != 0,
         }
     }
 
@@ -87,7 +172,7 @@ impl Step {
     }
 
     pub(super) fn text(self) -> String {
-        "x".repeat(usize::from(self.argument % 3)) + &self.argument.to_string()
+        "x".repeat(usize::from(self.argument % 50)) + &self.argument.to_string()
     }
 
     /// From none to three texts.
@@ -113,5 +198,11 @@ impl Step {
     pub(super) fn retains(self, key: u8, text: &mut String) -> bool {
         text.push('.');
         self.argument & (1 << key) != 0
+    }
+
+    /// How many milliseconds go by. Values live for a few of these, so that many are looked at just before and in the moment of
+    /// their expiry.
+    pub(super) fn millis(self) -> i64 {
+        i64::from(self.argument % 2)
     }
 }

@@ -4,7 +4,7 @@
 use super::super::Verdict;
 use super::super::harness::groups;
 use super::super::timers::{At, TimedOperator};
-use super::{PARALLELISMS, random_steps};
+use super::{PARALLELISMS, random_scripts};
 use crate::base::TimeDomain::{self, EventTime, ProcessingTime};
 use crate::state::backend::StateBackend;
 use std::collections::BTreeSet;
@@ -112,5 +112,5 @@ fn advance(
 /// Y01, Y02, Y10, Y11, Y13: random scripts, always the same ones. Whoever has proptest gives scripts of its making to [`run`].
 pub fn timers_agree_with_a_set_over_random_scripts(backend: &StateBackend) -> Verdict {
     let backends = [backend.clone(), StateBackend::default()];
-    random_steps(Step::of).take(12).try_for_each(|steps| run(&backends, &steps))
+    random_scripts(Step::of).take(12).try_for_each(|steps| run(&backends, &steps))
 }
