@@ -127,19 +127,17 @@ impl Database {
         Ok(buffers.zip(tables).map_or(u64::MAX, |(buffers, tables)| buffers.saturating_add(tables)))
     }
 
-    /// Deletes the entries of a family whose key groups have the bytes from `from` on and before `to`.
+    /// Deletes the entries of a family whose key groups have the bytes from `from` on and before `to`. Snapshots still have
+    /// them.
     pub(super) fn delete_range(
         &self,
         family: &Arc<BoundColumnFamily<'_>>,
         from: [u8; 2],
         to: [u8; 2],
     ) -> Result<(), RocksDbError> {
-        let failed = self.failed("delete key groups");
-        // Whole files go at once; what is in others is covered.
-        self.db.delete_file_in_range_cf(family, from, to).map_err(&failed)?;
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(family, from, to);
-        self.db.write_without_wal(batch).map_err(&failed)
+        self.db.write_without_wal(batch).map_err(self.failed("delete key groups"))
     }
 
     /// The families of these names.

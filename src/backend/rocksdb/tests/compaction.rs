@@ -121,6 +121,27 @@ fn compaction_of_restored_values_begins_when_they_have_their_times() {
     assert_eq!(new.ttl_metrics(&value).unwrap().by_compactions, u64::from(KEYS));
 }
 
+/// What is migrated at once is removed where it was, but not from a snapshot that has it.
+#[test]
+fn snapshot_that_was_taken_before_a_migration_has_what_was_there() {
+    let (first, second) = (Observed::default(), Observed::default());
+    let mut old = store(&first, &[]);
+    let value = old.open(&ValueStateDescriptor::<u32>::new("value")).unwrap();
+    for key in 0..KEYS {
+        old.set_current_key(key).unwrap();
+        value.update(&mut old, key).unwrap();
+    }
+    let (image, files) = in_files(&mut old);
+    let mut new = restored(&second, &[], vec![image], Some(&files));
+    let snapshot = new.snapshot().unwrap();
+    new.open(&ValueStateDescriptor::<u32>::new("value").with_ttl(ttl())).unwrap();
+    let mut file = Vec::new();
+    snapshot.write_to(&mut file).unwrap();
+    let written = SnapshotImage::read_from(&file[..], None).unwrap().keyed.unwrap();
+    let entries: u64 = written.states["value"].groups.values().map(RawGroup::entries).sum();
+    assert_eq!(entries, u64::from(KEYS));
+}
+
 /// A value that nobody has touched since its serializer changed has its time where all have it.
 #[test]
 fn compaction_removes_expired_values_that_an_earlier_serializer_has_written() {
