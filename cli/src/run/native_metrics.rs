@@ -10,6 +10,8 @@ pub struct NativeMetric {
     pub first_key_group: u16,
     pub last_key_group: u16,
     pub state: Option<String>,
+    /// The mark of those that have written what it is about.
+    pub serializers: Option<String>,
     pub value: u64,
 }
 
@@ -35,6 +37,7 @@ impl NativeMetrics {
             first_key_group: metric.key_groups.start().0,
             last_key_group: metric.key_groups.end().0,
             state: metric.state,
+            serializers: metric.serializers,
             value: metric.value,
         };
         all.into_iter().map(one).collect()

@@ -23,6 +23,7 @@ mod description;
 mod files;
 mod registry;
 mod sorted;
+mod version;
 
 pub(in crate::state) use description::ExpiringValues;
 pub use description::{Compaction, CompactionFilter, StateDescription};
@@ -30,6 +31,8 @@ pub use files::{BackendFile, BackendFiles, FetchFile, FilePlace, LocalFile, Rest
 use registry::HASH_MAP;
 pub use registry::{StateBackendFactory, StateBackends, UnknownBackend};
 pub use sorted::{SortedMapStateBackend, SortedMapStateBackendFactory};
+pub(in crate::state) use version::version_name;
+pub use version::{mark_of_serializers, state_name};
 
 use crate::keygroup::KeyGroupRange;
 use std::collections::BTreeMap;

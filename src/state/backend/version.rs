@@ -14,7 +14,7 @@ const SEPARATOR: char = '@';
 const MARK_CHARS: usize = 8;
 
 /// What a backend calls a state with this header.
-pub(super) fn version_name(header: &KeyedStateHeader) -> String {
+pub(in crate::state) fn version_name(header: &KeyedStateHeader) -> String {
     let KeyedStateHeader { name, kind, namespace, user_key, value } = header;
     let mut bytes = Vec::new();
     // They are strings, numbers and bytes, which postcard never refuses.
@@ -22,17 +22,23 @@ pub(super) fn version_name(header: &KeyedStateHeader) -> String {
     format!("{name}{SEPARATOR}{:0MARK_CHARS$x}", crc32c::crc32c(&bytes))
 }
 
-/// The name of the state that a backend calls so. Older checkpoints have names without a mark.
-pub(super) fn state_name(version: &str) -> &str {
-    match version.rsplit_once(SEPARATOR) {
-        Some((name, mark)) if is_mark(mark) => name,
-        _ => version,
-    }
+/// The name of the state that a [backend calls so](super::StateDescription::name). Older checkpoints have names without a mark.
+#[must_use]
+pub fn state_name(version: &str) -> &str {
+    split(version).0
 }
 
-/// Whether a name ends with a mark, so that no state may have it.
-pub(super) fn has_mark(name: &str) -> bool {
-    state_name(name).len() < name.len()
+/// The mark of the serializers in what a [backend calls](super::StateDescription::name) a state.
+#[must_use]
+pub fn mark_of_serializers(version: &str) -> Option<&str> {
+    split(version).1
+}
+
+fn split(version: &str) -> (&str, Option<&str>) {
+    match version.rsplit_once(SEPARATOR) {
+        Some((name, mark)) if is_mark(mark) => (name, Some(mark)),
+        _ => (version, None),
+    }
 }
 
 fn is_mark(text: &str) -> bool {
@@ -69,9 +75,10 @@ mod tests {
     fn version_names_are_found_out_only_by_their_mark() {
         for name in ["", "count", "a@b", "a@1234567", "a@123456789", "a@1234567G", "a@1234567A", "@", "ä@ö"]
         {
-            assert_eq!((state_name(name), has_mark(name)), (name, false));
+            assert_eq!((state_name(name), mark_of_serializers(name)), (name, None));
             assert_eq!(state_name(&version_name(&header(name, 1))), name);
         }
-        assert!(has_mark("a@01234567") && has_mark("@89abcdef"));
+        assert_eq!(mark_of_serializers("a@01234567"), Some("01234567"));
+        assert_eq!((state_name("@89abcdef"), mark_of_serializers("@89abcdef")), ("", Some("89abcdef")));
     }
 }

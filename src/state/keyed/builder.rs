@@ -1,10 +1,9 @@
 use super::bytes::put_raw;
 use super::times::Times;
-use super::version::state_name;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
 use crate::state::backend::{
-    BackendContext, BackendError, BackendFile, BackendFiles, FetchFile, StateBackend,
+    BackendContext, BackendError, BackendFile, BackendFiles, FetchFile, StateBackend, state_name,
 };
 use crate::state::serializer::{SerdeSerializer, StateSerializer, resolve};
 use crate::state::{

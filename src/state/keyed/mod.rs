@@ -21,7 +21,6 @@ mod snapshot;
 mod times;
 mod ttl;
 mod value;
-mod version;
 mod view;
 
 pub use aggregating::AggregatingState;

@@ -3,8 +3,8 @@ use super::layout::{Expiring, Layout};
 use super::objects::ObjectTable;
 use super::schema::{AnyTable, Schema};
 use super::times::{SharedTimes, Times};
-use super::version::{has_mark, state_name};
 use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
+use crate::state::backend::{mark_of_serializers, state_name};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
 use crate::state::{KeyedStateHeader, StateError, StateKind};
 use crate::ttl::OldestUpdate;
@@ -156,7 +156,7 @@ impl<K: StateKey> KeyedStateStore<K> {
         namespaces: SerdeSerializer<N>,
     ) -> Result<sealed::Id, StateError> {
         let name = descriptor.state_name();
-        if has_mark(name) {
+        if mark_of_serializers(name).is_some() {
             return Err(StateError::ReservedName(name.to_owned()));
         }
         let schema = Schema::<K, N, D::Layout> {

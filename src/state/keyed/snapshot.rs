@@ -1,9 +1,8 @@
 use super::bytes::UnopenedBytes;
 use super::schema::TableSnapshot;
-use super::version::state_name;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
-use crate::state::backend::{BackendError, BackendSnapshot, LocalFile, SnapshotInFiles};
+use crate::state::backend::{BackendError, BackendSnapshot, LocalFile, SnapshotInFiles, state_name};
 use crate::state::serializer::SerializerSnapshot;
 use crate::state::{
     KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, OperatorSnapshot, RawKeyedState,

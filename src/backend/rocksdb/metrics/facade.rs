@@ -3,7 +3,8 @@
 use super::{Metric, MetricKind, collect};
 use ::metrics::{Label, counter, gauge};
 
-/// Records the metrics of all instances, as gauges and counters with the labels `instance` and `key_groups`. Whoever exports
+/// Records the metrics of all instances, as gauges and counters with the labels `instance` and `key_groups`, and
+/// `serializers` if it is of a state. Whoever exports
 /// metrics calls it before, or regularly.
 ///
 /// The state is a part of the name, `count.rocksdb.estimate-num-keys`, or with the option
@@ -19,6 +20,9 @@ fn record_one(metric: &Metric) {
         Label::new("instance", format!("{:016x}", metric.instance)),
         Label::new("key_groups", format!("{start}-{end}")),
     ];
+    if let Some(mark) = &metric.serializers {
+        labels.push(Label::new("serializers", mark.clone()));
+    }
     let name = match &metric.state {
         Some(state) if metric.state_is_label => {
             labels.push(Label::new("column_family", state.clone()));

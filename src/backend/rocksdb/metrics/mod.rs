@@ -18,6 +18,7 @@ use super::database::Database;
 use super::family::state_of;
 use super::instances::Instances;
 use crate::keygroup::KeyGroupRange;
+use crate::state::backend::{mark_of_serializers, state_name};
 pub(super) use ended::has_ended;
 use native::Source;
 
@@ -34,6 +35,8 @@ pub struct Metric {
     pub key_groups: KeyGroupRange,
     /// Of which state it is, if it is not of the instance as a whole. What is not printable ASCII in its name is escaped.
     pub state: Option<String>,
+    /// The mark of the serializers that have written there, if it is of a state: what earlier ones have written lies apart.
+    pub serializers: Option<String>,
     /// How much or how many. Its name says of what; sizes are in bytes.
     pub value: u64,
     /// Whether the state is told by a label and not by a part of the name.
@@ -63,7 +66,8 @@ fn metrics_of(database: &Database) -> Vec<Metric> {
         kind,
         instance: database.directory.instance,
         key_groups: database.key_groups,
-        state: family.map(|family| state_of(family).to_owned()),
+        state: family.map(|family| state_name(state_of(family)).to_owned()),
+        serializers: family.and_then(|family| mark_of_serializers(state_of(family))).map(str::to_owned),
         value,
         state_is_label: chosen.state_is_label,
     };

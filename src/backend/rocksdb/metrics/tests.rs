@@ -165,6 +165,7 @@ fn metrics_are_recorded_as_gauges_and_counters_with_labels() {
     let (labels, value) = &all["values.rocksdb.estimate-num-keys"];
     assert_eq!(*value, DebugValue::Gauge(10.0.into()));
     assert_eq!(labels["key_groups"], "0-7");
+    assert_eq!(labels["serializers"].len(), 8);
     assert!(!labels.contains_key("column_family"));
     let (labels, value) = &all["rocksdb.bytes-written"];
     assert!(matches!(value, DebugValue::Counter(bytes) if *bytes > 0));

@@ -4,11 +4,12 @@ use super::access::has_no_entry;
 use super::migration::ONE_KEY_TWICE;
 use super::{BytesTable, OlderVersion, append_part, key_group_bytes};
 use crate::keygroup::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of};
-use crate::state::backend::{CompactionFilter, KeyedStateBackend, StateDescription, StateNumber};
+use crate::state::backend::{
+    CompactionFilter, KeyedStateBackend, StateDescription, StateNumber, state_name, version_name,
+};
 use crate::state::keyed::layout::Layout;
 use crate::state::keyed::objects::key_in_wrong_group;
 use crate::state::keyed::schema::Schema;
-use crate::state::keyed::version::{state_name, version_name};
 use crate::state::keyed::{Namespace, StateKey};
 use crate::state::serializer::StateSerializer;
 use crate::state::{RawEntry, RawKeyedState, StateError};

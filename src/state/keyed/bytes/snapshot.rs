@@ -3,11 +3,10 @@
 use super::access::has_no_entry;
 use super::{BytesTable, KEY_GROUP_BYTES, append_part, key_group_bytes};
 use crate::keygroup::KeyGroupRange;
-use crate::state::backend::{BackendSnapshot, EachEntry, StateNumber};
+use crate::state::backend::{BackendSnapshot, EachEntry, StateNumber, state_name};
 use crate::state::keyed::layout::Layout;
 use crate::state::keyed::schema::{SnapshotTime, TableSnapshot};
 use crate::state::keyed::ttl::{ExpiredButPresent, RemovedBy};
-use crate::state::keyed::version::state_name;
 use crate::state::keyed::{Namespace, StateKey};
 use crate::state::{KeyedStateHeader, KeyedStateWriter, StateError};
 use std::ops::ControlFlow;
