@@ -11,6 +11,11 @@ mod wordcount;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// Flink's images use it too: what RocksDB gives back is used again, of which the allocator of the C library leaves much lying.
+#[cfg(all(feature = "rocksdb", not(target_env = "msvc")))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Checkpoints, state and exactly-once output for stream processors, model-checked.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
