@@ -4,6 +4,7 @@ use super::instances::Instances;
 use super::options::Memory;
 use rocksdb::{Cache, WriteBufferManager};
 use std::cmp::Reverse;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A cache and the manager of write buffers that takes its memory from it.
@@ -11,6 +12,8 @@ pub(super) struct SharedMemory {
     pub(super) cache: Cache,
     pub(super) write_buffers: WriteBufferManager,
     of: Memory,
+    /// How much write buffers had when nothing more could be flushed: to look again is of no use before there is more.
+    kept_by_readers: AtomicUsize,
 }
 
 impl SharedMemory {
@@ -29,7 +32,8 @@ impl SharedMemory {
         let buffers = write_buffer_bytes(memory);
         let write_buffers =
             WriteBufferManager::new_write_buffer_manager_with_cache(buffers, false, cache.clone());
-        let made = Arc::new(SharedMemory { cache, write_buffers, of: memory });
+        let made =
+            Arc::new(SharedMemory { cache, write_buffers, of: memory, kept_by_readers: AtomicUsize::new(0) });
         in_use.push(Arc::downgrade(&made));
         Some(made)
     }
@@ -38,8 +42,11 @@ impl SharedMemory {
     /// instance they are. Nobody is waited for but flushes, so that writers cannot wait for each other.
     #[inline]
     pub(super) fn wait_for_room(&self) {
-        if self.write_buffers.get_usage() > most_of_write_buffers(self.of) {
+        let (usage, kept) = (self.write_buffers.get_usage(), self.kept_by_readers.load(Ordering::Relaxed));
+        if usage > most_of_write_buffers(self.of).max(kept + least_to_flush(self.of)) {
             self.make_room();
+        } else if kept > 0 && usage < kept {
+            self.kept_by_readers.store(usage, Ordering::Relaxed);
         }
     }
 
@@ -50,6 +57,9 @@ impl SharedMemory {
         if self.write_buffers.get_usage() > most_of_write_buffers(self.of) {
             self.flush_largest(&instances, write_buffer_bytes(self.of));
         }
+        let usage = self.write_buffers.get_usage();
+        let kept = if usage > most_of_write_buffers(self.of) { usage } else { 0 };
+        self.kept_by_readers.store(kept, Ordering::Relaxed);
     }
 
     /// Flushes what is largest until no more than so many bytes are left, or nothing more that is worth a file: what readers
@@ -63,7 +73,7 @@ impl SharedMemory {
             }
         }
         let all: u64 = buffers.iter().map(|(bytes, ..)| bytes).sum();
-        if all < (write_buffer_bytes(self.of) / 8) as u64 {
+        if all < least_to_flush(self.of) as u64 {
             return;
         }
         buffers.sort_by_key(|(bytes, ..)| Reverse(*bytes));
@@ -88,6 +98,11 @@ fn cache_bytes(memory: Memory) -> usize {
 /// What the manager of write buffers allows (Flink: `calculateWriteBufferManagerCapacity`).
 fn write_buffer_bytes(memory: Memory) -> usize {
     (2.0 * memory.bytes as f64 * memory.write_buffer_ratio / 3.0) as usize
+}
+
+/// Less than this is worth no files.
+fn least_to_flush(memory: Memory) -> usize {
+    write_buffer_bytes(memory) / 8
 }
 
 /// What write buffers have at most: with more, writers wait.

@@ -56,7 +56,11 @@ impl<T: StateObject> Layout for Elements<T> {
             return Ok(Cow::Borrowed(value));
         }
         let elements = self.elements(value, |bytes| self.element.read_restored(bytes))?;
-        self.bytes(&elements).map(Cow::Owned).map_err(|error| error.to_string())
+        let mut migrated = Vec::new();
+        // A list that is too long now may be read all the same; nothing can be added to it.
+        let mut append = |element| append_serialized(&mut migrated, self.element.serializer(), element);
+        elements.iter().try_for_each(&mut append).map_err(|error| error.to_string())?;
+        Ok(Cow::Owned(migrated))
     }
 
     fn expiring(&self) -> Option<&Expiring> {

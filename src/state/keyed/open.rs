@@ -6,7 +6,7 @@ use super::times::{SharedTimes, Times};
 use super::{KeyedStateStore, Namespace, OpenState, StateId, StateKey};
 use crate::state::backend::{mark_of_serializers, state_name};
 use crate::state::serializer::{ResolvedSerializer, SerdeSerializer};
-use crate::state::{KeyedStateHeader, StateError, StateKind};
+use crate::state::{KeyedStateHeader, RawKeyedState, StateError, StateKind};
 use crate::ttl::OldestUpdate;
 use std::any::Any;
 use std::fmt;
@@ -185,16 +185,23 @@ impl<K: StateKey> KeyedStateStore<K> {
                 }),
             };
         }
-        let mut versions = Vec::new();
-        for (version, raw) in self.unclaimed.iter().filter(|(version, _)| state_name(version) == name) {
+        let restored = self.unclaimed.iter().filter(|(version, _)| state_name(version) == name);
+        let restored: Vec<_> = restored.collect();
+        let written = |raw: &RawKeyedState| KeyedStateHeader { name: name.to_owned(), ..raw.header.clone() };
+        let mut schema = schema;
+        for (_, raw) in &restored {
             if raw.header.kind != D::KIND {
                 return Err(mismatch(&raw.header));
             }
-            let written = KeyedStateHeader { name: name.to_owned(), ..raw.header.clone() };
-            let (state, schema) = (self.in_backend.get(version).copied(), schema.clone().after(&written)?);
+            // Each may reconfigure it.
+            schema = schema.after(&written(raw))?;
+        }
+        let mut versions = Vec::new();
+        for (version, raw) in restored {
+            let (state, schema) =
+                (self.in_backend.get(version).copied(), schema.clone().after(&written(raw))?);
             versions.push(RestoredVersion { raw, state, schema });
         }
-        let schema = versions.first().map_or(schema, |restored| restored.schema.clone());
         if versions.iter().any(|restored| restored.schema.header(name) != schema.header(name)) {
             let what = format!("what is restored of state `{name}` asks for different serializers");
             return Err(StateError::Incompatible(what));

@@ -2,7 +2,7 @@ use super::bytes::UnopenedBytes;
 use super::schema::TableSnapshot;
 use super::{KeyedStateStore, StateKey};
 use crate::keygroup::{KeyGroupRange, MaxParallelism};
-use crate::state::backend::{BackendError, BackendSnapshot, LocalFile, SnapshotInFiles, state_name};
+use crate::state::backend::{BackendError, BackendSnapshot, LocalFile, SnapshotInFiles};
 use crate::state::serializer::SerializerSnapshot;
 use crate::state::{
     KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, OperatorSnapshot, RawKeyedState,
@@ -63,13 +63,9 @@ impl<K: StateKey> KeyedStateStore<K> {
         let mut tables: Vec<_> = self.states.iter_mut().map(|open| open.table.share(&self.times)).collect();
         let (in_backend, unclaimed): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.unclaimed.clone().into_iter().partition(|(name, _)| self.in_backend.contains_key(name));
-        for (name, RawKeyedState { mut header, .. }) in in_backend {
+        for (name, RawKeyedState { header, .. }) in in_backend {
             let state = self.in_backend[&name];
-            // Outside of files a state has its own name, unless it stands there in several versions.
-            let versions = self.unclaimed.keys().filter(|other| state_name(other) == state_name(&name));
-            if files.is_none() && versions.count() == 1 {
-                header.name = state_name(&name).to_owned();
-            }
+            // It keeps the name of its version: other subtasks may have other ones.
             tables.push(Box::new(UnopenedBytes { header, range: self.range, state }));
         }
         KeyedStateSnapshot {

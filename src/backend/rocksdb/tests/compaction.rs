@@ -138,7 +138,8 @@ fn snapshot_that_was_taken_before_a_migration_has_what_was_there() {
     let mut file = Vec::new();
     snapshot.write_to(&mut file).unwrap();
     let written = SnapshotImage::read_from(&file[..], None).unwrap().keyed.unwrap();
-    let entries: u64 = written.states["value"].groups.values().map(RawGroup::entries).sum();
+    let [state] = &written.states.values().collect::<Vec<_>>()[..] else { panic!("one state") };
+    let entries: u64 = state.groups.values().map(RawGroup::entries).sum();
     assert_eq!(entries, u64::from(KEYS));
 }
 

@@ -179,7 +179,13 @@ fn next_of(versions: &mut [Peekable<StateEntries<'_>>]) -> Option<Result<Entry, 
         keys.min().map(|(_, number)| number)
     };
     let lowest = lowest(versions)?;
-    versions[lowest].next()
+    let next = versions[lowest].next();
+    if let Some(Ok((key, _))) = &next {
+        // The newest counts, as where a key is looked up: to write may have failed before the older one was removed.
+        let is_old = |entry: &Result<Entry, StateError>| entry.as_ref().is_ok_and(|(other, _)| other == key);
+        versions[lowest + 1..].iter_mut().for_each(|entries| while entries.next_if(is_old).is_some() {});
+    }
+    next
 }
 
 /// Whether there is nothing in a state, as far as it can be read: what cannot be is told when it is written.

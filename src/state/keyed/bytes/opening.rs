@@ -14,6 +14,7 @@ use crate::state::keyed::{Namespace, StateKey};
 use crate::state::serializer::StateSerializer;
 use crate::state::{RawEntry, RawKeyedState, StateError};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What was restored of a state, written by the same serializers.
@@ -52,8 +53,10 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
         let describe = |name: &str| StateDescription { name: name.to_owned(), kind, expiry: expiry.clone() };
         let failed = |cause| StateError::Backend { state: name.to_owned(), cause };
         let mut version = version_name(&schema.header(name));
+        // A version stands under the mark of what has written all of it.
         let is_present = |restored: &&RestoredVersion<'_, K, N, L>| {
-            restored.state.is_some() && !restored.schema.layout.migrates()
+            let RestoredVersion { raw: RawKeyedState { header, .. }, state, schema: after } = restored;
+            state.is_some() && !after.layout.migrates() && schema.header(&header.name) == *header
         };
         let as_it_is = versions.iter().find(is_present);
         let state = match as_it_is {
@@ -74,8 +77,12 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
         let elsewhere = versions.iter().filter_map(|restored| Some((restored, restored.state?)));
         let elsewhere = elsewhere.filter(|(_, other)| *other != state);
         let (stay, migrate): (Vec<_>, Vec<_>) = elsewhere.partition(|(restored, _)| restored.may_stay());
-        for (restored, old) in &migrate {
-            table.check_migration(*old, &restored.schema.layout, &*backend)?;
+        if as_it_is.is_some() {
+            // An error must not leave it with a part of what is to be added. What was created now is nobody's then.
+            for (restored, old) in &migrate {
+                table.check_migration(*old, &restored.schema.layout, &*backend)?;
+            }
+            versions.iter().try_for_each(|restored| table.check_entries(restored, max, &*backend))?;
         }
         for (restored, old) in &migrate {
             table.migrate(*old, &restored.schema.layout, backend)?;
@@ -84,7 +91,8 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
             table.fill_from(restored, max, backend)?;
         }
         for (_, old) in migrate {
-            backend.clear_state(old).map_err(failed)?;
+            // It is used up whether that succeeds or not: the next restore leaves it out.
+            let _ = backend.clear_state(old);
         }
         for (restored, old) in stay.into_iter().filter(|(_, old)| !has_no_entry(&*backend, *old)) {
             let (header, layout) = (restored.raw.header.clone(), restored.schema.layout.clone());
@@ -97,6 +105,31 @@ impl<K: StateKey, N: Namespace, L: Layout> BytesTable<K, N, L> {
             backend.state_opened(older.state, &describe(&older.header.name));
         }
         Ok(table)
+    }
+
+    /// Reads what [`fill_from`](Self::fill_from) will write, so that nothing has changed if that is impossible.
+    fn check_entries(
+        &self,
+        restored: &RestoredVersion<'_, K, N, L>,
+        max: MaxParallelism,
+        backend: &dyn KeyedStateBackend,
+    ) -> Result<(), StateError> {
+        let mut new_keys = BTreeSet::new();
+        for_each_entry(&self.name, restored.raw, &*self.schema.key, max, |group, mut key, entry| {
+            let undecodable =
+                |what| StateError::Undecodable { state: self.name.clone(), key_group: Some(group), what };
+            let layout = &restored.schema.layout;
+            layout.migrate_value(entry.value).map_err(undecodable)?;
+            let Some(user_key) = entry.user_key else { return Ok(()) };
+            let user_key = layout.migrate_user_key(user_key).map_err(undecodable)?;
+            append_part(&mut key, &user_key);
+            let is_new = matches!(user_key, Cow::Owned(_));
+            let is_there = || backend.get(self.state, &key).map_err(|error| self.failed(error));
+            if is_new && (is_there()?.is_some() || !new_keys.insert(key)) {
+                return Err(undecodable(ONE_KEY_TWICE.to_owned()));
+            }
+            Ok(())
+        })
     }
 
     /// Puts restored entries into the backend, migrated if they must be.
