@@ -11,6 +11,8 @@ pub mod base;
 pub mod codec;
 pub mod commit;
 pub mod coordinator;
+#[cfg(feature = "runtime")]
+pub mod inspection;
 pub mod keygroup;
 #[cfg(feature = "runtime")]
 pub mod operator;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base  <-  keygroup codec align shared ttl watermark window  <-  subtask publish rescale commit
-//!       <-  coordinator  <-  backend  <-  state store  <-  backend::rocksdb  operator  <-  runtime  <-  testkit
+//!       <-  coordinator  <-  backend  <-  state store  <-  backend::rocksdb  <-  operator inspection  <-  runtime  <-  testkit
 //! ```
 //!
 //! A module imports only from the left of itself. The model imports the pure machines only.
@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["backend"],
     &["state", "store"],
     &["rocksdb"],
-    &["operator"],
+    &["operator", "inspection"],
     &["runtime"],
     &["testkit"],
 ];

@@ -367,6 +367,42 @@ fn state_group_without_entries_is_read_and_written_again() {
     }
 }
 
+/// What is read of a file, if it is intact. Whoever only measures it comes to the same.
+fn read_and_measured(file: &[u8]) -> Option<SnapshotImage> {
+    let (image, measured) = (SnapshotImage::read_from(file, None), StateFileSummary::read_to_end(file));
+    let Ok(image) = image else {
+        // What is compressed is not looked into.
+        assert!(measured.is_err() || measured.is_ok_and(|(summary, _)| summary.is_compressed));
+        return None;
+    };
+    let (summary, sizes) = measured.expect("it was read");
+    assert_eq!(summary, StateFileSummary::read_from(file).expect("it was read"));
+    assert_eq!(summary.keyed, image.keyed.as_ref().map(|keyed| keyed.header.clone()));
+    let keyed = image.keyed.iter().flat_map(|keyed| &keyed.header.states);
+    let groups: Vec<_> =
+        keyed.map(|state| &image.keyed.as_ref().expect("is there").states[&state.name].groups).collect();
+    let entries = groups.iter().map(|groups| groups.values().map(RawGroup::entries).sum::<u64>());
+    assert!(sizes.keyed.iter().map(|size| size.entries).eq(entries));
+    for (side, sizes) in [(ChannelSide::Input, &sizes.inputs), (ChannelSide::Output, &sizes.outputs)] {
+        let records =
+            image.channels.channels(side).iter().map(|(channel, records)| (*channel, records.count()));
+        assert!(sizes.iter().map(|(channel, size)| (*channel, size.records)).eq(records));
+    }
+    Some(image)
+}
+
+#[test]
+fn state_file_of_any_version_is_measured_as_it_is_read() {
+    let versions = [version_1(), version_2(), version_3(), version_4(), version_4_compressed(), version_5()];
+    for (number, file) in versions.iter().enumerate() {
+        assert!(read_and_measured(file).is_some(), "{number}");
+        let (_, sizes) = StateFileSummary::read_to_end(file.as_slice()).expect("intact");
+        assert!(sizes.keyed.iter().any(|size| size.entries > 0 && size.bytes > 0), "{number}: {sizes:?}");
+        assert!(sizes.operator_bytes.iter().any(|bytes| *bytes > 0), "{number}: {sizes:?}");
+        assert_eq!(sizes.inputs.is_empty(), number == 0, "{number}: {sizes:?}");
+    }
+}
+
 fn payload(file: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     BlockReader::new(file, FileKind::State).expect("a state file").read_to_end(&mut payload).expect("intact");
@@ -378,7 +414,7 @@ fn read_and_open(payload: &[u8]) {
     let mut writer = BlockWriter::new(Vec::new(), FileKind::State).expect("memory");
     writer.write_all(payload).expect("memory");
     let file = writer.finish().expect("memory");
-    let Ok(image) = SnapshotImage::read_from(file.as_slice(), None) else { return };
+    let Some(image) = read_and_measured(&file) else { return };
     let _ = OperatorImage::redistributed(&[image.operator.clone(), image.operator.clone()], 3, 1);
     let mut operator = OperatorStateBackend::restore(image.operator);
     if let Some(Ok(mut store)) = image.keyed.map(store) {

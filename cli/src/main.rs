@@ -1,11 +1,13 @@
-//! The `snapline` command: runs jobs, checks the models, serves the Explorer.
+//! The `snapline` command: runs jobs, looks at checkpoints, checks the models, serves the Explorer.
 
 mod alerts;
 mod check;
 mod clicks;
 mod input;
+mod inspect;
 mod run;
 mod sessions;
+mod verify;
 mod wordcount;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +31,13 @@ enum Command {
     /// Run a job until its input ends, it is stopped, or it fails.
     #[command(subcommand)]
     Run(Job),
+    /// Tell what lies in a directory of checkpoints.
+    Inspect(inspect::InspectArgs),
+    /// Read all that the checkpoints in a directory refer to, and tell whether they are whole.
+    ///
+    /// The exit code is 0 only if every published checkpoint and every savepoint is whole. Nothing is written, and the job may
+    /// go on meanwhile.
+    Verify(verify::VerifyArgs),
     /// Check the models of the protocol, exhaustively.
     Check(check::CheckArgs),
     /// Step through a model in the browser.
@@ -61,6 +70,8 @@ fn main() -> ExitCode {
         Command::Run(Job::Wordcount(args)) => wordcount::run(args),
         Command::Run(Job::Sessions(args)) => sessions::run(args),
         Command::Run(Job::Alerts(args)) => alerts::run(args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Explore(args) => check::explore(&args),
     };

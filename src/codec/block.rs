@@ -299,12 +299,27 @@ impl<R: Read> BlockReader<R> {
         self.append_bytes_to(target, length)
     }
 
-    fn append_bytes_to(&mut self, target: &mut Vec<u8>, mut missing: u64) -> Result<(), CodecError> {
+    /// Reads over the next record, and says how many bytes it has. Nothing of it is held.
+    ///
+    /// # Errors
+    /// The file is damaged or the underlying reader failed.
+    pub fn skip_record(&mut self) -> Result<u64, CodecError> {
+        let length = self.read_varint()?;
+        self.take_bytes(length, |_| ())?;
+        Ok(length)
+    }
+
+    fn append_bytes_to(&mut self, target: &mut Vec<u8>, length: u64) -> Result<(), CodecError> {
+        self.take_bytes(length, |bytes| target.extend_from_slice(bytes))
+    }
+
+    /// Hands the next bytes to `take`, block by block.
+    fn take_bytes(&mut self, mut missing: u64, mut take: impl FnMut(&[u8])) -> Result<(), CodecError> {
         while missing > 0 {
             self.ensure_block()?;
             let available = &self.block[self.used..];
             let taken = available.len().min(usize::try_from(missing).unwrap_or(usize::MAX));
-            target.extend_from_slice(&available[..taken]);
+            take(&available[..taken]);
             self.used += taken;
             missing -= taken as u64;
         }

@@ -73,6 +73,15 @@ pub struct Pointer {
     pub older: BTreeSet<CheckpointId>,
 }
 
+impl Pointer {
+    /// The published checkpoints that it names: the newest, and the older ones that are retained.
+    pub fn checkpoints(&self) -> impl Iterator<Item = CheckpointId> {
+        // Beside no newest one stands an id that was given away.
+        let names_any = self.newest.is_some();
+        self.newest.iter().chain(&self.older).filter(move |_| names_any).copied()
+    }
+}
+
 /// What a storage was seen to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Listing {

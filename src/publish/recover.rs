@@ -169,8 +169,7 @@ impl Recovery {
         // Each pointer between the two may stand for one more attempt.
         let unreadable = u32::try_from(self.frontier.0 - number.0).unwrap_or(u32::MAX);
         self.attempt = Attempt(pointer.attempt.0.saturating_add(unreadable).saturating_add(1));
-        let names_any = pointer.newest.is_some();
-        self.unread = pointer.newest.iter().chain(&pointer.older).filter(|_| names_any).copied().collect();
+        self.unread = pointer.checkpoints().collect();
         self.read.clear();
         self.pointer = Some((number, pointer));
         Next::Step(self.read_or_claim())

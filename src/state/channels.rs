@@ -161,14 +161,25 @@ impl ChannelState {
 fn read_channels(
     blocks: &mut BlockReader<impl Read>,
 ) -> Result<BTreeMap<Channel, CapturedRecords>, CodecError> {
-    let mut channels = BTreeMap::new();
-    for _ in 0..blocks.read_varint()? {
-        let (channel, record_type, count): (Channel, String, u64) = blocks.read_value()?;
+    each_channel(blocks, |blocks, record_type, count| {
         let mut bytes = Vec::new();
         for _ in 0..count {
             blocks.append_framed_record_to(&mut bytes)?;
         }
-        if channels.insert(channel, CapturedRecords { record_type, count, bytes }).is_some() {
+        Ok(CapturedRecords { record_type, count, bytes })
+    })
+}
+
+/// Goes through the channels of one side, whose records `read` reads when it knows their type and number.
+pub(super) fn each_channel<R: Read, T>(
+    blocks: &mut BlockReader<R>,
+    mut read: impl FnMut(&mut BlockReader<R>, String, u64) -> Result<T, CodecError>,
+) -> Result<BTreeMap<Channel, T>, CodecError> {
+    let mut channels = BTreeMap::new();
+    for _ in 0..blocks.read_varint()? {
+        let (channel, record_type, count): (Channel, String, u64) = blocks.read_value()?;
+        let records = read(blocks, record_type, count)?;
+        if channels.insert(channel, records).is_some() {
             return Err(blocks.corrupt(format!("channel {channel} stands there twice")));
         }
     }

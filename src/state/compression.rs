@@ -49,11 +49,13 @@ pub(super) fn read_compressed<R: Read>(
     Ok(())
 }
 
-/// Reads over what [`write_compressed`] has written.
-pub(super) fn skip_compressed<R: Read>(blocks: &mut BlockReader<R>) -> Result<(), CodecError> {
-    let mut compressed = Vec::new();
-    while next_piece(blocks, &mut compressed)?.is_some() {}
-    Ok(())
+/// Reads over what [`write_compressed`] has written, and says how many bytes there are of it, compressed.
+pub(super) fn skip_compressed<R: Read>(blocks: &mut BlockReader<R>) -> Result<u64, CodecError> {
+    let (mut compressed, mut bytes) = (Vec::new(), 0);
+    while next_piece(blocks, &mut compressed)?.is_some() {
+        bytes += compressed.len() as u64;
+    }
+    Ok(bytes)
 }
 
 /// Reads a piece into `compressed` and says how long it will be; nothing at the end.

@@ -9,6 +9,7 @@
 pub mod backend;
 mod channels;
 mod compression;
+mod contents;
 mod descriptor;
 mod error;
 mod image;
@@ -21,6 +22,7 @@ mod snapshot;
 mod timers;
 
 pub use channels::{CapturedRecords, ChannelSide, ChannelState};
+pub use contents::{CapturedSize, KeyedStateSize, OperatorStateSummary, StateFileSizes, StateFileSummary};
 pub use descriptor::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReduceFunction,
     ReducingStateDescriptor, StateObject, StateValue, ValueStateDescriptor,

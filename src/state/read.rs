@@ -15,11 +15,11 @@ use std::io::Read;
 use std::sync::Arc;
 
 /// From this version on a state file ends with the records that were on their way.
-const WITH_CHANNELS: u16 = 2;
+pub(super) const WITH_CHANNELS: u16 = 2;
 
 /// From this version on it names serializers and not only types, keyed state has namespaces and stands in batches, and
 /// operator state stands before it.
-const WITH_SERIALIZERS: u16 = 3;
+pub(super) const WITH_SERIALIZERS: u16 = 3;
 
 /// From this version on it says whether its keyed state is compressed.
 const WITH_COMPRESSION: u16 = 4;
@@ -70,7 +70,8 @@ impl OperatorImage {
     }
 }
 
-fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), CodecError> {
+/// Opens a state file and reads what it says about itself.
+pub(super) fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), CodecError> {
     let mut blocks = BlockReader::new(reader, FileKind::State)?;
     let header: SnapshotHeader = match blocks.version() {
         WITH_FILES.. => blocks.read_value()?,
@@ -78,17 +79,39 @@ fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), C
         WITH_SERIALIZERS => older::UncompressedHeader::into_present(blocks.read_value()?),
         _ => older::SnapshotHeader::into_present(blocks.read_value()?),
     };
+    let keyed = || header.keyed.iter().flat_map(|keyed| &keyed.states);
+    check_keyed(&blocks, header.keyed.as_ref())?;
+    check_names(&blocks, "state", keyed().map(|state| &state.name))?;
+    check_names(&blocks, "operator state", header.operator.iter().map(|state| &state.name))?;
     if let Some(files) = &header.files {
         if !files.have_plain_names() {
             return Err(blocks.corrupt("the names of the backend's files are no names of different files"));
         }
-        let states = header.keyed.iter().flat_map(|keyed| &keyed.states);
-        let known: BTreeSet<&String> = states.map(|state| &state.name).collect();
+        let known: BTreeSet<&String> = keyed().map(|state| &state.name).collect();
         if let Some(unknown) = files.states.iter().find(|name| !known.contains(name)) {
             return Err(blocks.corrupt(format!("the state `{unknown}` of the backend's files is not known")));
         }
     }
     Ok((blocks, header))
+}
+
+fn check_keyed(blocks: &BlockReader<impl Read>, keyed: Option<&KeyedHeader>) -> Result<(), CodecError> {
+    match keyed.is_none_or(|keyed| keyed.max_parallelism.all_groups().contains(keyed.range.end())) {
+        true => Ok(()),
+        false => Err(blocks.corrupt("the key groups exceed the maximum parallelism")),
+    }
+}
+
+fn check_names<'a>(
+    blocks: &BlockReader<impl Read>,
+    of: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<(), CodecError> {
+    let mut known = BTreeSet::new();
+    match { names }.find(|name| !known.insert(*name)) {
+        None => Ok(()),
+        Some(name) => Err(blocks.corrupt(format!("{of} `{name}` stands there twice"))),
+    }
 }
 
 fn read_keyed<R: Read>(
@@ -97,46 +120,57 @@ fn read_keyed<R: Read>(
     compression: Compression,
     keep: Option<KeyGroupRange>,
 ) -> Result<KeyedImage, CodecError> {
-    if !header.max_parallelism.all_groups().contains(header.range.end()) {
-        return Err(blocks.corrupt("the key groups exceed the maximum parallelism"));
-    }
     let mut states = BTreeMap::new();
     for state in &header.states {
         let format = (state.kind, compression);
-        let groups = read_groups(blocks, format, header.range, keep)?;
-        let raw = RawKeyedState { header: state.clone(), groups };
-        if states.insert(state.name.clone(), raw).is_some() {
-            return Err(blocks.corrupt(format!("state `{}` stands there twice", state.name)));
-        }
+        let mut groups = BTreeMap::new();
+        each_group(blocks, header.range, |blocks, group| {
+            match keep.is_none_or(|keep| keep.contains(group)) {
+                true => drop(groups.insert(group, read_group(blocks, format)?)),
+                false => drop(skip_group(blocks, format)?),
+            }
+            Ok(())
+        })?;
+        states.insert(state.name.clone(), RawKeyedState { header: state.clone(), groups });
     }
     Ok(KeyedImage { header, states, files: None })
 }
 
 /// What the bytes of a state depend on.
-type Format = (StateKind, Compression);
+pub(super) type Format = (StateKind, Compression);
 
-fn read_groups<R: Read>(
+/// Goes through the key groups of a state, each of which `read` reads.
+pub(super) fn each_group<R: Read>(
     blocks: &mut BlockReader<R>,
-    format: Format,
     range: KeyGroupRange,
-    keep: Option<KeyGroupRange>,
-) -> Result<BTreeMap<KeyGroup, RawGroup>, CodecError> {
-    let mut groups: BTreeMap<KeyGroup, RawGroup> = BTreeMap::new();
+    mut read: impl FnMut(&mut BlockReader<R>, KeyGroup) -> Result<(), CodecError>,
+) -> Result<(), CodecError> {
     let mut previous = None;
-    loop {
-        let Some(number) = blocks.read_varint()?.checked_sub(1) else {
-            return Ok(groups);
-        };
+    while let Some(number) = blocks.read_varint()?.checked_sub(1) {
         let group = u16::try_from(number).map(KeyGroup).ok().filter(|group| range.contains(*group));
         let group = group.ok_or_else(|| blocks.corrupt(format!("key group {number} is not in {range}")))?;
         if previous.is_some_and(|previous| previous >= group) {
             return Err(blocks.corrupt("the key groups are not in order"));
         }
         previous = Some(group);
-        let is_kept = keep.is_none_or(|keep| keep.contains(group));
-        let raw = read_group(blocks, format, is_kept)?;
-        if is_kept {
-            groups.insert(group, raw);
+        read(blocks, group)?;
+    }
+    Ok(())
+}
+
+/// Goes through the batches of a key group, each of which `read` reads when it knows the number of entries.
+fn each_batch<R: Read>(
+    blocks: &mut BlockReader<R>,
+    mut read: impl FnMut(&mut BlockReader<R>, u64) -> Result<(), CodecError>,
+) -> Result<(), CodecError> {
+    if blocks.version() < WITH_SERIALIZERS {
+        let entries = blocks.read_varint()?;
+        return read(blocks, entries);
+    }
+    loop {
+        match blocks.read_varint()? {
+            0 => return Ok(()),
+            entries => read(blocks, entries)?,
         }
     }
 }
@@ -144,38 +178,49 @@ fn read_groups<R: Read>(
 fn read_group<R: Read>(
     blocks: &mut BlockReader<R>,
     (kind, compression): Format,
-    is_kept: bool,
 ) -> Result<RawGroup, CodecError> {
-    let mut raw = RawGroup::default();
-    let mut bytes = Vec::new();
-    loop {
-        let batch = blocks.read_varint()?;
+    let (mut entries, mut bytes) = (0, Vec::new());
+    each_batch(blocks, |blocks, batch| {
+        entries += batch;
         match compression {
-            Compression::None => read_batch(blocks, batch, kind, is_kept, &mut bytes)?,
-            Compression::Lz4 if batch == 0 => {}
-            Compression::Lz4 if is_kept => read_compressed_batch(blocks, batch, kind, &mut bytes)?,
-            Compression::Lz4 => skip_compressed(blocks)?,
+            Compression::None => read_batch(blocks, batch, kind, &mut bytes),
+            Compression::Lz4 => read_compressed_batch(blocks, batch, kind, &mut bytes),
         }
-        raw.entries += batch;
-        if batch == 0 || blocks.version() < WITH_SERIALIZERS {
-            bytes.shrink_to_fit();
-            raw.bytes = Arc::new(bytes);
-            return Ok(raw);
+    })?;
+    bytes.shrink_to_fit();
+    Ok(RawGroup { entries, bytes: Arc::new(bytes) })
+}
+
+/// Reads over a key group, and says how many entries it has and how many bytes these have in the file.
+pub(super) fn skip_group<R: Read>(
+    blocks: &mut BlockReader<R>,
+    (kind, compression): Format,
+) -> Result<(u64, u64), CodecError> {
+    let (mut entries, mut bytes) = (0_u64, 0);
+    each_batch(blocks, |blocks, batch| {
+        entries = entries.saturating_add(batch);
+        if compression == Compression::Lz4 {
+            bytes += skip_compressed(blocks)?;
+            return Ok(());
         }
-    }
+        let records = if blocks.version() < WITH_SERIALIZERS { 2 } else { records_of_entry(kind) };
+        for _ in 0..batch {
+            for _ in 0..records {
+                bytes += blocks.skip_record()?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok((entries, bytes))
 }
 
 fn read_batch<R: Read>(
     blocks: &mut BlockReader<R>,
     entries: u64,
     kind: StateKind,
-    is_kept: bool,
     target: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     for _ in 0..entries {
-        if !is_kept {
-            target.clear();
-        }
         match blocks.version() {
             WITH_SERIALIZERS.. => {
                 (0..records_of_entry(kind)).try_for_each(|_| blocks.append_framed_record_to(target))?;

@@ -59,7 +59,7 @@ impl StorageError {
         StorageError::Uncertain { object: object.to_string(), cause }
     }
 
-    pub(super) fn corrupt(object: impl ToString, corrupt: Corrupt) -> Self {
+    pub(crate) fn corrupt(object: impl ToString, corrupt: Corrupt) -> Self {
         StorageError::Corrupt { object: object.to_string(), offset: corrupt.offset, what: corrupt.what }
     }
 

@@ -1,6 +1,6 @@
 use super::documents::{metadata_at, not_encoded, pointer_at};
 use super::job_manager::{already_written, wrong_length};
-use super::names::{CHECKPOINT_PREFIX, Place, number_in, shared_name, shared_object, state_name};
+use super::names::{Place, number_in, shared_name, shared_object, state_name};
 use super::reader::{VerifyingReader, check_length, missing};
 use super::temporary::{PREFIX, TemporaryFile, absent_is_ok, sync_directory};
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
@@ -54,6 +54,14 @@ impl FileSystemCheckpointStorage {
         Ok(storage)
     }
 
+    /// The checkpoints and savepoints of `job` in its own directory, to look at: nothing is created or written, and nothing
+    /// need be there.
+    #[must_use]
+    pub fn for_reading(job_directory: impl Into<PathBuf>, job: JobId) -> Self {
+        let directory = job_directory.into();
+        FileSystemCheckpointStorage { job, savepoints: directory.clone(), directory }
+    }
+
     /// The same checkpoints, with savepoints in `directory/<job-id>` instead of beside them
     /// (`execution.checkpointing.savepoint-dir`).
     #[must_use]
@@ -74,6 +82,25 @@ impl FileSystemCheckpointStorage {
             .collect();
         jobs.sort_unstable();
         Ok(jobs)
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// The savepoints of which anything exists, in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when the directory cannot be read.
+    pub fn savepoints(&self) -> Result<Vec<Place>, StorageError> {
+        let names = names_in(&self.savepoints)?;
+        let places = names.iter().filter_map(|name| Place::from_name(name));
+        let mut savepoints: Vec<Place> =
+            places.filter(|place| matches!(place, Place::Savepoint(..))).collect();
+        savepoints.sort_unstable();
+        Ok(savepoints)
     }
 
     /// The job's directory, `<dir>/<job-id>`.
@@ -110,7 +137,9 @@ impl FileSystemCheckpointStorage {
         self.directory.join(POINTERS).join(format!("{:020}", sequence.0))
     }
 
-    fn path_of(&self, place: Place) -> PathBuf {
+    /// Where the directory of a checkpoint or savepoint lies.
+    #[must_use]
+    pub fn path_of(&self, place: Place) -> PathBuf {
         let directory = match place {
             Place::Checkpoint(_) => &self.directory,
             Place::Savepoint(..) => &self.savepoints,
@@ -118,7 +147,11 @@ impl FileSystemCheckpointStorage {
         directory.join(place.to_string())
     }
 
-    fn metadata_of(&self, place: Place) -> Result<Option<CheckpointMetadata>, StorageError> {
+    /// Reads the metadata of a checkpoint or savepoint; `None` when there is none.
+    ///
+    /// # Errors
+    /// It is damaged, or the storage cannot be read.
+    pub fn metadata_of(&self, place: Place) -> Result<Option<CheckpointMetadata>, StorageError> {
         let path = self.path_of(place).join(METADATA);
         let found = read_if_present(&path)?;
         found.map(|bytes| metadata_at(&path.display(), self.job, place, &bytes)).transpose()
@@ -314,7 +347,10 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     fn list(&self) -> Result<Listing, StorageError> {
         let checkpoints = names_in(&self.directory)?;
         let pointers = names_in(&self.directory.join(POINTERS))?;
-        let checkpoint = |name: &String| number_in(name, CHECKPOINT_PREFIX, 1).map(CheckpointId);
+        let checkpoint = |name: &String| match Place::from_name(name) {
+            Some(Place::Checkpoint(id)) => Some(id),
+            _ => None,
+        };
         let pointer = |name: &String| number_in(name, "", 20).map(PointerSequence);
         Ok(Listing {
             pointers: pointers.iter().filter_map(pointer).collect(),

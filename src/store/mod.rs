@@ -19,6 +19,7 @@ pub use documents::{decode_pointer, encode_pointer};
 pub use error::StorageError;
 pub use file_system::FileSystemCheckpointStorage;
 pub use job_manager::JobManagerCheckpointStorage;
+pub use names::Place;
 pub use perform::{JobDescription, perform};
 
 use crate::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};

@@ -7,13 +7,15 @@ use crate::base::{
 use std::fmt;
 
 /// How the names of the directories begin that a recovery lists.
-pub(super) const CHECKPOINT_PREFIX: &str = "chk-";
+const CHECKPOINT_PREFIX: &str = "chk-";
+/// How the names of the directories of savepoints begin.
+const SAVEPOINT_PREFIX: &str = "savepoint-";
 
 /// The directory of one checkpoint.
 //= spec/publish.md#pub-42-a-savepoint-lies-by-itself
 //# Everything of a savepoint MUST lie where no listing shows it and no deletion of a checkpoint reaches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub enum Place {
     /// Among the checkpoints that a recovery lists.
     Checkpoint(CheckpointId),
     /// Nobody remembers the numbers of savepoints, so an attempt may draw one that another attempt has drawn before.
@@ -37,7 +39,20 @@ impl Place {
         }
     }
 
-    pub(super) fn id(self) -> CheckpointId {
+    /// The place whose name this is.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Place> {
+        if let Some(id) = number_in(name, CHECKPOINT_PREFIX, 1) {
+            return Some(Place::Checkpoint(CheckpointId(id)));
+        }
+        let (id, attempt) = name.strip_prefix(SAVEPOINT_PREFIX)?.split_once('-')?;
+        let place = Place::Savepoint(CheckpointId(id.parse().ok()?), Attempt(attempt.parse().ok()?));
+        (place.to_string() == name).then_some(place)
+    }
+
+    /// The number of the checkpoint.
+    #[must_use]
+    pub fn id(self) -> CheckpointId {
         match self {
             Place::Checkpoint(id) | Place::Savepoint(id, _) => id,
         }
@@ -48,7 +63,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Checkpoint(id) => write!(f, "{CHECKPOINT_PREFIX}{id}"),
-            Place::Savepoint(id, attempt) => write!(f, "savepoint-{id}-{attempt}"),
+            Place::Savepoint(id, attempt) => write!(f, "{SAVEPOINT_PREFIX}{id}-{attempt}"),
         }
     }
 }

@@ -76,10 +76,7 @@ pub(in crate::state) fn read_operator<R: Read>(
 ) -> Result<OperatorImage, CodecError> {
     let mut states = BTreeMap::new();
     for OperatorStateHeader { name, state_type, items: count } in headers {
-        let records = match state_type {
-            OperatorStateType::SplitList(_) | OperatorStateType::UnionList(_) => 1,
-            OperatorStateType::Broadcast { .. } => 2,
-        };
+        let records = records_of_item(&state_type);
         let mut items = Vec::new();
         for _ in 0..count {
             let mut item = Vec::new();
@@ -88,12 +85,30 @@ pub(in crate::state) fn read_operator<R: Read>(
             }
             items.push(item);
         }
-        let raw = RawOperatorState { state_type, items: Arc::new(items) };
-        if states.insert(name.clone(), raw).is_some() {
-            return Err(blocks.corrupt(format!("operator state `{name}` stands there twice")));
-        }
+        states.insert(name, RawOperatorState { state_type, items: Arc::new(items) });
     }
     Ok(OperatorImage { states })
+}
+
+/// Reads over the items of a state, and says how many bytes they have.
+pub(in crate::state) fn skip_items<R: Read>(
+    blocks: &mut BlockReader<R>,
+    header: &OperatorStateHeader,
+) -> Result<u64, CodecError> {
+    let mut bytes = 0;
+    for _ in 0..header.items {
+        for _ in 0..records_of_item(&header.state_type) {
+            bytes += blocks.skip_record()?;
+        }
+    }
+    Ok(bytes)
+}
+
+fn records_of_item(state_type: &OperatorStateType) -> u32 {
+    match state_type {
+        OperatorStateType::SplitList(_) | OperatorStateType::UnionList(_) => 1,
+        OperatorStateType::Broadcast { .. } => 2,
+    }
 }
 
 impl OperatorImage {

@@ -1,0 +1,156 @@
+//! `snapline inspect` and `snapline verify`, as a person would use them.
+
+#![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
+
+mod common;
+
+use common::{BINARY, Outcome, Running, Scene, text};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn snapline(command: &str, directory: &Path, options: &[&str]) -> Outcome {
+    let mut process = Command::new(BINARY);
+    process.arg(command).arg(directory).args(options);
+    Running::of(process).end()
+}
+
+fn json(outcome: &Outcome) -> Value {
+    serde_json::from_str(&outcome.out).unwrap()
+}
+
+/// A job that has counted three words.
+fn finished(options: &[&str]) -> Scene {
+    let scene = Scene::new(&[b"one two one three\n".to_vec()]);
+    scene.run(options).succeeded();
+    scene
+}
+
+#[test]
+fn inspect_shows_the_states_of_a_job() {
+    let scene = finished(&[]);
+    let tree = snapline("inspect", &scene.checkpoints(), &["--entries"]).succeeded().out;
+    let job = scene.job().unwrap().to_string();
+    let newest = format!("chk-{} (newest): final, attempt 1", scene.newest().unwrap());
+    for part in [&*job, &newest, "operator 1 `count`, uid `count`: parallelism 2", "value `count` of u64: "] {
+        assert!(tree.contains(part), "`{part}` is not in {tree}");
+    }
+    let inspection = json(&snapline("inspect", &scene.checkpoints(), &["--entries", "--json"]).succeeded());
+    let subtasks = &inspection["jobs"][0]["checkpoints"][0]["operators"][1]["subtasks"];
+    let count = |subtask: &Value| {
+        let states = subtask["state_file"]["keyed_states"].as_array().cloned().unwrap_or_default();
+        let count = states.into_iter().find(|state| state["name"] == "count");
+        count.map_or(0, |state| state["entries"].as_u64().unwrap())
+    };
+    assert_eq!(subtasks.as_array().unwrap().iter().map(count).sum::<u64>(), 3, "{inspection}");
+}
+
+/// The names of all fields.
+fn fields(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => object.iter().for_each(|(name, value)| {
+            found.insert(name.clone());
+            fields(value, found);
+        }),
+        Value::Array(values) => values.iter().for_each(|value| fields(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn fields_of_the_json_are_documented() {
+    let scene = finished(&[]);
+    let mut found = BTreeSet::new();
+    for (command, options) in [("inspect", &["--json", "--entries"][..]), ("verify", &["--json"])] {
+        fields(&json(&snapline(command, &scene.checkpoints(), options).succeeded()), &mut found);
+    }
+    assert!(found.len() > 40, "{found:?}");
+    let document = include_str!("../../docs/TOOLS.md");
+    let missing: Vec<_> = found.iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn verify_says_by_its_exit_code_whether_all_is_whole() {
+    let scene = finished(&[]);
+    let whole = snapline("verify", &scene.checkpoints(), &[]).succeeded();
+    assert!(whole.out.contains("whole"), "{}", whole.out);
+    let metadata = scene.storage().metadata_path(scene.newest().unwrap());
+    let mut bytes = fs::read(&metadata).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&metadata, bytes).unwrap();
+    let damaged = snapline("verify", &scene.checkpoints(), &[]).failed(1, &[]);
+    assert!(damaged.out.contains(&format!("{} at byte ", metadata.display())), "{}", damaged.out);
+    let verification = json(&snapline("verify", &scene.checkpoints(), &["--json"]).failed(1, &[]));
+    assert_eq!(verification["is_whole"], false);
+    let checkpoint = &verification["jobs"][0]["checkpoints"][0];
+    assert_eq!((&checkpoint["status"], &checkpoint["verdict"]), (&"newest".into(), &"damaged".into()));
+    assert_eq!(checkpoint["problems"][0]["object"], metadata.to_str().unwrap());
+    assert!(checkpoint["problems"][0]["offset_bytes"].is_u64(), "{checkpoint}");
+    // Looking is not judging.
+    snapline("inspect", &scene.checkpoints(), &[]).succeeded();
+}
+
+#[test]
+fn inspect_and_verify_of_another_directory_say_what_is_expected() {
+    let scene = finished(&[]);
+    for command in ["inspect", "verify"] {
+        snapline(command, &scene.output(), &[]).failed(1, &["holds no checkpoints", "chk-<n>"]);
+        snapline(command, &scene.path("missing"), &["--json"]).failed(1, &["missing cannot be read"]);
+    }
+}
+
+/// Whatever is written, published and deleted at the same time, nothing is found wrong.
+#[track_caller]
+fn finds_nothing_wrong_while_the_job_runs(options: &[&str], bytes: usize) {
+    let scene = Scene::new(&[text(1, bytes), text(2, bytes)]);
+    let running = scene.start(&[options, &["--interval", "1ms", "--emit", "final"]].concat());
+    assert!(running.wait_until(|| scene.job().is_some() && scene.newest().is_some()));
+    let mut verified = 0;
+    for _ in 0..10 {
+        let inspection =
+            json(&snapline("inspect", &scene.checkpoints(), &["--entries", "--json"]).succeeded());
+        let verification = json(&snapline("verify", &scene.checkpoints(), &["--json"]).succeeded());
+        for checkpoint in inspection["jobs"][0]["checkpoints"].as_array().unwrap() {
+            let is_needed = checkpoint["status"] == "newest" || checkpoint["status"] == "retained";
+            assert!(!is_needed || checkpoint["problems"].as_array().unwrap().is_empty(), "{checkpoint}");
+        }
+        let checkpoints = verification["jobs"][0]["checkpoints"].as_array().unwrap();
+        verified += checkpoints.iter().filter(|one| one["verdict"] == "whole").count();
+    }
+    running.end().succeeded();
+    assert!(verified > 0);
+    snapline("verify", &scene.checkpoints(), &[]).succeeded();
+}
+
+#[test]
+fn inspect_and_verify_find_nothing_wrong_while_the_job_runs() {
+    finds_nothing_wrong_while_the_job_runs(&[], 3_000_000);
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn inspect_and_verify_find_nothing_wrong_while_a_job_shares_files() {
+    finds_nothing_wrong_while_the_job_runs(&["--backend", "rocksdb", "--incremental"], 1_500_000);
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn inspect_and_verify_know_the_files_of_rocksdb() {
+    let scene = finished(&["--backend", "rocksdb", "--incremental"]);
+    let tree = snapline("inspect", &scene.checkpoints(), &[]).succeeded().out;
+    for part in ["value `count@", "in files of the backend", "files of backend `rocksdb`", ".sst, "] {
+        assert!(tree.contains(part), "`{part}` is not in {tree}");
+    }
+    snapline("verify", &scene.checkpoints(), &[]).succeeded();
+    let folder = scene.storage().directory().join("shared");
+    let path = folder.join(&common::names(&folder)[0]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let damaged = snapline("verify", &scene.checkpoints(), &[]).failed(1, &[]);
+    assert!(damaged.out.contains(path.to_str().unwrap()), "{}", damaged.out);
+}

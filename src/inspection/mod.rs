@@ -1,0 +1,28 @@
+//! What lies in a directory of checkpoints, for people: [`inspect`] tells what there is, [`verify`] reads all of it.
+//!
+//! Nothing here writes, locks or deletes anything, and the job may go on meanwhile: files appear and vanish, so whatever
+//! seems to be wrong is looked at again after another look at the log of pointers. Which checkpoint is the newest, what
+//! refers to what and how files are called is decided by [`publish`](crate::publish), [`state`](crate::state) and
+//! [`store`](crate::store). What is found is data for `serde`, whose names are stable.
+
+#![allow(clippy::disallowed_methods)]
+
+mod agreement;
+mod checkpoint;
+mod describe;
+mod inspect;
+mod location;
+mod problem;
+mod report;
+mod verify;
+mod view;
+
+pub use inspect::{Depth, inspect};
+pub use location::{Location, LocationError};
+pub use problem::Problem;
+pub use report::{
+    BackendFileReport, CapturedReport, CheckpointReport, Inspection, JobReport, KeyedStateReport,
+    OperatorReport, OperatorStateReport, SerializerReport, SharedFileReport, StateFileReport, Status,
+    SubtaskReport,
+};
+pub use verify::{CheckpointVerdict, JobVerdict, Verdict, Verification, verify};
