@@ -10,7 +10,7 @@ mod failing_backend;
 mod runs_backend;
 
 use checkpoint_in_files::{Checkpoint, image, in_files_of, states_in_files};
-use failing_backend::FailingStateBackendFactory;
+use failing_backend::{FailingStateBackendFactory, Write};
 use runs_backend::RunsStateBackendFactory;
 use snapline::base::Millis;
 use snapline::codec::CodecError;
@@ -288,7 +288,8 @@ fn state_in_files_whose_migration_is_refused_stays_as_it_was() {
 fn state_in_files_whose_migration_fails_half_way_stays_as_it_was() {
     let checkpoint = in_files(&mut padded(max().all_groups()));
     let (inner, writes) = (RunsStateBackendFactory, Arc::default());
-    let factory = FailingStateBackendFactory { inner, writes, failing: u64::from(KEYS) / 2..u64::MAX };
+    let factory =
+        FailingStateBackendFactory { inner, of: Write::Put, writes, failing: u64::from(KEYS) / 2..u64::MAX };
     let backend = StateBackend::Custom(Arc::new(factory), BTreeMap::new());
     let builder = builder(max().all_groups()).with_backend(&backend);
     let mut store = builder.restore_with(vec![image(&checkpoint.state)], &checkpoint).expect("fits");

@@ -1,6 +1,6 @@
 //! A job keeps its keyed state in whatever backend its options name.
 
-use crate::common::failing_backend::FailingStateBackendFactory;
+use crate::common::failing_backend::{FailingStateBackendFactory, Write};
 use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
 use snapline::coordinator::StopMode;
 use snapline::state::backend::{SortedMapStateBackendFactory, StateBackend, StateBackends};
@@ -58,6 +58,7 @@ fn backend_that_fails_once_fails_the_attempt_and_says_where() {
         inner: SortedMapStateBackendFactory,
         writes: Arc::clone(&writes),
         failing: 25..26,
+        of: Write::Put,
     };
     with_restart.state_backend = StateBackend::Custom(Arc::new(factory), BTreeMap::new());
     let world = World::new();

@@ -8,10 +8,21 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)]
+pub enum Write {
+    Put,
+    Delete,
+    Clear,
+}
+
 /// Makes backends like `inner`, which count their writes together.
 pub struct FailingStateBackendFactory<F> {
     pub inner: F,
-    /// How many writes there were.
+    /// The writes that are counted.
+    pub of: Write,
+    /// How many of them there were.
     pub writes: Arc<AtomicU64>,
     /// Those that fail, by how many there were before.
     pub failing: Range<u64>,
@@ -19,13 +30,24 @@ pub struct FailingStateBackendFactory<F> {
 
 struct FailingBackend {
     inner: Box<dyn KeyedStateBackend>,
+    of: Write,
     writes: Arc<AtomicU64>,
     failing: Range<u64>,
 }
 
 impl<F> FailingStateBackendFactory<F> {
     fn wrap(&self, inner: Box<dyn KeyedStateBackend>) -> Box<dyn KeyedStateBackend> {
-        Box::new(FailingBackend { inner, writes: Arc::clone(&self.writes), failing: self.failing.clone() })
+        let (writes, failing) = (Arc::clone(&self.writes), self.failing.clone());
+        Box::new(FailingBackend { inner, of: self.of, writes, failing })
+    }
+}
+
+impl FailingBackend {
+    fn count(&self, write: Write) -> Result<(), BackendError> {
+        match write == self.of && self.failing.contains(&self.writes.fetch_add(1, Ordering::SeqCst)) {
+            true => Err("the disk is full".into()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -62,14 +84,18 @@ impl KeyedStateBackend for FailingBackend {
     }
 
     fn put(&mut self, state: StateNumber, key: &[u8], value: &[u8]) -> Result<(), BackendError> {
-        match self.failing.contains(&self.writes.fetch_add(1, Ordering::SeqCst)) {
-            true => Err("the disk is full".into()),
-            false => self.inner.put(state, key, value),
-        }
+        self.count(Write::Put)?;
+        self.inner.put(state, key, value)
     }
 
     fn delete(&mut self, state: StateNumber, key: &[u8]) -> Result<(), BackendError> {
+        self.count(Write::Delete)?;
         self.inner.delete(state, key)
+    }
+
+    fn clear_state(&mut self, state: StateNumber) -> Result<(), BackendError> {
+        self.count(Write::Clear)?;
+        self.inner.clear_state(state)
     }
 
     fn scan<'a>(&'a self, state: StateNumber, prefix: &'a [u8]) -> Entries<'a> {

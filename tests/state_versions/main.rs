@@ -2,9 +2,13 @@
 #![cfg(feature = "testkit")]
 #![allow(clippy::disallowed_methods)]
 
-#[path = "support/checkpoint_in_files.rs"]
+#[path = "../support/checkpoint_in_files.rs"]
 mod checkpoint_in_files;
-#[path = "support/runs_backend.rs"]
+#[path = "../support/failing_backend.rs"]
+mod failing_backend;
+mod failures;
+mod heap;
+#[path = "../support/runs_backend.rs"]
 mod runs_backend;
 
 use checkpoint_in_files::{Checkpoint, image, in_files_of, states_in_files};
