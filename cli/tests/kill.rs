@@ -21,12 +21,14 @@ struct Seen {
 }
 
 /// Kills a job at random moments until it was killed often enough, and compares every end with `expected`.
-/// `whole` is how long the job takes by itself: a slow machine gets as far before it is killed as a fast one.
+/// `whole` is how long the job takes by itself: a slow machine gets as far before it is killed as a fast one. Each time the job
+/// has another of these parallelisms.
 fn kill_again_and_again(
     seed: u64,
     files: &[Vec<u8>],
     expected: &[u8],
     options: &[&str],
+    parallelisms: &[&str],
     whole: Duration,
 ) -> Seen {
     let mut chance = Chance(seed);
@@ -34,7 +36,8 @@ fn kill_again_and_again(
     while seen.kills < KILLS {
         let scene = Scene::new(files);
         loop {
-            let mut options = options.to_vec();
+            let parallelism = parallelisms[chance.below(parallelisms.len() as u64) as usize];
+            let mut options = [options, &["--parallelism", parallelism]].concat();
             if scene.job().is_some() {
                 options.push("--resume");
             }
@@ -68,11 +71,11 @@ fn kill_again_and_again(
 fn kill_at_any_moment_keeps_updates_exact_with_incremental_checkpoints_of_rocksdb() {
     let local = tempfile::tempdir().unwrap();
     let option = format!("state.backend.rocksdb.localdir={}", local.path().display());
-    survives_kills("updates", &["--backend", "rocksdb", "--incremental", "-D", &option]);
+    survives_kills("updates", &["--backend", "rocksdb", "--incremental", "-D", &option], &["1", "2", "3"]);
     assert_eq!(common::names(local.path()), [""; 0]);
 }
 
-fn survives_kills(emit: &str, more: &[&str]) {
+fn survives_kills(emit: &str, more: &[&str], parallelisms: &[&str]) {
     let seed = std::env::var("SNAPLINE_SEED").map_or_else(
         |_| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
         |seed| seed.parse().unwrap(),
@@ -85,7 +88,7 @@ fn survives_kills(emit: &str, more: &[&str]) {
     undisturbed.run(&options).succeeded();
     let whole = start.elapsed();
     let expected = undisturbed.lines();
-    let seen = kill_again_and_again(seed, &files, &expected, &options, whole);
+    let seen = kill_again_and_again(seed, &files, &expected, &options, parallelisms, whole);
     println!("{seen:?}");
     assert!(seen.resumes_from_a_checkpoint >= 3, "{seen:?}");
     assert!(seen.useful_kills >= 3, "{seen:?}");
@@ -93,15 +96,15 @@ fn survives_kills(emit: &str, more: &[&str]) {
 
 #[test]
 fn kill_at_any_moment_keeps_all_updates_exact() {
-    survives_kills("updates", &[]);
+    survives_kills("updates", &[], &["2"]);
 }
 
 #[test]
-fn kill_at_any_moment_keeps_updates_exact_with_unaligned_checkpoints() {
-    survives_kills("updates", &["--unaligned"]);
+fn kill_at_any_moment_keeps_updates_exact_with_unaligned_checkpoints_and_any_parallelism() {
+    survives_kills("updates", &["--unaligned"], &["1", "2", "3", "5"]);
 }
 
 #[test]
 fn kill_at_any_moment_keeps_final_counts_exact() {
-    survives_kills("final", &[]);
+    survives_kills("final", &[], &["1", "2", "4"]);
 }

@@ -171,6 +171,12 @@ impl KeyGroupRange {
         self.start.0 <= group.0 && group.0 <= self.end.0
     }
 
+    /// Whether a group belongs to both.
+    #[must_use]
+    pub const fn overlaps(self, other: KeyGroupRange) -> bool {
+        self.start.0 <= other.end.0 && other.start.0 <= self.end.0
+    }
+
     /// The groups that belong to both ranges; `None` when there are none.
     #[must_use]
     pub fn intersect(self, other: KeyGroupRange) -> Option<KeyGroupRange> {

@@ -1,11 +1,16 @@
 //! Who gets which state when a job goes on with another parallelism. `spec/rescale.md` has the rules.
 //!
-//! Keyed state needs nothing of this: its key groups belong to ranges (`keygroup`).
+//! A [`StateAssignment`] says from which old subtasks a new one is restored. Of those it takes the key groups that are its own
+//! (`keygroup`), and its share of the operator state of all of them.
 
+mod assignment;
+mod in_flight;
 mod operator;
 #[cfg(test)]
 mod tests;
 
+pub use assignment::{Misfit, OperatorAssignment, RestoredOperator, StateAssignment};
+pub use in_flight::Distribution;
 pub use operator::{
     ConflictingModes, ItemRange, OperatorStateInfo, OperatorStateMode, redistribute_operator_state,
 };

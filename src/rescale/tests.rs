@@ -4,6 +4,8 @@ use quickcheck::{Arbitrary, Gen, QuickCheck};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 
+mod assignment;
+
 type Old = Vec<BTreeMap<String, OperatorStateInfo>>;
 
 /// What old subtasks reported of the states `a` (split), `b` (union), `c` (broadcast) and `d` (split), and a new

@@ -213,6 +213,13 @@ impl<F: KeyedBroadcastProcessFunction> KeyedFunction for TwoInputs<F> {
     type In = Side<F::In, F::Broadcast>;
     type Out = F::Out;
 
+    fn key_of<'a>(&'a self, record: &'a Self::In) -> Option<&'a F::Key> {
+        match record {
+            Side::Keyed(record) => Some((self.key)(record)),
+            Side::Broadcast(_) => None,
+        }
+    }
+
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         self.function.initialize_state(state)
     }

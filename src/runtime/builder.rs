@@ -3,7 +3,7 @@
 use super::broadcast::{KeyedBroadcastProcessFunction, Side, TwoInputs};
 use super::channel::{ChannelReceiver, Converted, Edge, Input, Partitioner};
 use super::error::{JobError, TaskError};
-use super::function::{KeyedProcessFunction, SourceFunction, SubtaskContext, TransactionalSink};
+use super::function::{KeyedProcessFunction, Record, SourceFunction, SubtaskContext, TransactionalSink};
 use super::gate::Gate;
 use super::output::Outputs;
 use super::process::{self, KeyOf, KeyedFunction, OneInput};
@@ -14,6 +14,7 @@ use crate::base::{JobId, SubtaskId};
 use crate::codec::OperatorMetadata;
 use crate::coordinator::{Edge as JobEdge, EdgePattern};
 use crate::keygroup::{KeyGroupRangeAssignment, KeyHash, MaxParallelism};
+use crate::rescale::Distribution;
 use crate::state::serializer::StateSerializer;
 use crate::store::JobDescription;
 use std::any::type_name;
@@ -29,12 +30,37 @@ type OpenOutputs = Box<dyn Fn(usize, &dyn Fn(u16) -> bool) + Send>;
 /// One operator of a job.
 pub(super) struct OperatorSpec {
     pub(super) metadata: OperatorMetadata,
-    pub(super) is_source: bool,
+    pub(super) kind: OperatorKind,
     /// Opens the channels out of this operator for a new attempt, in which some of its subtasks have finished before.
     pub(super) open_outputs: OpenOutputs,
     /// Whether its output goes anywhere.
     is_connected: Box<dyn Fn() -> bool + Send>,
     pub(super) body: Box<dyn Fn(SubtaskContext) -> TaskBody + Send>,
+}
+
+/// What an operator reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OperatorKind {
+    Source,
+    Keyed,
+    KeyedAndBroadcast,
+    Sink,
+}
+
+impl OperatorKind {
+    pub(super) fn is_keyed(self) -> bool {
+        matches!(self, OperatorKind::Keyed | OperatorKind::KeyedAndBroadcast)
+    }
+
+    /// How the records of its inputs are distributed, in the order of its gate.
+    pub(super) fn inputs(self) -> &'static [Distribution] {
+        match self {
+            OperatorKind::Source => &[],
+            OperatorKind::Keyed => &[Distribution::ByKey],
+            OperatorKind::KeyedAndBroadcast => &[Distribution::ByKey, Distribution::ToAll],
+            OperatorKind::Sink => &[Distribution::OneToOne],
+        }
+    }
 }
 
 /// Builds a job, operator by operator, from the sources to the sinks.
@@ -151,7 +177,7 @@ impl JobBuilder {
             uid,
             parallelism,
             MaxParallelism::default_for(parallelism).ok(),
-            true,
+            OperatorKind::Source,
             outputs,
             Box::new(body),
         );
@@ -206,7 +232,7 @@ impl JobBuilder {
             Gate::new(inputs.collect()).with_record_type(either_type(&keyed, &broadcast))
         };
         let function = move |context| TwoInputs { function: function(context), key: Arc::clone(&key) };
-        self.add_keyed(uid, assignment, key_serializer, gate, function)
+        self.add_keyed(uid, OperatorKind::KeyedAndBroadcast, assignment, key_serializer, gate, function)
     }
 
     /// Adds windows over a keyed stream. `max_parallelism` is that of [`process`](Self::process).
@@ -242,7 +268,7 @@ impl JobBuilder {
         let (input, key) = self.connect_keyed(input, assignment);
         let gate = move |context| one_gate(&input, context);
         let function = move |context| function(context, Arc::clone(&key));
-        self.add_keyed(uid, assignment, key_serializer, gate, function)
+        self.add_keyed(uid, OperatorKind::Keyed, assignment, key_serializer, gate, function)
     }
 
     /// The key groups of each subtask; a problem is noted if there is none.
@@ -277,6 +303,7 @@ impl JobBuilder {
     fn add_keyed<F: KeyedFunction + 'static>(
         &mut self,
         uid: &str,
+        kind: OperatorKind,
         assignment: KeyGroupRangeAssignment,
         key_serializer: Option<KeySerializer<F::Key>>,
         gate: impl Fn(SubtaskContext) -> Gate<F::In> + Send + Sync + 'static,
@@ -296,7 +323,7 @@ impl JobBuilder {
             })
         };
         let max_parallelism = Some(assignment.max_parallelism());
-        self.add(uid, assignment.parallelism(), max_parallelism, false, outputs, Box::new(body));
+        self.add(uid, assignment.parallelism(), max_parallelism, kind, outputs, Box::new(body));
         stream
     }
 
@@ -323,7 +350,7 @@ impl JobBuilder {
             uid,
             parallelism,
             MaxParallelism::default_for(parallelism).ok(),
-            false,
+            OperatorKind::Sink,
             none,
             Box::new(body),
         );
@@ -346,7 +373,7 @@ impl JobBuilder {
                 self.problems.push(format!("nothing reads what operator `{}` emits", metadata.uid));
             }
         }
-        if !self.operators.iter().any(|operator| operator.is_source) {
+        if !self.operators.iter().any(|operator| operator.kind == OperatorKind::Source) {
             self.problems.push("there is no source".into());
         }
         if !self.problems.is_empty() {
@@ -383,7 +410,7 @@ impl JobBuilder {
         uid: &str,
         parallelism: u16,
         max_parallelism: Option<MaxParallelism>,
-        is_source: bool,
+        kind: OperatorKind,
         (open_outputs, is_connected): OutputControl,
         body: Box<dyn Fn(SubtaskContext) -> TaskBody + Send>,
     ) {
@@ -393,7 +420,7 @@ impl JobBuilder {
         }
         let (uid, name) = (uid.to_owned(), uid.to_owned());
         let metadata = OperatorMetadata { uid, name, parallelism, max_parallelism };
-        self.operators.push(OperatorSpec { metadata, is_source, open_outputs, is_connected, body });
+        self.operators.push(OperatorSpec { metadata, kind, open_outputs, is_connected, body });
     }
 }
 
@@ -417,7 +444,7 @@ fn receivers<T>(
 }
 
 /// The gate of an operator with one input.
-fn one_gate<T: Send + 'static>(edge: &OnceLock<Edge<T>>, context: SubtaskContext) -> Gate<T> {
+fn one_gate<T: Record>(edge: &OnceLock<Edge<T>>, context: SubtaskContext) -> Gate<T> {
     let inputs = receivers(edge, context).map(|receiver| Box::new(receiver) as Box<dyn Input<T>>);
     Gate::new(inputs.collect()).with_record_type(edge.get().and_then(Edge::record_type))
 }
@@ -434,7 +461,7 @@ fn either_type<A, B>(keyed: &OnceLock<Edge<A>>, broadcast: &OnceLock<Edge<B>>) -
 }
 
 /// The same, for an operator whose gate takes another type.
-fn converted<A: Send + 'static, T: 'static>(
+fn converted<A: Record, T: 'static>(
     edge: &OnceLock<Edge<A>>,
     context: SubtaskContext,
     convert: fn(A) -> T,

@@ -1,9 +1,12 @@
 //! The channels between subtasks.
 
 use super::error::TaskError;
+use super::function::Record;
 use crate::base::{CheckpointId, CheckpointOptions, EventTime};
 use crate::keygroup::{KeyGroupRangeAssignment, key_group_of};
+use crate::state::{CapturedRecords, StateError};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded, unbounded};
+use std::any::type_name;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What flows through a channel, in order.
@@ -42,6 +45,8 @@ pub(super) struct ChannelSender<T> {
 /// The end of a channel at which elements arrive.
 pub(super) struct ChannelReceiver<T> {
     pub(super) elements: Receiver<Element<T>>,
+    /// By what name the type of the records is known, if it has one of its own.
+    record_type: Option<Arc<str>>,
     /// Takes one message for each batch that the receiver has done with.
     pub(super) room: Sender<()>,
 }
@@ -56,9 +61,12 @@ pub(super) trait Input<T>: Send {
 
     /// Makes a wait end when something arrives.
     fn register<'a>(&'a self, select: &mut Select<'a>);
+
+    /// Records that the sender of a channel like this one had not sent yet.
+    fn decode(&self, records: &CapturedRecords) -> Result<Vec<T>, StateError>;
 }
 
-impl<T: Send> Input<T> for ChannelReceiver<T> {
+impl<T: Record> Input<T> for ChannelReceiver<T> {
     fn try_receive(&self) -> Result<Option<Element<T>>, TaskError> {
         try_receive(&self.elements)
     }
@@ -71,6 +79,10 @@ impl<T: Send> Input<T> for ChannelReceiver<T> {
     fn register<'a>(&'a self, select: &mut Select<'a>) {
         select.recv(&self.elements);
     }
+
+    fn decode(&self, records: &CapturedRecords) -> Result<Vec<T>, StateError> {
+        records.decode_as(self.record_type.as_deref().unwrap_or(type_name::<T>()))
+    }
 }
 
 /// A channel whose records become another type at the gate.
@@ -79,7 +91,7 @@ pub(super) struct Converted<A, T> {
     pub(super) convert: fn(A) -> T,
 }
 
-impl<A: Send, T> Input<T> for Converted<A, T> {
+impl<A: Record, T> Input<T> for Converted<A, T> {
     fn try_receive(&self) -> Result<Option<Element<T>>, TaskError> {
         Ok(self.receiver.try_receive()?.map(|element| element.map(self.convert)))
     }
@@ -90,6 +102,10 @@ impl<A: Send, T> Input<T> for Converted<A, T> {
 
     fn register<'a>(&'a self, select: &mut Select<'a>) {
         self.receiver.register(select);
+    }
+
+    fn decode(&self, records: &CapturedRecords) -> Result<Vec<T>, StateError> {
+        Ok(self.receiver.decode(records)?.into_iter().map(self.convert).collect())
     }
 }
 
@@ -111,7 +127,10 @@ pub(super) fn channel<T>(batches: usize) -> (ChannelSender<T>, ChannelReceiver<T
     for _ in 0..batches {
         let _ = giver.try_send(());
     }
-    (ChannelSender { elements: sender, room }, ChannelReceiver { elements: receiver, room: giver })
+    (
+        ChannelSender { elements: sender, room },
+        ChannelReceiver { elements: receiver, record_type: None, room: giver },
+    )
 }
 
 /// Which downstream subtask gets a record.
@@ -214,7 +233,8 @@ impl<T> Edge<T> {
                     }
                 }
                 ends.senders[from].push(sender);
-                ends.receivers[to].push(receiver);
+                let record_type = self.record_type.clone();
+                ends.receivers[to].push(ChannelReceiver { record_type, ..receiver });
             }
         }
     }

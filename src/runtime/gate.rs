@@ -1,6 +1,7 @@
 use super::channel::{Element, Input};
 use super::error::TaskError;
 use super::function::Record;
+use super::restore::HandedOut;
 use crate::base::{Channel, CheckpointId, EventTime};
 use crate::state::{ChannelSide, ChannelState, StateError};
 use crate::watermark::GateWatermarks;
@@ -74,10 +75,14 @@ impl<T> Gate<T> {
         Ok(input.queue.back())
     }
 
-    /// Takes the head of a queue, unless `closed` holds for its channel.
+    /// Takes the head of a queue, unless `closed` holds for its channel. What was restored comes first.
     pub(super) fn take(&mut self, closed: impl Fn(Channel) -> bool) -> Option<(Channel, Element<T>)> {
+        //= spec/rescale.md#rescale-14-records-on-their-way-come-first
+        //# A subtask MUST process the records that were given to it before it processes any that comes after the restore, and
+        //# those of an old channel in their order.
+        let first = self.inputs.iter().position(|input| input.restored > 0).unwrap_or(self.next);
         for offset in 0..self.inputs.len() {
-            let index = (self.next + offset) % self.inputs.len();
+            let index = (first + offset) % self.inputs.len();
             let channel = Channel(index as u16);
             let input = &mut self.inputs[index];
             if input.queue.is_empty() || closed(channel) {
@@ -119,6 +124,30 @@ impl<T: Record> Gate<T> {
             let input = self.inputs.get_mut(usize::from(channel.0)).ok_or_else(missing)?;
             input.queue.push_back(Element::Records(records.decode_as(&self.record_type)?));
             input.restored += 1;
+        }
+        Ok(())
+    }
+
+    /// Queues records, ahead of everything, that were on their way to an old subtask: those that it had in its channel already,
+    /// and those that the sender still had. `keep` says which of them are for this one.
+    pub(super) fn restore_handed_out(
+        &mut self,
+        handed_out: &[HandedOut],
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<(), StateError> {
+        for HandedOut { channel, received, unsent } in handed_out {
+            let missing = || StateError::Incompatible(format!("there is no input channel {channel}"));
+            let input = self.inputs.get_mut(usize::from(channel.0)).ok_or_else(missing)?;
+            let received = received.as_ref().map(|records| records.decode_as(&self.record_type));
+            let unsent = unsent.as_ref().map(|records| input.channel.decode(records));
+            for records in received.into_iter().chain(unsent) {
+                let mut records: Vec<T> = records?;
+                records.retain(|record| keep(record));
+                if !records.is_empty() {
+                    input.queue.push_back(Element::Records(records));
+                    input.restored += 1;
+                }
+            }
         }
         Ok(())
     }

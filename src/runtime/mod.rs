@@ -29,9 +29,9 @@ mod receive;
 mod restore;
 mod sink;
 mod source;
+mod subtask_state;
 mod task;
 mod upload;
-mod watermark_state;
 mod watermarks;
 mod windowed;
 

@@ -38,6 +38,9 @@ pub struct JobOptions {
     pub force_savepoints: bool,
     /// What to do when the newest checkpoint cannot be read. Default: fail.
     pub on_corruption: OnCorruption,
+    /// `execution.state-recovery.ignore-unclaimed-state`: whether state may be left out of which the job has no operator.
+    /// Default: false.
+    pub allow_non_restored_state: bool,
     /// `restart-strategy`. Default: 3 attempts, 1 s apart.
     pub restart: RestartStrategy,
     /// `state.backend.type`: where keyed state is kept. Default: objects in memory.
@@ -74,6 +77,7 @@ impl Default for JobOptions {
             externalized_checkpoint_retention: Retention::RETAIN_ALWAYS,
             force_savepoints: true,
             on_corruption: OnCorruption::Fail,
+            allow_non_restored_state: false,
             restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
             state_backend: StateBackend::default(),
             incremental: false,

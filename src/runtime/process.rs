@@ -8,16 +8,16 @@ use super::gate::Gate;
 use super::output::Outputs;
 use super::progress::Meters;
 use super::receive::{Receiver, TimerDriver, run_gate};
+use super::restore::RestoredState;
 use super::source::emit;
+use super::subtask_state::SubtaskState;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
-use super::watermark_state::WatermarkState;
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, TimeDomain};
-use crate::keygroup::KeyGroupRangeAssignment;
+use crate::keygroup::{KeyGroupRangeAssignment, KeyHash, key_group_of};
 use crate::state::serializer::StateSerializer;
 use crate::state::{
-    ChannelState, ExpiredButPresent, KeyedStateStore, KeyedStateStoreBuilder, ListStateDescriptor,
-    OperatorListState, OperatorStateBackend, StateError, StateKey, StateValue, TaskSnapshot, Timer,
-    TimerService, TtlMetrics,
+    ChannelState, ExpiredButPresent, KeyedStateStore, KeyedStateStoreBuilder, OperatorStateBackend,
+    StateError, StateKey, StateValue, TaskSnapshot, Timer, TimerService, TtlMetrics,
 };
 use crossbeam_channel::Select;
 use std::sync::Arc;
@@ -68,6 +68,9 @@ pub(super) trait KeyedFunction {
     type In: Record;
     type Out: Record;
 
+    /// The key of a record, if it has one.
+    fn key_of<'a>(&'a self, record: &'a Self::In) -> Option<&'a Self::Key>;
+
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError>;
 
     fn open(&mut self, backends: &mut Backends<Self::Key>) -> Result<(), StateError>;
@@ -114,6 +117,10 @@ impl<F: KeyedProcessFunction> KeyedFunction for OneInput<F> {
     type Key = F::Key;
     type In = F::In;
     type Out = F::Out;
+
+    fn key_of<'a>(&'a self, record: &'a F::In) -> Option<&'a F::Key> {
+        Some((self.key)(record))
+    }
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         self.function.initialize_state(state)
@@ -163,9 +170,7 @@ impl<F: KeyedProcessFunction> KeyedFunction for OneInput<F> {
 struct Process<F: KeyedFunction> {
     function: F,
     backends: Backends<F::Key>,
-    /// Holds whether the subtask has finished its input.
-    finished: OperatorListState<bool>,
-    watermark: WatermarkState,
+    subtask: SubtaskState,
     gate: Gate<F::In>,
     outputs: Outputs<F::Out>,
     next_clean_up: Millis,
@@ -216,9 +221,7 @@ impl<F: KeyedFunction> Operator for Process<F> {
         self.report_ttl();
         let Backends { keyed, operator, times, .. } = &mut self.backends;
         self.function.snapshot_state(operator).map_err(TaskError::User)?;
-        let finished = if request.input_finished { vec![true] } else { Vec::new() };
-        self.finished.update(operator, finished)?;
-        self.watermark.update(operator, times.watermark)?;
+        self.subtask.store(operator, times.watermark, request.input_finished)?;
         let keyed = if request.in_files { keyed.snapshot_in_files()? } else { keyed.snapshot()? };
         Ok((TaskSnapshot::new(Some(Box::new(keyed)), operator.snapshot()), None))
     }
@@ -325,16 +328,18 @@ pub(super) fn run<F: KeyedFunction>(
     let range = assignment
         .range_of(environment.context.subtask.index)
         .map_err(|error| TaskError::User(error.into()))?;
-    let image = environment.restore()?;
-    environment.remember_checksums(image.keyed.as_ref());
+    let RestoredState { keyed, mut operator, channels, handed_out, subtask } =
+        environment.restore(Some(range))?;
+    environment.remember_checksums(&keyed);
     let misfit = |error| environment.open_error(error);
-    let mut operator = OperatorStateBackend::restore(image.operator);
-    let finished = ListStateDescriptor::new("_runtime/finished");
-    let finished = operator.list_state(&finished).map_err(misfit)?;
-    let (watermark, restored) = WatermarkState::open(&mut operator).map_err(misfit)?;
-    gate.restore(&image.channels, restored).map_err(misfit)?;
-    outputs.restore(&image.channels).map_err(misfit)?;
-    let keyed = image.keyed.into_iter().collect();
+    let restored = subtask.watermark;
+    gate.restore(&channels, restored).map_err(misfit)?;
+    let is_mine = |record: &F::In| {
+        let group = |key: &F::Key| key_group_of(key.key_hash(), assignment.max_parallelism());
+        function.key_of(record).is_none_or(|key| range.contains(group(key)))
+    };
+    gate.restore_handed_out(&handed_out, is_mine).map_err(misfit)?;
+    outputs.restore(&channels).map_err(misfit)?;
     let store = KeyedStateStoreBuilder::new(assignment.max_parallelism(), range);
     let store = store.with_shared_key_serializer(key_serializer).with_backend(&environment.state_backend);
     let mut keyed = store.restore_with(keyed, &environment.stored_files()).map_err(misfit)?;
@@ -343,17 +348,16 @@ pub(super) fn run<F: KeyedFunction>(
     keyed.set_event_time(restored);
     function.initialize_state(&mut operator).map_err(TaskError::User)?;
     let timers = TimerService::open(&mut keyed, "user-timers", restored.0).map_err(misfit)?;
-    let input_finished = finished.get(&operator).map_err(misfit)?.contains(&true);
     let times = Times { watermark: restored, processing: environment.processing_time.clone() };
     let mut backends = Backends { keyed, operator, times, timers };
     function.open(&mut backends).map_err(misfit)?;
     environment.report(Report::Running);
     let meters = environment.meters.clone();
-    let checkpointing = Checkpointing::new(environment, gate.channels(), outputs.channels(), input_finished);
+    let checkpointing =
+        Checkpointing::new(environment, gate.channels(), outputs.channels(), subtask.input_finished);
     let next_clean_up = now + CLEAN_UP_PAUSE;
     let reported = Default::default();
-    let mut process =
-        Process { function, backends, finished, watermark, gate, outputs, next_clean_up, meters, reported };
+    let mut process = Process { function, backends, subtask, gate, outputs, next_clean_up, meters, reported };
     let ended = run_gate(checkpointing, &mut process);
     process.report_ttl();
     ended

@@ -2,6 +2,7 @@ use super::error::TaskError;
 use super::function::{Durability, TransactionalSink, UserError};
 use super::gate::Gate;
 use super::receive::{Receiver, TimerDriver, run_gate};
+use super::restore::RestoredState;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis};
 use crate::commit::{Committer, Config, Input, Output, TransactionId};
@@ -195,10 +196,12 @@ pub(super) fn run<S: TransactionalSink>(
     mut gate: Gate<S::In>,
 ) -> Result<(), TaskError> {
     let context = environment.context;
-    let image = environment.restore()?;
-    gate.restore(&image.channels, EventTime::MIN).map_err(|error| environment.open_error(error))?;
-    let mut state = OperatorStateBackend::restore(image.operator);
-    let transactions = state.list_state(&transactions()).map_err(|error| environment.open_error(error))?;
+    let RestoredState { operator: mut state, channels, handed_out, .. } = environment.restore(None)?;
+    gate.restore(&channels, EventTime::MIN)
+        .and_then(|()| gate.restore_handed_out(&handed_out, |_| true))
+        .map_err(|error| environment.open_error(error))?;
+    let transactions =
+        state.union_list_state(&transactions()).map_err(|error| environment.open_error(error))?;
     let restored = transactions.get(&state)?.iter().copied().collect();
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     let found = function.unfinished().map_err(TaskError::User)?;

@@ -2,8 +2,9 @@ use super::channel::{Element, try_receive};
 use super::error::TaskError;
 use super::function::{SourceCollector, SourceFunction, SourceStatus};
 use super::output::Outputs;
+use super::restore::RestoredState;
+use super::subtask_state::SubtaskState;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
-use super::watermark_state::WatermarkState;
 use crate::base::{Channel, CheckpointId, CheckpointOptions};
 use crate::state::{ChannelState, OperatorStateBackend, StateError, TaskSnapshot};
 use crate::subtask::Input;
@@ -16,7 +17,7 @@ const BUFFER_TIMEOUT: Duration = Duration::from_millis(100);
 struct Source<S: SourceFunction> {
     function: S,
     state: OperatorStateBackend,
-    watermark: WatermarkState,
+    subtask: SubtaskState,
     outputs: Outputs<S::Out>,
 }
 
@@ -49,7 +50,7 @@ impl<S: SourceFunction> Operator for Source<S> {
 
     fn snapshot(&mut self, _: CheckpointId, _: SnapshotRequest) -> Result<Snapshot, TaskError> {
         self.function.snapshot_state(&mut self.state).map_err(TaskError::User)?;
-        self.watermark.update(&mut self.state, self.outputs.watermark())?;
+        self.subtask.store(&mut self.state, self.outputs.watermark(), false)?;
         Ok((TaskSnapshot::new(None, self.state.snapshot()), None))
     }
 }
@@ -70,19 +71,16 @@ pub(super) fn run<S: SourceFunction>(
     mut function: S,
     mut outputs: Outputs<S::Out>,
 ) -> Result<(), TaskError> {
-    let image = environment.restore()?;
-    let mut state = OperatorStateBackend::restore(image.operator);
-    let (watermark, restored) =
-        WatermarkState::open(&mut state).map_err(|error| environment.open_error(error))?;
-    outputs.restore(&image.channels).map_err(|error| environment.open_error(error))?;
+    let RestoredState { operator: mut state, channels, subtask, .. } = environment.restore(None)?;
+    outputs.restore(&channels).map_err(|error| environment.open_error(error))?;
     //= spec/watermark.md#watermark-7-a-restored-subtask-repeats-its-watermark
     //# A restored subtask MUST emit the watermark of its snapshot behind the records that were on their way from
     //# it.
-    outputs.emit_watermark(restored);
+    outputs.emit_watermark(subtask.watermark);
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     environment.report(Report::Running);
     let mut checkpointing = Checkpointing::new(environment, 0, outputs.channels(), false);
-    let mut source = Source { function, state, watermark, outputs };
+    let mut source = Source { function, state, subtask, outputs };
     let (mut last_flush, mut had_backlog) = (Instant::now(), false);
     while !checkpointing.machine().is_finished() {
         checkpointing.advance(&mut source)?;

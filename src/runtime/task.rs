@@ -7,6 +7,7 @@ use super::incremental::{EndOfUpload, Ended, IncrementalUploads};
 use super::io::IoQueue;
 use super::processing_time::ProcessingTime;
 use super::progress::Meters;
+use super::restore::RestoredFrom;
 use super::upload::{Upload, Uploads, Written};
 use crate::base::{
     Attempt, Channel, CheckpointId, CheckpointKind, CheckpointOptions, CheckpointingMode, ContentId,
@@ -17,7 +18,7 @@ use crate::state::{ChannelState, StateError, TaskSnapshot};
 use crate::store::{CheckpointStorage, StorageError};
 use crate::subtask::{Config, Durations, Input, Output, Subtask};
 use crossbeam_channel::{Receiver, Select, Sender};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -78,10 +79,9 @@ pub(super) struct Environment {
     /// Whether checkpoints refer to files of earlier ones.
     pub(super) incremental: bool,
     pub(super) snapshot_compression: bool,
-    /// The state files of all subtasks of the operator, by their index, from which it is restored.
-    pub(super) restored: Vec<Option<StateHandle>>,
-    /// The shared files of this subtask from which it is restored, and who may delete them.
-    pub(super) restored_files: (BTreeSet<SharedObject>, Ownership),
+    pub(super) restored: RestoredFrom,
+    /// Whose the shared files are from which it is restored.
+    pub(super) ownership: Ownership,
     /// The checksums of those files.
     pub(super) restored_checksums: BTreeMap<ContentId, u32>,
 }

@@ -55,6 +55,10 @@ impl<F: WindowFunction> KeyedFunction for Windowed<F> {
     type In = F::In;
     type Out = F::Out;
 
+    fn key_of<'a>(&'a self, record: &'a F::In) -> Option<&'a F::Key> {
+        Some((self.key)(record))
+    }
+
     fn initialize_state(&mut self, _: &mut OperatorStateBackend) -> Result<(), UserError> {
         Ok(())
     }

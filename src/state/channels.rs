@@ -136,6 +136,15 @@ impl ChannelState {
         }
     }
 
+    /// What was captured on one side alone.
+    #[must_use]
+    pub fn of(self, side: ChannelSide) -> Self {
+        match side {
+            ChannelSide::Input => ChannelState { inputs: self.inputs, ..ChannelState::default() },
+            ChannelSide::Output => ChannelState { outputs: self.outputs, ..ChannelState::default() },
+        }
+    }
+
     /// Whether nothing was captured.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -70,6 +70,37 @@ impl OperatorImage {
     }
 }
 
+impl ChannelState {
+    /// Reads the records that were on their way, and over everything else.
+    ///
+    /// # Errors
+    /// The file is damaged, or `reader` failed.
+    pub fn read_from_file(reader: impl Read) -> Result<Self, StateError> {
+        let (mut blocks, header) = read_header(reader)?;
+        let skip_keyed = |blocks: &mut BlockReader<_>| {
+            let Some(keyed) = &header.keyed else { return Ok(()) };
+            keyed.states.iter().try_for_each(|state| {
+                let format = (state.kind, header.compression);
+                each_group(blocks, keyed.range, |blocks, _| skip_group(blocks, format).map(drop))
+            })
+        };
+        match blocks.version() {
+            WITH_SERIALIZERS.. => {
+                read_operator(&mut blocks, header.operator)?;
+                skip_keyed(&mut blocks)?;
+            }
+            WITH_CHANNELS.. => {
+                skip_keyed(&mut blocks)?;
+                read_operator(&mut blocks, header.operator)?;
+            }
+            _ => return Ok(ChannelState::default()),
+        }
+        let channels = ChannelState::read_from(&mut blocks)?;
+        blocks.finish()?;
+        Ok(channels)
+    }
+}
+
 /// Opens a state file and reads what it says about itself.
 pub(super) fn read_header<R: Read>(reader: R) -> Result<(BlockReader<R>, SnapshotHeader), CodecError> {
     let mut blocks = BlockReader::new(reader, FileKind::State)?;

@@ -2,6 +2,7 @@ use super::{CheckpointStorage, Put, StorageError};
 use crate::base::{CompletedCheckpoint, JobId};
 use crate::codec::{CheckpointMetadata, OperatorMetadata};
 use crate::publish::{Answer, Operation};
+use crate::rescale::StateAssignment;
 
 /// The part of every checkpoint's metadata that stays the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,15 @@ impl JobDescription {
     #[must_use]
     pub fn metadata(&self, checkpoint: CompletedCheckpoint) -> CheckpointMetadata {
         CheckpointMetadata { job: self.job, operators: self.operators.clone(), checkpoint }
+    }
+
+    /// The checkpoint as if this job had taken it, which may have other operators, or as many subtasks, than it had then.
+    #[must_use]
+    pub fn in_terms_of_job(&self, metadata: CheckpointMetadata) -> CompletedCheckpoint {
+        match metadata.operators == self.operators {
+            true => metadata.checkpoint,
+            false => StateAssignment::new(&metadata, &self.operators).for_job(),
+        }
     }
 }
 
@@ -35,7 +45,7 @@ pub fn perform(
         Operation::ReadPointer(sequence) => storage.read_pointer(sequence).map(Answer::Pointer),
         Operation::ReadMetadata(checkpoint) => storage
             .read_metadata(checkpoint)
-            .map(|metadata| Answer::Metadata(metadata.map(|metadata| metadata.checkpoint))),
+            .map(|metadata| Answer::Metadata(metadata.map(|metadata| job.in_terms_of_job(metadata)))),
         Operation::PutMetadata(checkpoint) => storage.put_metadata(&job.metadata(checkpoint)).map(put),
         Operation::PutPointer(sequence, pointer) => storage.put_pointer(sequence, &pointer).map(put),
     };

@@ -15,6 +15,7 @@ mod flow;
 mod incremental;
 mod keys;
 mod operator_state;
+mod rescale;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod storage;

@@ -31,7 +31,7 @@ pub fn go_on_until(world: &World, handle: &JobHandle, is_so: impl Fn() -> bool) 
 }
 
 /// How many records the newest checkpoint holds of the inputs and of the outputs.
-fn captured(storage: &Arc<dyn CheckpointStorage>) -> Option<(u64, u64)> {
+pub fn captured(storage: &Arc<dyn CheckpointStorage>) -> Option<(u64, u64)> {
     let last = *storage.list().ok()?.pointers.last()?;
     let newest = storage.read_pointer(last).ok()??.newest?;
     let mut sums = (0, 0);

@@ -64,7 +64,7 @@ impl<G: Generator> SourceFunction for Replay<G> {
                         the generator again";
             return Err(Unrecoverable(what.into()).into());
         }
-        if !restored.is_empty() {
+        if state.is_restored() {
             self.splits = restored.to_vec();
         }
         self.state = Some(positions);

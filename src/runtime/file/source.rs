@@ -132,14 +132,10 @@ where
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         let positions = state.list_state(&positions())?;
-        let began = ListStateDescriptor::<bool>::new("began");
-        let began = state.list_state(&began)?;
-        self.waiting = if began.get(state)?.is_empty() {
-            self.assigned.drain(..).map(|split| Position { split, next: None }).collect()
-        } else {
-            positions.get(state)?.iter().cloned().collect()
+        self.waiting = match state.is_restored() {
+            true => positions.get(state)?.iter().cloned().collect(),
+            false => self.assigned.drain(..).map(|split| Position { split, next: None }).collect(),
         };
-        began.update(state, vec![true])?;
         self.state = Some(positions);
         Ok(())
     }

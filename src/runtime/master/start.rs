@@ -1,6 +1,6 @@
 //! Starts a job.
 
-use super::super::builder::Job;
+use super::super::builder::{Job, OperatorKind};
 use super::super::clock::Clock;
 use super::super::control::{JobControl, JobHandle, Wish};
 use super::super::error::JobError;
@@ -73,7 +73,11 @@ impl Job {
 
 fn configuration(job: &Job, options: &JobOptions) -> Config {
     let subtasks = job.subtasks().map(|(subtask, _)| subtask).collect();
-    let sources = job.subtasks().filter(|(_, spec)| spec.is_source).map(|(subtask, _)| subtask).collect();
+    let sources = job
+        .subtasks()
+        .filter(|(_, spec)| spec.kind == OperatorKind::Source)
+        .map(|(subtask, _)| subtask)
+        .collect();
     let publish =
         publish::Config { on_corruption: options.on_corruption, ..publish::Config::new(options.incarnation) };
     Config {

@@ -3,11 +3,13 @@
 use super::super::error::{JobError, TaskError};
 use super::super::function::SubtaskContext;
 use super::super::io::IoQueue;
+use super::super::restore::RestoredFrom;
 use super::super::task::{Control, Environment, Report, TaskReport, guarded};
 use super::{Master, Message};
-use crate::base::{Attempt, CheckpointId, SubtaskId};
+use crate::base::{Attempt, CompletedCheckpoint, Ownership, SubtaskId};
 use crate::coordinator::Input;
 use crate::publish::Recovered;
+use crate::rescale::StateAssignment;
 use crate::state::ExpiredButPresent;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,9 +79,10 @@ impl Master {
             progress.expired_but_present = ExpiredButPresent::default();
         });
         tracing::info!(%attempt, ?restored_from, "starting tasks");
-        if let Some(failure) = restored_from.and_then(|checkpoint| self.unfit(attempt, checkpoint)) {
-            return Some(failure);
-        }
+        let assignment = match newest.map(|newest| self.assign(attempt, newest)) {
+            Some(Err(failure)) => return Some(failure),
+            assigned => assigned.and_then(Result::ok),
+        };
         let had_finished = |subtask| newest.is_some_and(|newest| newest.had_finished(subtask));
         self.open_channels(had_finished);
         let mut failure = None;
@@ -87,7 +90,12 @@ impl Master {
             let (sender, control) = unbounded();
             self.tasks.controls.insert(subtask, sender.clone());
             let context = SubtaskContext { subtask, parallelism: spec.metadata.parallelism, attempt };
-            let environment = self.environment(context, recovered, io, (sender, control));
+            let mut restored = RestoredFrom::nothing(Arc::clone(&self.storage));
+            if let Some(assignment) = &assignment {
+                restored.assign(assignment, &self.job, subtask);
+            }
+            let environment =
+                self.environment(context, (restored, recovered.ownership), io, (sender, control));
             let body = (spec.body)(context);
             let reports = self.reports.clone();
             let name = format!("{}-{}", spec.metadata.uid, subtask.index);
@@ -122,16 +130,10 @@ impl Master {
     fn environment(
         &self,
         context: SubtaskContext,
-        recovered: &Recovered,
+        (restored, ownership): (RestoredFrom, Ownership),
         io: &IoQueue,
         (control_sender, control): (Sender<Control>, Receiver<Control>),
     ) -> Environment {
-        let states = recovered.newest.as_ref().map(|checkpoint| &checkpoint.states);
-        let state_of = |index| {
-            let subtask = SubtaskId::new(context.subtask.operator, index);
-            states.and_then(|states| states.get(&subtask).copied().flatten())
-        };
-        let files = recovered.newest.as_ref().and_then(|newest| newest.shared.get(&context.subtask));
         Environment {
             job: self.job.description.job,
             context,
@@ -148,57 +150,51 @@ impl Master {
             state_backend: self.options.state_backend.clone(),
             incremental: self.options.incremental,
             snapshot_compression: self.options.snapshot_compression,
-            restored: (0..context.parallelism).map(state_of).collect(),
-            restored_files: (files.cloned().unwrap_or_default(), recovered.ownership),
+            restored,
+            ownership,
             restored_checksums: BTreeMap::new(),
         }
     }
 
-    /// The failure to start from a checkpoint that cannot be read, or whose operators are not this job's.
-    fn unfit(&mut self, attempt: Attempt, checkpoint: CheckpointId) -> Option<Input> {
+    /// What the subtasks start from; or the failure to start from a checkpoint that cannot be read, or does not fit.
+    fn assign(
+        &mut self,
+        attempt: Attempt,
+        checkpoint: &CompletedCheckpoint,
+    ) -> Result<StateAssignment, Input> {
         let subtask = SubtaskId::new(0, 0);
-        let unrecoverable = match self.incompatibility(checkpoint) {
-            Ok(None) => return None,
-            Ok(Some(problem)) => {
-                self.trouble.incompatible = Some(problem);
-                true
+        let unrecoverable = match self.assignment_of(checkpoint) {
+            Ok(assignment) => {
+                let is_keyed = |uid: &str| {
+                    let mut operators = self.job.operators.iter();
+                    operators.any(|operator| operator.kind.is_keyed() && operator.metadata.uid == uid)
+                };
+                match assignment.check(is_keyed, self.options.allow_non_restored_state) {
+                    Ok(()) => {
+                        tracing::info!("restored from {assignment}");
+                        return Ok(assignment);
+                    }
+                    Err(misfit) => {
+                        let (checkpoint, what) = (checkpoint.id, misfit.to_string());
+                        self.trouble.incompatible = Some(JobError::Incompatible { checkpoint, what });
+                        true
+                    }
+                }
             }
             Err(error) => {
                 self.trouble.task_failed(attempt, subtask, error.to_string());
                 error.is_unrecoverable()
             }
         };
-        Some(Input::TaskFailed { attempt, subtask, unrecoverable })
+        Err(Input::TaskFailed { attempt, subtask, unrecoverable })
     }
 
-    /// Why the checkpoint's operators are not this job's, if so.
-    fn incompatibility(&self, checkpoint: CheckpointId) -> Result<Option<JobError>, TaskError> {
-        let metadata = guarded(|| Ok(self.storage.read_metadata(checkpoint)?))?;
+    fn assignment_of(&self, checkpoint: &CompletedCheckpoint) -> Result<StateAssignment, TaskError> {
+        let id = checkpoint.id;
+        let metadata = guarded(|| Ok(self.storage.read_metadata(id)?))?;
         // Without a word about its operators nothing can be restored from it.
-        let missing = || TaskError::User(format!("the metadata of checkpoint {checkpoint} is gone").into());
-        let then = metadata.ok_or_else(missing)?.operators;
-        let now = &self.job.description.operators;
-        let what = now.iter().chain(&then).find_map(|operator| {
-            let uid = &operator.uid;
-            let (before, after) = (then.iter().find(|o| o.uid == *uid), now.iter().find(|o| o.uid == *uid));
-            match (before, after) {
-                (Some(before), Some(after)) if before.parallelism != after.parallelism => Some(format!(
-                    "operator `{uid}` had parallelism {} and now has {}; rescaling is not supported yet, \
-                     run it with {0}",
-                    before.parallelism, after.parallelism
-                )),
-                (Some(before), Some(after)) if before.max_parallelism != after.max_parallelism => {
-                    Some(format!(
-                        "operator `{uid}` had max parallelism {} and now has {}, which can never change",
-                        before.max_parallelism, after.max_parallelism
-                    ))
-                }
-                (None, _) => Some(format!("it has no operator `{uid}`")),
-                (_, None) => Some(format!("the job has no operator `{uid}` any more")),
-                _ => None,
-            }
-        });
-        Ok(what.map(|what| JobError::Incompatible { checkpoint, what }))
+        let missing = || TaskError::User(format!("the metadata of checkpoint {id} is gone").into());
+        Ok(StateAssignment::new(&metadata.ok_or_else(missing)?, &self.job.description.operators))
     }
 
     /// Ends the tasks, and reports when they are gone.

@@ -4,6 +4,7 @@ use super::super::function::SubtaskContext;
 use super::super::io::IoPool;
 use super::super::processing_time::{ManualClock, ProcessingTime};
 use super::super::progress::Meters;
+use super::super::restore::RestoredFrom;
 use super::super::task::{Control, Environment, Marker, Snapshot, SnapshotRequest};
 use super::*;
 use crate::base::{
@@ -11,7 +12,7 @@ use crate::base::{
 };
 use crate::state::backend::StateBackend;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
-use crate::store::JobManagerCheckpointStorage;
+use crate::store::{CheckpointStorage, JobManagerCheckpointStorage};
 use crossbeam_channel::{Select, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -157,15 +158,16 @@ fn test(channels: usize, processing_time: ProcessingTime) -> Test {
         barrier: None,
         control: control_sender.clone(),
     };
-    let subtask = SubtaskId::new(1, 0);
+    let context = SubtaskContext { subtask: SubtaskId::new(1, 0), parallelism: 1, attempt: Attempt(1) };
+    let storage: Arc<dyn CheckpointStorage> = Arc::new(JobManagerCheckpointStorage::new(JobId(1)));
     let environment = Environment {
         job: JobId(1),
-        context: SubtaskContext { subtask, parallelism: 1, attempt: Attempt(1) },
+        context,
         control,
         control_sender,
         reports: unbounded().0,
         io: pool.queue().unwrap(),
-        storage: Arc::new(JobManagerCheckpointStorage::new(JobId(1))),
+        storage: Arc::clone(&storage),
         clock: Clock::start(),
         processing_time,
         meters: Meters::default(),
@@ -173,8 +175,8 @@ fn test(channels: usize, processing_time: ProcessingTime) -> Test {
         batch_records: 1,
         state_backend: StateBackend::default(),
         snapshot_compression: false,
-        restored: Vec::new(),
-        restored_files: (BTreeSet::new(), Ownership::Owned),
+        restored: RestoredFrom::nothing(storage),
+        ownership: Ownership::Owned,
         restored_checksums: BTreeMap::new(),
         incremental: false,
     };

@@ -51,6 +51,7 @@ pub struct OperatorStateBackend {
     states: Vec<OpenState>,
     /// What was restored and not opened yet.
     unclaimed: BTreeMap<String, RawOperatorState>,
+    is_restored: bool,
 }
 
 struct OpenState {
@@ -79,7 +80,21 @@ impl OperatorStateBackend {
     pub fn restore(image: OperatorImage) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        OperatorStateBackend { id, states: Vec::new(), unclaimed: image.states }
+        let is_restored = !image.states.is_empty();
+        OperatorStateBackend { id, states: Vec::new(), unclaimed: image.states, is_restored }
+    }
+
+    /// The same of an operator that is restored, or is not, whatever this subtask has of its state.
+    #[must_use]
+    pub fn with_restored(self, is_restored: bool) -> Self {
+        OperatorStateBackend { is_restored, ..self }
+    }
+
+    /// Whether the operator goes on from a checkpoint. With more subtasks than before, one may have nothing of a divided list
+    /// and must yet not begin anew (Flink: `FunctionInitializationContext.isRestored`).
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.is_restored
     }
 
     /// Opens a list whose items are divided among the subtasks when the parallelism changes. The same descriptor gives

@@ -168,6 +168,11 @@ impl KeyedBroadcastProcessFunction for Judge {
 /// The job with `parallelism` instances of each operator and `rule_sources` of the source of rules, which is the second
 /// operator.
 pub fn job_with_rules(world: &Arc<World>, parallelism: u16, rule_sources: u16) -> Job {
+    job_with_judges(world, parallelism, rule_sources, parallelism)
+}
+
+/// The same with another number of instances of those who get the rules, and of the sinks.
+pub fn job_with_judges(world: &Arc<World>, parallelism: u16, rule_sources: u16, judges: u16) -> Job {
     let mut job = JobBuilder::new();
     let [numbers, rules, counts, sinks] = [0; 4].map(|_| Arc::clone(world));
     let numbers = job.source("numbers", parallelism, move |context| Keyed {
@@ -180,11 +185,12 @@ pub fn job_with_rules(world: &Arc<World>, parallelism: u16, rule_sources: u16) -
         state: None,
     });
     let input = numbers.key_by(|number: &Number| &number.key).connect(rules.broadcast());
-    let judged = job.process_broadcast(input, "judge", parallelism, None, move |context| Judge {
+    let judged = job.process_broadcast(input, "judge", judges, None, move |context| Judge {
         count: Count {
             world: Arc::clone(&counts),
             watch: Watch::new(&counts, context),
             counts: None,
+            last: None,
             processed: Counter::default(),
         },
         rules: None,
@@ -192,6 +198,12 @@ pub fn job_with_rules(world: &Arc<World>, parallelism: u16, rule_sources: u16) -
     });
     job.sink(judged, "memory", move |context| Memory::new(&sinks, context));
     job.build(JOB).unwrap()
+}
+
+/// What each of `judges` subtasks writes at its end about the rules.
+pub fn sums_of_rules(rule_sources: u16, judges: u16) -> Vec<Counted> {
+    let rules = RULES_PER_SOURCE * u64::from(rule_sources);
+    (0..u64::from(judges)).map(|index| (SUM + index, (0..rules).sum())).collect()
 }
 
 /// What that job writes.

@@ -9,6 +9,7 @@ pub mod keys;
 #[path = "../../support/runs_backend.rs"]
 mod runs_backend;
 mod sink;
+pub mod splits;
 pub mod ttl;
 pub mod union;
 mod watch;
@@ -126,6 +127,8 @@ struct Count {
     world: Arc<World>,
     watch: Watch,
     counts: Option<ValueState<u64>>,
+    /// The last number of a key, where each must be higher than those before.
+    last: Option<ValueState<i64>>,
     processed: Counter,
 }
 
@@ -141,6 +144,9 @@ impl KeyedProcessFunction for Count {
     fn open(&mut self, state: &mut KeyedStateStore<u64>) -> Result<(), StateError> {
         self.world.at(Place::Open).map_err(|error| StateError::from(std::io::Error::other(error)))?;
         self.counts = Some(state.open(&ValueStateDescriptor::new("count"))?);
+        if self.world.state.lock().unwrap().keys_are_in_order {
+            self.last = Some(state.open(&ValueStateDescriptor::new("last"))?);
+        }
         Ok(())
     }
 
@@ -155,6 +161,14 @@ impl KeyedProcessFunction for Count {
         self.processed.records += 1;
         let counts = self.counts.ok_or("not opened")?;
         let count = counts.with_mut(context.state(), || 0, one_more)?;
+        if let Some(last) = self.last {
+            let before = last.get(context.state())?.map(|last| *last);
+            if before.is_some_and(|before| before >= number.time) {
+                let what = format!("{} comes behind {before:?}", number.time);
+                self.world.state.lock().unwrap().violations.push(what);
+            }
+            last.update(context.state(), number.time)?;
+        }
         out.collect((number.key, count));
         Ok(())
     }
@@ -226,6 +240,7 @@ fn add_counts(
         world: Arc::clone(&counts),
         watch: Watch::new(&counts, context),
         counts: None,
+        last: None,
         processed: Counter::default(),
     });
     job.sink(counted, sink, move |context| Memory::new(&sinks, context));

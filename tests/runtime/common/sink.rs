@@ -37,8 +37,7 @@ impl TransactionalSink for Memory {
 
     fn unfinished(&mut self) -> Result<BTreeSet<TransactionId>, UserError> {
         self.world.at(Place::Unfinished)?;
-        let state = self.world.state.lock().unwrap();
-        Ok(state.open.keys().filter(|id| id.subtask == self.context.subtask).copied().collect())
+        Ok(self.world.state.lock().unwrap().open.keys().copied().collect())
     }
 
     fn begin(&mut self, transaction: TransactionId) -> Result<(), UserError> {
@@ -49,7 +48,7 @@ impl TransactionalSink for Memory {
 
     fn write(&mut self, record: Counted) -> Result<(), UserError> {
         self.world.at(Place::Write)?;
-        self.world.wait_for_room();
+        self.world.wait_for_room(self.context.subtask.index);
         self.world.written.fetch_add(1, Ordering::SeqCst);
         self.written.records += 1;
         self.open.push(record);

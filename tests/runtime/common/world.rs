@@ -67,6 +67,8 @@ pub struct Outside {
     pub closed_for_one: bool,
     /// How many records sinks may still write before they wait; `None` for any number.
     pub room: Option<u64>,
+    /// The only sink that needs room, if it is not every one.
+    pub needs_room: Option<u16>,
     /// Calls that wait, or have waited.
     pub arrived: u64,
     /// The sources from this index on go on without emitting anything.
@@ -79,6 +81,8 @@ pub struct Outside {
     pub late: Vec<String>,
     /// The attempt, the subtask and the watermark of each record that found another one than the record before.
     pub watermarks: Vec<(u32, u16, EventTime)>,
+    /// Whether all numbers of a key come from one source, in order.
+    pub keys_are_in_order: bool,
     /// Whether the sources say that they have fallen behind.
     pub has_backlog: bool,
     /// The attempts in which each source was started.
@@ -128,8 +132,11 @@ impl World {
         self.changed.notify_all();
     }
 
-    pub fn wait_for_room(&self) {
+    pub fn wait_for_room(&self, sink: u16) {
         let state = self.state.lock().unwrap();
+        if state.needs_room.is_some_and(|needing| needing != sink) {
+            return;
+        }
         let mut state = self.changed.wait_while(state, |state| state.room == Some(0)).unwrap();
         state.room = state.room.map(|room| room - 1);
     }

@@ -1,0 +1,179 @@
+use super::super::{Distribution, OperatorAssignment, StateAssignment};
+use crate::base::{
+    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, ContentId, JobId, SharedFile, SharedObject,
+    StateFile, StateHandle, SubtaskId,
+};
+use crate::codec::{CheckpointMetadata, OperatorMetadata};
+use crate::keygroup::{KeyGroupRange, KeyGroupRangeAssignment, MaxParallelism};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const MAX: u16 = 16;
+
+fn operator(uid: &str, parallelism: u16) -> OperatorMetadata {
+    OperatorMetadata { uid: uid.to_owned(), name: String::new(), parallelism, max_parallelism: MAX }
+}
+
+fn handle(operator: u16, index: u16) -> StateHandle {
+    let file = StateFile {
+        checkpoint: CheckpointId(7),
+        subtask: SubtaskId::new(operator, index),
+        attempt: Attempt(2),
+        savepoint: false,
+    };
+    StateHandle { file, bytes: 1, checksum: 0 }
+}
+
+fn shared(operator: u16, index: u16) -> SharedObject {
+    let (subtask, content) = (SubtaskId::new(operator, index), ContentId { digest: 1, bytes: 1 });
+    let file = SharedFile { job: JobId(1), subtask, attempt: Attempt(2), content };
+    SharedObject { file, upload: 0, savepoint: None }
+}
+
+/// Every subtask that is not in `finished` has a state file and a shared one.
+fn metadata(operators: Vec<OperatorMetadata>, finished: &[(u16, u16)]) -> CheckpointMetadata {
+    let (mut states, mut all_shared) = (BTreeMap::new(), BTreeMap::new());
+    for (number, operator) in (0..).zip(&operators) {
+        for index in (0..operator.parallelism).filter(|index| !finished.contains(&(number, *index))) {
+            let subtask = SubtaskId::new(number, index);
+            states.insert(subtask, Some(handle(number, index)));
+            all_shared.insert(subtask, BTreeSet::from([shared(number, index)]));
+        }
+    }
+    let checkpoint = CompletedCheckpoint {
+        id: CheckpointId(7),
+        attempt: Attempt(2),
+        kind: CheckpointKind::Periodic,
+        states,
+        shared: all_shared,
+    };
+    CheckpointMetadata { job: JobId(1), operators, checkpoint }
+}
+
+fn range(parallelism: u16, index: u16) -> KeyGroupRange {
+    let max = MaxParallelism::new(MAX).unwrap();
+    KeyGroupRangeAssignment::new(max, parallelism).unwrap().range_of(index).unwrap()
+}
+
+#[test]
+fn rescale_with_the_operators_that_there_were_changes_nothing() {
+    let metadata = metadata(vec![operator("a", 2), operator("b", 3)], &[(0, 1)]);
+    let assignment = StateAssignment::new(&metadata, &metadata.operators);
+    assert_eq!(assignment.for_job(), metadata.checkpoint);
+    assert_eq!(assignment.check(|_| true, false), Ok(()));
+    assert!(!assignment.operators.iter().any(OperatorAssignment::is_rescaled));
+    assert!(assignment.operators[0].had_finished(1) && !assignment.operators[0].had_finished(0));
+}
+
+#[test]
+fn rescale_finds_operators_by_their_uids_wherever_they_are() {
+    let metadata = metadata(vec![operator("a", 1), operator("b", 2)], &[]);
+    let assignment =
+        StateAssignment::new(&metadata, &[operator("b", 2), operator("new", 1), operator("a", 1)]);
+    let states = assignment.for_job().states;
+    let expected = [
+        (SubtaskId::new(0, 0), Some(handle(1, 0))),
+        (SubtaskId::new(0, 1), Some(handle(1, 1))),
+        (SubtaskId::new(1, 0), None),
+        (SubtaskId::new(2, 0), Some(handle(0, 0))),
+    ];
+    assert_eq!(states, BTreeMap::from(expected));
+    assert_eq!(
+        assignment.to_string(),
+        "periodic 7\n  `b` goes on with 2 subtasks\n  `new` is new and starts without state\n  `a` goes on with 1 \
+         subtasks"
+    );
+}
+
+//= spec/rescale.md#rescale-7-unclaimed-state-is-an-error
+//= type=test
+//# State of an operator that the job does not have MUST be refused, unless the job allows it to be left out.
+#[test]
+fn rescale_refuses_unclaimed_state_unless_it_may_be_left_out() {
+    let mut metadata = metadata(vec![operator("a", 1), operator("b", 2), operator("c", 1)], &[(2, 0)]);
+    let job = [operator("a", 1)];
+    let assignment = StateAssignment::new(&metadata, &job);
+    // What had finished has no state.
+    assert_eq!(assignment.unclaimed, ["b"]);
+    let misfit = assignment.check(|_| true, false).unwrap_err().to_string();
+    assert!(misfit.contains("it has state of operator `b`, which the job does not have"), "{misfit}");
+    assert_eq!(assignment.check(|_| true, true), Ok(()));
+    metadata.checkpoint.states.values_mut().for_each(|state| *state = None);
+    assert_eq!(StateAssignment::new(&metadata, &job).check(|_| true, false), Ok(()));
+}
+
+//= spec/rescale.md#rescale-10-the-maximum-parallelism-stays
+//= type=test
+//# An operator with keyed state whose maximum parallelism is not what it was MUST be refused.
+#[test]
+fn rescale_refuses_another_max_parallelism_of_keyed_state() {
+    let metadata = metadata(vec![operator("a", 1)], &[]);
+    let job = [OperatorMetadata { max_parallelism: 32, ..operator("a", 1) }];
+    let assignment = StateAssignment::new(&metadata, &job);
+    let misfit = assignment.check(|_| true, true).unwrap_err().to_string();
+    assert_eq!(misfit, "operator `a` had max parallelism 16 and now has 32, which can never change");
+    assert_eq!(assignment.check(|uid| uid != "a", true), Ok(()));
+}
+
+//= spec/rescale.md#rescale-8-an-operator-that-had-finished-stays-finished
+//= type=test
+//# With another parallelism, the subtasks of an operator MUST count as finished exactly if all of them had finished.
+#[test]
+fn rescale_leaves_finished_what_had_finished_as_a_whole() {
+    let metadata = metadata(vec![operator("a", 2), operator("b", 2)], &[(0, 0), (0, 1), (1, 0)]);
+    let assignment = StateAssignment::new(&metadata, &[operator("a", 3), operator("b", 3)]);
+    assert!((0..3).all(|index| assignment.operators[0].had_finished(index)));
+    assert!((0..3).all(|index| !assignment.operators[1].had_finished(index)));
+    let starting: Vec<SubtaskId> = assignment.for_job().states.into_keys().collect();
+    assert_eq!(starting, [0, 1, 2].map(|index| SubtaskId::new(1, index)));
+}
+
+proptest! {
+    //= spec/rescale.md#rescale-13-records-on-their-way-are-handed-out
+    //= type=test
+    //# With another parallelism, each record that was on its way to an old subtask MUST be given to the owner of its key
+    //# group, or to old subtask i's successor: i modulo the parallelism where records went from one to one, and those who
+    //# have the old subtask's broadcast state where they went to everyone.
+    #[test]
+    fn rescale_hands_out_what_was_on_its_way(before in 1..=MAX, now in 1..=MAX) {
+        let metadata = metadata(vec![operator("a", before)], &[]);
+        let assignment = StateAssignment::new(&metadata, &[operator("a", now)]);
+        let assigned = &assignment.operators[0];
+        let all = |distribution| {
+            let of = move |index| assigned.receivers_before(index, distribution);
+            (0..now).flat_map(of).collect::<Vec<_>>()
+        };
+        let mut one_to_one = all(Distribution::OneToOne);
+        one_to_one.sort_unstable();
+        prop_assert!(one_to_one.into_iter().eq(0..before), "each old one has one successor");
+        for index in 0..now {
+            let by_key = assigned.receivers_before(index, Distribution::ByKey);
+            prop_assert_eq!(by_key, assigned.keyed_sources(index));
+            prop_assert_eq!(assigned.receivers_before(index, Distribution::ToAll), [if before == now { index } else { index % before }]);
+        }
+    }
+
+    //= spec/rescale.md#rescale-9-key-groups-go-to-their-new-owners
+    //= type=test
+    //# A subtask MUST get the keyed state of exactly those old subtasks that had one of its key groups.
+    #[test]
+    fn rescale_hands_out_every_key_group_once(before in 1..=MAX, now in 1..=MAX) {
+        let metadata = metadata(vec![operator("a", before)], &[]);
+        let assignment = StateAssignment::new(&metadata, &[operator("a", now)]);
+        let assigned = &assignment.operators[0];
+        let mut groups = Vec::new();
+        for index in 0..now {
+            let sources = assigned.keyed_sources(index);
+            for old in 0..before {
+                let common: Vec<_> =
+                    range(before, old).groups().filter(|group| range(now, index).contains(*group)).collect();
+                prop_assert_eq!(sources.contains(&old), !common.is_empty());
+                groups.extend(common);
+            }
+            let objects = assigned.shared_objects(index);
+            prop_assert_eq!(objects, sources.iter().map(|old| shared(0, *old)).collect::<BTreeSet<_>>());
+        }
+        groups.sort();
+        prop_assert!(groups.into_iter().eq(MaxParallelism::new(MAX).unwrap().all_groups().groups()));
+    }
+}
