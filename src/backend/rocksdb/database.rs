@@ -211,6 +211,7 @@ fn with_default(mut descriptors: Vec<ColumnFamilyDescriptor>) -> Vec<ColumnFamil
 fn database_options(chosen: &RocksDbOptions, memory: Option<&SharedMemory>) -> Options {
     let mut options = Options::default();
     options.set_max_background_jobs(chosen.background_jobs);
+    options.set_max_subcompactions(chosen.subcompactions);
     options.set_max_open_files(chosen.open_files);
     options.set_log_level(chosen.log_level.into());
     options.set_max_log_file_size(chosen.log_file_bytes);

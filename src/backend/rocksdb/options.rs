@@ -27,6 +27,7 @@ pub(super) struct RocksDbOptions {
     pub(super) local_directories: Vec<PathBuf>,
     pub(super) memory: Memory,
     pub(super) background_jobs: i32,
+    pub(super) subcompactions: u32,
     pub(super) open_files: i32,
     pub(super) log_level: Level,
     pub(super) log_file_bytes: usize,
@@ -63,6 +64,7 @@ pub(super) struct Memory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
+    Snappy,
     Lz4,
     Zstd,
 }
@@ -71,6 +73,7 @@ impl From<Compression> for DBCompressionType {
     fn from(compression: Compression) -> Self {
         match compression {
             Compression::None => DBCompressionType::None,
+            Compression::Snappy => DBCompressionType::Snappy,
             Compression::Lz4 => DBCompressionType::Lz4,
             Compression::Zstd => DBCompressionType::Zstd,
         }
@@ -128,11 +131,12 @@ impl Default for RocksDbOptions {
                 partitioned_index_filters: false,
             },
             background_jobs: 2,
+            subcompactions: 1,
             open_files: -1,
             log_level: Level::Info,
             log_file_bytes: 25 << 20,
             log_files: 4,
-            compression: vec![Compression::Lz4],
+            compression: vec![Compression::Snappy],
             compaction: Compaction::Level,
             dynamic_level_size: false,
             target_file_bytes: 64 << 20,
@@ -163,15 +167,15 @@ enum Predefined {
 }
 
 impl RocksDbOptions {
-    /// Those of a configuration: what it says itself goes before what a predefined set says. Options of other backends are
-    /// passed over.
+    /// Those of a configuration: what it says itself goes before what a predefined set says, and a number of bytes before a
+    /// fraction. Options of other backends are passed over.
     pub(super) fn of(configuration: &BTreeMap<String, String>) -> Result<Self, WrongOption> {
         let mut options = RocksDbOptions::default();
         let mine =
             || configuration.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
-        let (predefined, others): (Vec<_>, Vec<_>) =
-            mine().partition(|(key, _)| *key == "predefined-options");
-        for (key, value) in predefined.into_iter().chain(others) {
+        let (general, special): (Vec<_>, Vec<_>) =
+            mine().partition(|(key, _)| matches!(*key, "predefined-options" | "memory.fraction"));
+        for (key, value) in general.into_iter().chain(special) {
             options.set(key, value).map_err(|what| WrongOption {
                 key: format!("{PREFIX}{key}"),
                 value: value.clone(),
@@ -203,6 +207,10 @@ impl RocksDbOptions {
                 self.memory.bytes = some_bytes(value)? as u64;
                 self.memory.managed = true;
             }
+            "memory.fraction" => {
+                self.memory.bytes = fraction_of(memory_bytes(), value)?;
+                self.memory.managed = true;
+            }
             "memory.write-buffer-ratio" => {
                 self.memory.write_buffer_ratio = ratio(value)?;
                 if self.memory.write_buffer_ratio == 0.0 {
@@ -211,6 +219,9 @@ impl RocksDbOptions {
             }
             "memory.partitioned-index-filters" => self.memory.partitioned_index_filters = truth(value)?,
             "thread.num" => self.background_jobs = between(1, MAX_BACKGROUND_JOBS, value)?,
+            "thread.subcompactions" => {
+                self.subcompactions = between(1, MAX_BACKGROUND_JOBS, value)?.unsigned_abs();
+            }
             "files.open" => self.open_files = at_least(-1, value)?,
             "log.level" => self.log_level = one_of(LEVELS, value)?,
             "log.max-file-size" => self.log_file_bytes = bytes(value)?,
@@ -293,10 +304,26 @@ const COMPACTIONS: &[(&str, Compaction)] =
 fn compression(name: &str) -> Result<Compression, String> {
     let all = [
         ("NO_COMPRESSION", Compression::None),
+        ("SNAPPY_COMPRESSION", Compression::Snappy),
         ("LZ4_COMPRESSION", Compression::Lz4),
         ("ZSTD_COMPRESSION", Compression::Zstd),
     ];
     one_of(&all, name)
+}
+
+/// The memory that the process may take, in bytes: that of the machine, or of its control group if that has less.
+fn memory_bytes() -> u64 {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory)
+}
+
+fn fraction_of(bytes: u64, value: &str) -> Result<u64, String> {
+    match (bytes as f64 * ratio(value)?) as u64 {
+        0 if bytes == 0 => Err("the memory of this machine is not known".to_owned()),
+        0 => Err("it must be more than 0".to_owned()),
+        some => Ok(some),
+    }
 }
 
 #[cfg(test)]

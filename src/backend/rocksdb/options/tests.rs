@@ -27,6 +27,18 @@ fn options_are_the_defaults_of_flink_unless_something_is_said() {
         (4, 0.0, false)
     );
     assert!(options.memory.managed);
+    assert_eq!((options.compression, options.subcompactions), (vec![Compression::Snappy], 1));
+}
+
+#[test]
+fn options_of_memory_are_a_fraction_or_a_number_of_bytes_which_goes_before() {
+    let bytes = |options: &[(&str, &str)]| of(options).unwrap().memory.bytes;
+    let whole = bytes(&[("memory.fraction", "1")]);
+    assert!(whole > 64 << 20, "{whole}");
+    assert_eq!(bytes(&[("memory.fraction", "0.25")]), whole / 4);
+    assert_eq!(bytes(&[("memory.fraction", "0.25"), ("memory.fixed-per-tm", "5mb")]), 5 << 20);
+    assert_eq!(fraction_of(1_000, "0.5"), Ok(500));
+    assert!(fraction_of(0, "0.5").unwrap_err().contains("not known"));
 }
 
 #[test]
@@ -38,6 +50,7 @@ fn options_that_are_set_take_the_place_of_defaults() {
         ("memory.write-buffer-ratio", "0.25", |o| o.memory.write_buffer_ratio = 0.25),
         ("memory.partitioned-index-filters", "true", |o| o.memory.partitioned_index_filters = true),
         ("thread.num", "7", |o| o.background_jobs = 7),
+        ("thread.subcompactions", "3", |o| o.subcompactions = 3),
         ("files.open", "100", |o| o.open_files = 100),
         ("log.level", "ERROR_LEVEL", |o| o.log_level = Level::Error),
         ("log.max-file-size", "1mb", |o| o.log_file_bytes = 1 << 20),
@@ -81,7 +94,10 @@ fn options_that_are_unknown_or_wrong_are_told_with_name_and_value() {
         ("writebuffer.size", "0"),
         ("writebuffer.count", "none"),
         ("thread.num", "0"),
-        ("compression.per.level", "SNAPPY_COMPRESSION"),
+        ("thread.subcompactions", "0"),
+        ("memory.fraction", "0"),
+        ("memory.fraction", "1.5"),
+        ("compression.per.level", "BROTLI_COMPRESSION"),
         ("compaction.style", "FIFO"),
         ("memory.write-buffer-ratio", "0"),
         ("memory.write-buffer-ratio", "2"),
