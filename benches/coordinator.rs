@@ -135,6 +135,7 @@ fn configuration(
             retry_pause: Millis(1),
             recovery_retries: 0,
             segment: publish::Config::SEGMENT,
+            first_attempt: Attempt(1),
             on_corruption: publish::OnCorruption::Fail,
         },
     }

@@ -449,6 +449,16 @@ fn store_savepoint_is_not_listed_and_survives_the_deletion_of_a_checkpoint_of_it
         assert_eq!(found, Some(savepoint));
         assert_eq!(read_state(storage, &state).expect("reads"), b"of the savepoint");
         assert_eq!(read_shared(storage, &files).expect("reads"), b"sst");
+
+        write_state(storage, file(3, 0), b"of the next checkpoint");
+        storage.delete_savepoint(CheckpointId(3), Attempt(1)).expect("there is none");
+        assert_eq!(read_state(storage, &state).expect("reads"), b"of the savepoint");
+        for _ in 0..2 {
+            storage.delete_savepoint(CheckpointId(3), Attempt(2)).expect("deletes");
+            assert_eq!(storage.read_savepoint(CheckpointId(3), Attempt(2)).expect("reads"), None);
+            assert!(read_state(storage, &state).is_err() && read_shared(storage, &files).is_err());
+        }
+        assert_eq!(storage.list().expect("lists").checkpoints, [CheckpointId(3)].into());
     });
 }
 

@@ -3,7 +3,7 @@
 //! `cargo bench -p snapline --features rocksdb --bench rocksdb [-- KEYS.. PARTS..]`; without arguments 1 million keys and all of
 //! `values`, `maps`, `lists`, `checkpoints`. What is compared is
 //! measured in one run, in rounds that take turns; the table shows the fastest round of each. `ROUNDS` changes how many there
-//! are.
+//! are, and `OPTIONS=writebuffer.size=8mb,..` adds options to those of the store.
 //!
 //! `cargo bench .. -- memory MINUTES` shows how much memory is resident while two subtasks with a budget of 256 MiB work on
 //! several gigabytes.
@@ -97,9 +97,12 @@ fn with_backend(max: MaxParallelism) -> KeyedStateStoreBuilder<u64> {
 }
 
 fn with_backend_of(max: MaxParallelism, range: KeyGroupRange) -> KeyedStateStoreBuilder<u64> {
-    let options = [("memory.managed", "false"), ("block.cache-size", "256mb")];
-    let options = options.map(|(key, value)| (format!("state.backend.rocksdb.{key}"), value.to_owned()));
-    let backend = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), BTreeMap::from(options));
+    let more = std::env::var("OPTIONS").unwrap_or_default();
+    let more = more.split(',').filter_map(|option| option.split_once('='));
+    let options = [("memory.managed", "false"), ("block.cache-size", "256mb")].into_iter().chain(more);
+    let named = |(key, value): (&str, &str)| (format!("state.backend.rocksdb.{key}"), value.to_owned());
+    let options = BTreeMap::from_iter(options.map(named));
+    let backend = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), options);
     KeyedStateStoreBuilder::new(max, range).with_backend(&backend)
 }
 
@@ -120,7 +123,7 @@ impl Raw {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.set_max_background_jobs(2);
-        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_compression_type(DBCompressionType::Snappy);
         options.set_arena_block_size(1 << 20);
         options.set_merge_operator("append", concatenated, |_, _, all: &MergeOperands| {
             concatenated(&[], None, all)

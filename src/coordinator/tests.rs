@@ -46,6 +46,7 @@ fn config() -> Config {
             retry_pause: Millis(1),
             recovery_retries: 3,
             segment: publish::Config::SEGMENT,
+            first_attempt: Attempt(1),
             on_corruption: publish::OnCorruption::Fail,
         },
     }

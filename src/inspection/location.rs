@@ -35,6 +35,18 @@ pub enum LocationError {
         /// The path.
         path: PathBuf,
     },
+    /// The checkpoint was never completed, or is half deleted. The caller must name another one.
+    #[error("{} has no _metadata: it was never completed, or is half deleted", path.display())]
+    NoMetadata {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There may be several checkpoints. The caller must name one of them.
+    #[error("{} is no single checkpoint: name one, chk-<n> or savepoint-<n>-<attempt>", path.display())]
+    Several {
+        /// The path.
+        path: PathBuf,
+    },
     /// What is there cannot be looked at.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -82,6 +94,13 @@ impl Location {
             true => Err(unknown()),
             false => Ok(Location { jobs, only: None }),
         }
+    }
+
+    /// The only checkpoint at `path`, from which this was made.
+    pub(crate) fn into_one(self, path: &Path) -> Result<(FileSystemCheckpointStorage, Place), LocationError> {
+        let several = || LocationError::Several { path: path.to_owned() };
+        let place = self.only.ok_or_else(several)?;
+        Ok((self.jobs.into_iter().next().ok_or_else(several)?, place))
     }
 }
 

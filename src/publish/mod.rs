@@ -50,6 +50,9 @@ pub struct Config {
     pub recovery_retries: u32,
     /// How many numbers a segment of the log of pointers has: the same in every process of the job, for ever.
     pub segment: NonZeroU64,
+    /// The number of the first attempt of the job: 1, unless it starts from the checkpoint of another job, whose transactions
+    /// and files have the attempts of that one in their names.
+    pub first_attempt: Attempt,
     /// What a recovery does when the newest checkpoint cannot be read.
     pub on_corruption: OnCorruption,
 }
@@ -68,6 +71,7 @@ impl Config {
             retry_pause: Millis(200),
             recovery_retries: 25,
             segment: Config::SEGMENT,
+            first_attempt: Attempt(1),
             on_corruption: OnCorruption::Fail,
         }
     }

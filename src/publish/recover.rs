@@ -103,7 +103,9 @@ impl Recovery {
             listing: Listing::default(),
             frontier: known,
             pointer: None,
-            attempt: Attempt(1),
+            //= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
+            //# The first attempt of a job that starts from another one's checkpoint MUST be above the attempt that took it.
+            attempt: config.first_attempt,
             unread: BTreeSet::new(),
             read: Vec::new(),
         }

@@ -35,6 +35,7 @@ fn config() -> Config {
         retry_pause: Millis(PAUSE),
         recovery_retries: 3,
         segment: NonZeroU64::new(4).unwrap(),
+        first_attempt: Attempt(1),
         on_corruption: OnCorruption::Fail,
     }
 }
@@ -169,8 +170,11 @@ impl Storage {
 }
 
 /// What a recovery from `storage` ends with: attempt, newest checkpoint, next id.
-fn recovery_of(mut storage: Storage) -> Result<(u32, Option<u64>, u64), RecoveryFailure> {
-    let mut driver = Driver::new(3);
+fn recovery_of(storage: Storage) -> Result<(u32, Option<u64>, u64), RecoveryFailure> {
+    recovery_by(Driver::new(3), storage)
+}
+
+fn recovery_by(mut driver: Driver, mut storage: Storage) -> Result<(u32, Option<u64>, u64), RecoveryFailure> {
     match &driver.recover(&mut storage)[..] {
         [Output::Recovered(recovered)] => {
             let newest = recovered.newest.as_ref().map(|checkpoint| checkpoint.id.0);
@@ -192,6 +196,17 @@ use PointerKind::{Claim, Publication};
 #[test]
 fn publish_recovery_from_nothing_claims_the_first_attempt() {
     assert_eq!(recovery_of(Storage::default()), Ok((1, None, 1)));
+}
+
+//= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
+//= type=test
+//# The first attempt of a job that starts from another one's checkpoint MUST be above the attempt that took it.
+#[test]
+fn publish_first_attempt_of_a_job_that_was_given_a_checkpoint_is_above_that_ones() {
+    let driver = || Driver::with(Config { first_attempt: Attempt(8), ..config() });
+    assert_eq!(recovery_by(driver(), Storage::default()), Ok((8, None, 1)));
+    let claimed = Storage::with(&[(1, pointer(Claim, 8, 9, None))]);
+    assert_eq!(recovery_by(driver(), claimed), Ok((9, None, 1)));
 }
 
 #[test]

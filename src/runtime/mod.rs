@@ -17,6 +17,7 @@ mod error;
 pub mod file;
 mod function;
 mod gate;
+mod given;
 mod incremental;
 mod io;
 mod master;
@@ -43,6 +44,7 @@ pub use function::{
     Collector, Durability, KeyedContext, KeyedProcessFunction, Record, SourceCollector, SourceFunction,
     SourceStatus, SubtaskContext, TransactionalSink, UserError,
 };
+pub use given::GivenCheckpoint;
 pub use options::JobOptions;
 pub use processing_time::{ManualClock, ProcessingTime};
 pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};

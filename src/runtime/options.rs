@@ -1,3 +1,4 @@
+use super::given::GivenCheckpoint;
 use super::processing_time::ProcessingTime;
 use crate::base::{CheckpointingMode, Incarnation, Millis};
 use crate::coordinator::{RestartStrategy, Retention};
@@ -38,6 +39,9 @@ pub struct JobOptions {
     pub force_savepoints: bool,
     /// What to do when the newest checkpoint cannot be read. Default: fail.
     pub on_corruption: OnCorruption,
+    /// `execution.state-recovery.path` and `.claim-mode`: what the job starts from as long as it has published no checkpoint
+    /// itself. Default: nothing.
+    pub restore: Option<GivenCheckpoint>,
     /// `execution.state-recovery.ignore-unclaimed-state`: whether state may be left out of which the job has no operator.
     /// Default: false.
     pub allow_non_restored_state: bool,
@@ -77,6 +81,7 @@ impl Default for JobOptions {
             externalized_checkpoint_retention: Retention::RETAIN_ALWAYS,
             force_savepoints: true,
             on_corruption: OnCorruption::Fail,
+            restore: None,
             allow_non_restored_state: false,
             restart: RestartStrategy::FixedDelay { attempts: 3, delay: Millis(1_000) },
             state_backend: StateBackend::default(),

@@ -7,7 +7,7 @@ use super::incremental::{IncrementalUploads, StoredFiles};
 use super::subtask_state::SubtaskState;
 use super::task::Environment;
 use crate::base::{Channel, SharedObject, StateFile, StateHandle, SubtaskId};
-use crate::coordinator::Edge;
+use crate::coordinator::{Edge, Restore};
 use crate::keygroup::KeyGroupRange;
 use crate::rescale::{Distribution, OperatorAssignment, StateAssignment};
 use crate::shared::incremental::{Config, Restored};
@@ -22,6 +22,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 /// From which files a subtask is restored, and where they lie.
+#[derive(Clone)]
 pub(super) struct RestoredFrom {
     storage: Arc<dyn CheckpointStorage>,
     /// Whether there is a checkpoint that has this operator.
@@ -39,9 +40,12 @@ pub(super) struct RestoredFrom {
     inputs: Vec<RestoredInput>,
     /// Whether the receivers get what this subtask had not sent.
     outputs_are_handed_out: bool,
+    /// Whether the job's own checkpoints may refer to the shared files.
+    is_shared_with_job: bool,
 }
 
 /// The records that were on their way over one input of the operator, in the order of its gate.
+#[derive(Clone)]
 struct RestoredInput {
     /// Whether either end has another parallelism, so that the receivers get everything.
     is_rescaled: bool,
@@ -113,14 +117,20 @@ impl RestoredFrom {
             shared: BTreeSet::new(),
             inputs: Vec::new(),
             outputs_are_handed_out: false,
+            is_shared_with_job: true,
         }
     }
 
+    /// The same from a checkpoint that was given, of which the coordinator was told this.
+    pub(super) fn of_another_job(self, told: &Restore) -> Self {
+        RestoredFrom { is_shared_with_job: !told.checkpoint.shared.is_empty(), ..self }
+    }
+
     /// What a subtask gets of a checkpoint.
-    pub(super) fn assign(&mut self, assignment: &StateAssignment, job: &Job, subtask: SubtaskId) {
+    pub(super) fn assign(mut self, assignment: &StateAssignment, job: &Job, subtask: SubtaskId) -> Self {
         let operator = |number: u16| assignment.operators.get(usize::from(number));
         let spec = job.operators.get(usize::from(subtask.operator));
-        let (Some(assigned), Some(spec)) = (operator(subtask.operator), spec) else { return };
+        let (Some(assigned), Some(spec)) = (operator(subtask.operator), spec) else { return self };
         let is_rescaled = |number| operator(number).is_some_and(OperatorAssignment::is_rescaled);
         let inputs = job.edges.iter().filter(|edge| edge.to == subtask.operator).zip(spec.kind.inputs());
         let restored_input = |(edge, distribution): (&Edge, &Distribution)| {
@@ -154,6 +164,7 @@ impl RestoredFrom {
             self.states.clone_from(&restored.states);
             self.unfinished.clone_from(&restored.unfinished);
         }
+        self
     }
 
     fn state_of(&self, index: u16) -> Option<StateHandle> {
@@ -306,7 +317,8 @@ impl Environment {
     /// The incremental snapshots that follow what this subtask is restored from.
     pub(super) fn incremental_uploads(&self) -> IncrementalUploads {
         let SubtaskContext { subtask, attempt, .. } = self.context;
-        let files = self.restored.shared.iter().map(|object| object.file).collect();
+        let shared = self.restored.shared.iter().filter(|_| self.restored.is_shared_with_job);
+        let files = shared.map(|object| object.file).collect();
         let restored = Restored { files, ownership: self.ownership };
         let config = Config { job: self.job, subtask, attempt };
         IncrementalUploads::new(config, restored, self.restored_checksums.clone())

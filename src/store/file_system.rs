@@ -157,6 +157,15 @@ impl FileSystemCheckpointStorage {
         found.map(|bytes| metadata_at(&path.display(), self.job, place, &bytes)).transpose()
     }
 
+    /// Removes a checkpoint or savepoint, its metadata first.
+    fn delete(&self, place: Place) -> Result<(), StorageError> {
+        let path = self.path_of(place);
+        remove_durably(&path.join(METADATA))
+            .and_then(|()| absent_is_ok(fs::remove_dir_all(&path)))
+            .and_then(|()| path.parent().map_or(Ok(()), |parent| absent_is_ok(sync_directory(parent))))
+            .map_err(|error| StorageError::unavailable(path.display(), error))
+    }
+
     /// Removes the directory of a savepoint if nothing is left in it.
     fn remove_if_empty(&self, place: Place) {
         if let Place::Savepoint(..) = place {
@@ -359,11 +368,11 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
-        let path = self.path_of(Place::Checkpoint(checkpoint));
-        remove_durably(&path.join(METADATA))
-            .and_then(|()| absent_is_ok(fs::remove_dir_all(&path)))
-            .and_then(|()| sync_directory(&self.directory))
-            .map_err(|error| StorageError::unavailable(path.display(), error))
+        self.delete(Place::Checkpoint(checkpoint))
+    }
+
+    fn delete_savepoint(&self, savepoint: CheckpointId, attempt: Attempt) -> Result<(), StorageError> {
+        self.delete(Place::Savepoint(savepoint, attempt))
     }
 
     /// Also removes what killed writers of this or an older number have left behind. A writer that is still

@@ -59,6 +59,18 @@ impl JobManagerCheckpointStorage {
         found.map(|bytes| metadata_at(&self.metadata_name(place), self.job, place, &bytes)).transpose()
     }
 
+    /// Removes a checkpoint or savepoint; shared files that belong to a savepoint go with it.
+    fn delete(&self, place: Place) {
+        let mut objects = self.objects();
+        objects.metadata.remove(&place);
+        objects.states.retain(|file, _| Place::of_state(*file) != place);
+        let is_in = |object: &SharedObject| {
+            let savepoint = object.savepoint.map(|id| Place::Savepoint(id, object.file.attempt));
+            savepoint == Some(place)
+        };
+        objects.shared.retain(|object, _| !is_in(object));
+    }
+
     fn too_large(&self, object: String, bytes: u64) -> StorageError {
         StorageError::TooLarge { object, bytes, limit: self.max_state_bytes }
     }
@@ -131,10 +143,12 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
-        let mut objects = self.objects();
-        let place = Place::Checkpoint(checkpoint);
-        objects.metadata.remove(&place);
-        objects.states.retain(|file, _| Place::of_state(*file) != place);
+        self.delete(Place::Checkpoint(checkpoint));
+        Ok(())
+    }
+
+    fn delete_savepoint(&self, savepoint: CheckpointId, attempt: Attempt) -> Result<(), StorageError> {
+        self.delete(Place::Savepoint(savepoint, attempt));
         Ok(())
     }
 

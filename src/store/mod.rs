@@ -111,6 +111,13 @@ pub trait CheckpointStorage: Send + Sync + Debug {
     /// Something could not be deleted; deleting again goes on where this ended.
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError>;
 
+    /// Deletes the savepoint that this attempt took under this number: its metadata first, so that a half-deleted savepoint is
+    /// never taken for a whole one, then all its files.
+    ///
+    /// # Errors
+    /// Something could not be deleted; deleting again goes on where this ended.
+    fn delete_savepoint(&self, savepoint: CheckpointId, attempt: Attempt) -> Result<(), StorageError>;
+
     /// Deletes a pointer.
     ///
     /// # Errors

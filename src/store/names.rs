@@ -25,7 +25,9 @@ pub enum Place {
 }
 
 impl Place {
-    pub(super) fn of_checkpoint(checkpoint: &CompletedCheckpoint) -> Place {
+    /// The place of a checkpoint or savepoint.
+    #[must_use]
+    pub fn of_checkpoint(checkpoint: &CompletedCheckpoint) -> Place {
         match checkpoint.kind.is_savepoint() {
             true => Place::Savepoint(checkpoint.id, checkpoint.attempt),
             false => Place::Checkpoint(checkpoint.id),

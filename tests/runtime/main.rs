@@ -12,6 +12,7 @@ mod failures;
 mod files;
 mod finished;
 mod flow;
+mod given;
 mod incremental;
 mod keys;
 mod operator_state;

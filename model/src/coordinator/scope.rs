@@ -174,6 +174,7 @@ impl Run {
                 recovery_retries: 8,
                 // One claim begins an attempt, and no pointer is ever deleted.
                 segment: NonZeroU64::MIN,
+                first_attempt: Attempt(1),
                 on_corruption: OnCorruption::Fail,
             },
         }

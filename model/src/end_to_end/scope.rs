@@ -5,7 +5,7 @@ use super::node::subtask_of;
 use super::world::Budgets;
 use crate::check::ScopeName;
 use serde::Serialize;
-use snapline::base::{Incarnation, JobId, Millis};
+use snapline::base::{Attempt, Incarnation, JobId, Millis};
 use snapline::coordinator::{Config, RestartStrategy, Retention};
 use snapline::publish;
 use std::collections::BTreeSet;
@@ -186,6 +186,7 @@ impl Scope {
                 recovery_retries: u32::MAX,
                 // Every pointer begins a segment: the model of publication checks longer ones.
                 segment: NonZeroU64::MIN,
+                first_attempt: Attempt(1),
                 on_corruption: publish::OnCorruption::Fail,
             },
         }

@@ -2,7 +2,7 @@
 
 use crate::check::ScopeName;
 use serde::Serialize;
-use snapline::base::{Incarnation, Millis};
+use snapline::base::{Attempt, Incarnation, Millis};
 use snapline::publish::{Config, OnCorruption};
 use std::num::NonZeroU64;
 
@@ -109,6 +109,7 @@ pub(super) fn config(incarnation: u64, on_corruption: OnCorruption) -> Config {
         // More than the budgets can make necessary: whoever gives up then goes round in circles.
         recovery_retries: 12,
         segment: SEGMENT,
+        first_attempt: Attempt(1),
         on_corruption,
     }
 }

@@ -1,5 +1,6 @@
 //! Deletions, for which nobody waits.
 
+use super::super::given::GivenCheckpoint;
 use super::super::io::IoQueue;
 use super::super::task::{guarded, report_leftover};
 use super::{Master, Message};
@@ -17,9 +18,15 @@ impl Master {
 
     pub(super) fn delete(&self, checkpoint: CheckpointId, io: &IoQueue) {
         let messages = self.messages.clone();
+        let is_given = |given: &&GivenCheckpoint| given.metadata().checkpoint.id == checkpoint;
+        let given = self.options.restore.as_ref().filter(is_given).cloned();
         self.clean(io, move |storage| {
             let deleted = guarded(|| {
-                report_leftover(storage.delete_checkpoint(checkpoint));
+                report_leftover(match &given {
+                    // The job's own ones have higher numbers.
+                    Some(given) => given.delete(),
+                    None => storage.delete_checkpoint(checkpoint),
+                });
                 Ok(())
             });
             if let Err(panic) = deleted {

@@ -14,7 +14,7 @@ use super::options::JobOptions;
 use super::progress::{CheckpointSummary, JobSummary, Meters};
 use super::task::{Control, Report, TaskReport, discard, guarded, report_leftover};
 use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Millis, SubtaskId};
-use crate::coordinator::{Coordinator, Input, Outcome, Output, Refusal, RequestId, RequestOutcome};
+use crate::coordinator::{Coordinator, Input, Outcome, Output, Refusal, RequestId, RequestOutcome, Restore};
 use crate::publish::{Answer, Operation, Ticket};
 use crate::store::{CheckpointStorage, StorageError, perform};
 use crate::subtask::Durations;
@@ -44,6 +44,8 @@ struct Master {
     job: Job,
     options: JobOptions,
     storage: Arc<dyn CheckpointStorage>,
+    /// What the coordinator was told of the checkpoint that is given.
+    given: Option<Restore>,
     coordinator: Coordinator,
     clock: Clock,
     meters: Meters,

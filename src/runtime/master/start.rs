@@ -10,6 +10,7 @@ use super::super::progress::Meters;
 use super::tasks::Tasks;
 use super::trouble::Trouble;
 use super::{Master, Message};
+use crate::base::Attempt;
 use crate::coordinator::{Config, Coordinator};
 use crate::publish;
 use crate::store::CheckpointStorage;
@@ -25,7 +26,7 @@ impl Job {
     /// if none was ever published there.
     ///
     /// # Errors
-    /// The options make no sense, or a thread cannot be started.
+    /// The options make no sense, the checkpoint that is given does not fit, or a thread cannot be started.
     pub fn start(
         self,
         options: JobOptions,
@@ -34,8 +35,17 @@ impl Job {
         if let Some(contradiction) = options.contradiction() {
             return Err(JobError::Invalid(contradiction.into()));
         }
-        let coordinator = Coordinator::new(configuration(&self, &options))
-            .map_err(|misuse| JobError::Invalid(misuse.what))?;
+        let given = match &options.restore {
+            Some(given) => {
+                let assignment = self.assign(given.metadata(), options.allow_non_restored_state)?;
+                tracing::info!(?given, "given is {assignment}");
+                Some(given.restore(&self, &*storage))
+            }
+            None => None,
+        };
+        let coordinator =
+            Coordinator::new(Config { restore: given.clone(), ..configuration(&self, &options) })
+                .map_err(|misuse| JobError::Invalid(misuse.what))?;
         let no_thread =
             |error: std::io::Error| JobError::Invalid(format!("no thread can be started: {error}"));
         let pool = IoPool::start(IO_THREADS).map_err(no_thread)?;
@@ -46,6 +56,7 @@ impl Job {
             job: self,
             options,
             storage,
+            given,
             coordinator,
             clock: Clock::start(),
             meters: meters.clone(),
@@ -78,8 +89,12 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         .filter(|(_, spec)| spec.kind == OperatorKind::Source)
         .map(|(subtask, _)| subtask)
         .collect();
-    let publish =
-        publish::Config { on_corruption: options.on_corruption, ..publish::Config::new(options.incarnation) };
+    let given = options.restore.as_ref().map(|given| given.metadata().checkpoint.attempt);
+    let publish = publish::Config {
+        first_attempt: given.map_or(Attempt(1), |taken_by| Attempt(taken_by.0.saturating_add(1))),
+        on_corruption: options.on_corruption,
+        ..publish::Config::new(options.incarnation)
+    };
     Config {
         edges: job.edges.clone(),
         interval: options.checkpoint_interval,

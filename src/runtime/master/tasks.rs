@@ -1,12 +1,13 @@
 //! The threads of the attempt that runs: how they are started, told and ended.
 
-use super::super::error::{JobError, TaskError};
+use super::super::error::TaskError;
 use super::super::function::SubtaskContext;
 use super::super::io::IoQueue;
 use super::super::restore::RestoredFrom;
 use super::super::task::{Control, Environment, Report, TaskReport, guarded};
 use super::{Master, Message};
 use crate::base::{Attempt, CompletedCheckpoint, Ownership, SubtaskId};
+use crate::codec::CheckpointMetadata;
 use crate::coordinator::Input;
 use crate::publish::Recovered;
 use crate::rescale::StateAssignment;
@@ -90,10 +91,10 @@ impl Master {
             let (sender, control) = unbounded();
             self.tasks.controls.insert(subtask, sender.clone());
             let context = SubtaskContext { subtask, parallelism: spec.metadata.parallelism, attempt };
-            let mut restored = RestoredFrom::nothing(Arc::clone(&self.storage));
-            if let Some(assignment) = &assignment {
-                restored.assign(assignment, &self.job, subtask);
-            }
+            let restored = match &assignment {
+                Some((assignment, from)) => from.clone().assign(assignment, &self.job, subtask),
+                None => RestoredFrom::nothing(Arc::clone(&self.storage)),
+            };
             let environment =
                 self.environment(context, (restored, recovered.ownership), io, (sender, control));
             let body = (spec.body)(context);
@@ -156,31 +157,25 @@ impl Master {
         }
     }
 
-    /// What the subtasks start from; or the failure to start from a checkpoint that cannot be read, or does not fit.
+    /// What the subtasks start from, and where it lies; or the failure to start from a checkpoint that cannot be read, or does not
+    /// fit.
     fn assign(
         &mut self,
         attempt: Attempt,
         checkpoint: &CompletedCheckpoint,
-    ) -> Result<StateAssignment, Input> {
+    ) -> Result<(StateAssignment, RestoredFrom), Input> {
         let subtask = SubtaskId::new(0, 0);
-        let unrecoverable = match self.assignment_of(checkpoint) {
-            Ok(assignment) => {
-                let is_keyed = |uid: &str| {
-                    let mut operators = self.job.operators.iter();
-                    operators.any(|operator| operator.kind.is_keyed() && operator.metadata.uid == uid)
-                };
-                match assignment.check(is_keyed, self.options.allow_non_restored_state) {
-                    Ok(()) => {
-                        tracing::info!("restored from {assignment}");
-                        return Ok(assignment);
-                    }
-                    Err(misfit) => {
-                        let (checkpoint, what) = (checkpoint.id, misfit.to_string());
-                        self.trouble.incompatible = Some(JobError::Incompatible { checkpoint, what });
-                        true
-                    }
+        let unrecoverable = match self.metadata_of(checkpoint) {
+            Ok((metadata, from)) => match self.job.assign(&metadata, self.options.allow_non_restored_state) {
+                Ok(assignment) => {
+                    tracing::info!("restored from {assignment}");
+                    return Ok((assignment, from));
                 }
-            }
+                Err(misfit) => {
+                    self.trouble.incompatible = Some(misfit);
+                    true
+                }
+            },
             Err(error) => {
                 self.trouble.task_failed(attempt, subtask, error.to_string());
                 error.is_unrecoverable()
@@ -189,12 +184,21 @@ impl Master {
         Err(Input::TaskFailed { attempt, subtask, unrecoverable })
     }
 
-    fn assignment_of(&self, checkpoint: &CompletedCheckpoint) -> Result<StateAssignment, TaskError> {
+    fn metadata_of(
+        &self,
+        checkpoint: &CompletedCheckpoint,
+    ) -> Result<(CheckpointMetadata, RestoredFrom), TaskError> {
+        if let (Some(given), Some(told)) = (&self.options.restore, &self.given)
+            && told.checkpoint == *checkpoint
+        {
+            let from = RestoredFrom::nothing(Arc::clone(given.storage()));
+            return Ok((given.metadata().clone(), from.of_another_job(told)));
+        }
         let id = checkpoint.id;
         let metadata = guarded(|| Ok(self.storage.read_metadata(id)?))?;
         // Without a word about its operators nothing can be restored from it.
         let missing = || TaskError::User(format!("the metadata of checkpoint {id} is gone").into());
-        Ok(StateAssignment::new(&metadata.ok_or_else(missing)?, &self.job.description.operators))
+        Ok((metadata.ok_or_else(missing)?, RestoredFrom::nothing(Arc::clone(&self.storage))))
     }
 
     /// Ends the tasks, and reports when they are gone.

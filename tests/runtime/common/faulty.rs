@@ -149,6 +149,9 @@ impl CheckpointStorage for Faulty {
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
         self.perform(|| self.inner.delete_checkpoint(checkpoint))
     }
+    fn delete_savepoint(&self, savepoint: CheckpointId, attempt: Attempt) -> Result<(), StorageError> {
+        self.perform(|| self.inner.delete_savepoint(savepoint, attempt))
+    }
     fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError> {
         self.perform(|| self.inner.delete_pointer(sequence))
     }

@@ -2,7 +2,7 @@
 
 use super::{NUMBERS_PER_SOURCE, Number, Place, STEPS, World, add_counts};
 use serde::{Deserialize, Serialize};
-use snapline::base::EventTime;
+use snapline::base::{EventTime, JobId};
 use snapline::runtime::{
     Job, JobBuilder, JobError, SourceCollector, SourceFunction, SourceStatus, SubtaskContext, UserError,
 };
@@ -22,10 +22,15 @@ pub struct Shape {
 }
 
 /// The job with these numbers of subtasks; there are as many sinks as counts.
-pub fn job_of(world: &Arc<World>, Shape { sources, counts }: Shape) -> Result<Job, JobError> {
+pub fn job_of(world: &Arc<World>, shape: Shape) -> Result<Job, JobError> {
+    job_under(super::JOB, world, shape)
+}
+
+/// The same under another id.
+pub fn job_under(id: JobId, world: &Arc<World>, Shape { sources, counts }: Shape) -> Result<Job, JobError> {
     let mut job = JobBuilder::new();
     add_splits(&mut job, world, sources, ["count", "memory"], counts);
-    job.build(super::JOB)
+    job.build(id)
 }
 
 pub fn add_splits(job: &mut JobBuilder, world: &Arc<World>, sources: u16, uids: [&str; 2], counts: u16) {

@@ -110,6 +110,15 @@ fn metrics_go_with_their_instance_and_keep_no_directory() {
     assert_eq!(kept, before);
 }
 
+/// Says that it is over when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn metrics_can_be_asked_for_while_instances_begin_and_end() {
     let directory = tempfile::tempdir().unwrap();
@@ -122,6 +131,8 @@ fn metrics_can_be_asked_for_while_instances_begin_and_end() {
             }
             seen + collect().len()
         });
+        // Also when something here fails.
+        let over = Over(&is_over);
         let mut left_behind = 0;
         for _ in 0..20 {
             let mut store =
@@ -132,7 +143,7 @@ fn metrics_can_be_asked_for_while_instances_begin_and_end() {
             drop(held);
             left_behind += fs::read_dir(directory.path()).unwrap().count();
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         assert!(asking.join().is_ok());
         assert_eq!(left_behind, 0, "whoever asks is never the last to have an instance");
     });

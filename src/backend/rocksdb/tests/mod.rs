@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod compaction;
+mod compression;
 mod failures;
 mod lists;
 mod memory;
