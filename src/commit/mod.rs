@@ -47,6 +47,13 @@ pub struct TransactionId {
     pub sequence: u32,
 }
 
+impl TransactionId {
+    /// What tells it from others of its sink, whose number among the operators may have been another one then.
+    fn name(&self) -> (u16, Attempt, u32) {
+        (self.subtask.index, self.attempt, self.sequence)
+    }
+}
+
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}", self.subtask.index, self.attempt, self.sequence)
@@ -252,10 +259,11 @@ impl Committer {
         //# and was not restored.
         //= spec/commit.md#commit-14-only-earlier-attempts-are-rolled-back
         //# A participant MUST NOT roll back a transaction of its own attempt or of a later one.
+        let restored_names: BTreeSet<_> = restored.keys().map(TransactionId::name).collect();
         let is_left_over = |transaction: &TransactionId| {
             transaction.attempt < self.config.attempt
                 && self.config.cares_for(transaction)
-                && !restored.contains_key(transaction)
+                && !restored_names.contains(&transaction.name())
         };
         out.extend(found.into_iter().filter(is_left_over).map(Output::RollBack));
         //= spec/commit.md#commit-7-restored-transactions-are-committed

@@ -15,6 +15,8 @@ pub struct StateAssignment {
     pub unclaimed: Vec<String>,
     /// The checkpoint as it was taken.
     taken: CompletedCheckpoint,
+    /// Subtasks that have state there although the operators are said not to have them.
+    strangers: Vec<SubtaskId>,
 }
 
 /// What the subtasks of an operator start from.
@@ -53,8 +55,9 @@ impl StateAssignment {
     #[must_use]
     pub fn new(metadata: &CheckpointMetadata, job: &[OperatorMetadata]) -> Self {
         let CheckpointMetadata { operators, checkpoint, .. } = metadata;
-        let before =
-            || (0..).zip(operators).map(|(number, one)| RestoredOperator::new(number, one, checkpoint));
+        let before = || {
+            (0..=u16::MAX).zip(operators).map(|(number, one)| RestoredOperator::new(number, one, checkpoint))
+        };
         let assign = |operator: &OperatorMetadata| OperatorAssignment {
             operator: operator.clone(),
             restored: before().find(|restored| restored.operator.uid == operator.uid),
@@ -62,21 +65,39 @@ impl StateAssignment {
         let is_claimed = |uid: &str| job.iter().any(|operator| operator.uid == uid);
         let unclaimed =
             before().filter(|restored| restored.has_state() && !is_claimed(&restored.operator.uid));
+        let is_known = |subtask: &&SubtaskId| {
+            let operator = operators.get(usize::from(subtask.operator));
+            operator.is_some_and(|operator| subtask.index < operator.parallelism)
+        };
         StateAssignment {
             operators: job.iter().map(assign).collect(),
             unclaimed: unclaimed.map(|restored| restored.operator.uid).collect(),
             taken: checkpoint.clone(),
+            strangers: checkpoint.states.keys().filter(|subtask| !is_known(subtask)).copied().collect(),
         }
     }
 
-    /// Whether a job may start so; `is_keyed` says which of its operators, by their uids, have keyed state.
+    /// Whether a job may start so; `is_keyed` says which of its operators, by their uids, have keyed state, and `edges` which
+    /// of them, by their numbers, are connected, and whether only subtasks of the same index are.
     ///
     /// # Errors
-    /// An operator with keyed state has another maximum parallelism than it had, or nobody claims a state and
-    /// `allow_unclaimed` is not set (`execution.state-recovery.ignore-unclaimed-state`).
-    pub fn check(&self, is_keyed: impl Fn(&str) -> bool, allow_unclaimed: bool) -> Result<(), Misfit> {
-        let misfits = self.operators.iter().filter(|assigned| is_keyed(&assigned.operator.uid));
-        let mut misfits: Vec<String> = misfits.filter_map(OperatorAssignment::misfit).collect();
+    /// An operator with keyed state has another maximum parallelism than it had, one that had finished reads from one that had
+    /// not, or nobody claims a state and `allow_unclaimed` is not set (`execution.state-recovery.ignore-unclaimed-state`).
+    pub fn check(
+        &self,
+        is_keyed: impl Fn(&str) -> bool,
+        edges: &[(u16, u16, bool)],
+        allow_unclaimed: bool,
+    ) -> Result<(), Misfit> {
+        let mut misfits: Vec<String> =
+            self.operators.iter().filter_map(OperatorAssignment::impossible).collect();
+        let keyed = self.operators.iter().filter(|assigned| is_keyed(&assigned.operator.uid));
+        misfits.extend(keyed.filter_map(OperatorAssignment::misfit));
+        let strangers = self.strangers.iter();
+        misfits.extend(
+            strangers.map(|subtask| format!("it has state of subtask {subtask}, which there was not")),
+        );
+        misfits.extend(edges.iter().filter_map(|edge| self.unfinished_sender(*edge)));
         //= spec/rescale.md#rescale-7-unclaimed-state-is-an-error
         //# State of an operator that the job does not have MUST be refused, unless the job allows it to be left out.
         if !allow_unclaimed {
@@ -95,7 +116,7 @@ impl StateAssignment {
     #[must_use]
     pub fn for_job(&self) -> CompletedCheckpoint {
         let (mut states, mut shared) = (BTreeMap::new(), BTreeMap::new());
-        for (number, assigned) in (0..).zip(&self.operators) {
+        for (number, assigned) in (0..=u16::MAX).zip(&self.operators) {
             for index in (0..assigned.operator.parallelism).filter(|index| !assigned.had_finished(*index)) {
                 let subtask = SubtaskId::new(number, index);
                 states.insert(subtask, assigned.own_state(index));
@@ -106,6 +127,23 @@ impl StateAssignment {
             }
         }
         CompletedCheckpoint { states, shared, ..self.taken.clone() }
+    }
+
+    /// Who sends to whom, who had finished and would read nothing of it.
+    fn unfinished_sender(&self, (from, to, is_one_to_one): (u16, u16, bool)) -> Option<String> {
+        let operator = |number: u16| self.operators.get(usize::from(number));
+        let (from, to) = (operator(from)?, operator(to)?);
+        let has_finished_senders = |index| match is_one_to_one {
+            true => from.had_finished(index),
+            false => (0..from.operator.parallelism).all(|sender| from.had_finished(sender)),
+        };
+        let mut finished = (0..to.operator.parallelism).filter(|index| to.had_finished(*index));
+        //= spec/rescale.md#rescale-17-what-had-finished-reads-from-nobody
+        //# An operator that had finished MUST be refused behind one that had not.
+        finished.any(|index| !has_finished_senders(index)).then(|| {
+            let (from, to) = (&from.operator.uid, &to.operator.uid);
+            format!("operator `{to}` had finished, and now operator `{from}` before it has not")
+        })
     }
 }
 
@@ -173,10 +211,27 @@ impl OperatorAssignment {
         self.keyed_sources(index).into_iter().filter_map(of).flatten().copied().collect()
     }
 
+    /// The old subtasks that had not finished.
+    #[must_use]
+    pub fn unfinished_before(&self) -> Vec<u16> {
+        self.restored.iter().flat_map(|restored| restored.unfinished.iter().copied()).collect()
+    }
+
     /// The file that holds the state of subtask `index` alone.
     fn own_state(&self, index: u16) -> Option<StateHandle> {
         let restored = self.restored.as_ref().filter(|_| !self.is_rescaled())?;
         restored.states.get(usize::from(index)).copied().flatten()
+    }
+
+    /// What no checkpoint says of an operator.
+    fn impossible(&self) -> Option<String> {
+        let OperatorMetadata { uid, parallelism, max_parallelism, .. } = &self.restored.as_ref()?.operator;
+        let is_possible = (1..=*max_parallelism).contains(parallelism);
+        (!is_possible).then(|| {
+            format!(
+                "operator `{uid}` is said to have had parallelism {parallelism} and max parallelism {max_parallelism}"
+            )
+        })
     }
 
     fn misfit(&self) -> Option<String> {

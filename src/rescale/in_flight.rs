@@ -22,20 +22,25 @@ impl OperatorAssignment {
     //# group, or to old subtask i's successor: i modulo the parallelism where records went from one to one, and those who
     //# have the old subtask's broadcast state where they went to everyone.
     pub fn receivers_before(&self, index: u16, distribution: Distribution) -> Vec<u16> {
-        let Some(RestoredOperator { operator, states, .. }) = &self.restored else { return Vec::new() };
+        let Some(RestoredOperator { operator, states, unfinished, .. }) = &self.restored else {
+            return Vec::new();
+        };
         if !self.is_rescaled() {
             return vec![index];
         }
         match distribution {
             Distribution::ByKey => self.keyed_sources(index),
             Distribution::OneToOne => {
-                (0..operator.parallelism).filter(|old| old % self.operator.parallelism == index).collect()
+                let successor = |old: u16| old.checked_rem(self.operator.parallelism);
+                (0..operator.parallelism).filter(|old| successor(*old) == Some(index)).collect()
             }
             Distribution::ToAll => {
                 let reported: Vec<u16> =
                     (0..).zip(states).filter_map(|(old, state)| state.is_some().then_some(old)).collect();
-                let turn = usize::from(index).checked_rem(reported.len());
-                turn.map(|turn| reported[turn]).into_iter().collect()
+                let had_none = reported.is_empty();
+                let from = if had_none { unfinished.iter().copied().collect() } else { reported };
+                let turn = usize::from(index).checked_rem(from.len());
+                turn.map(|turn| from[turn]).into_iter().collect()
             }
         }
     }

@@ -61,7 +61,8 @@ pub trait SourceFunction: Send {
     /// What it emits.
     type Out: Record;
 
-    /// Opens its state and takes its position from it, if it was restored.
+    /// Opens its state and takes its position from it, if it was restored: with another parallelism than before a subtask may have
+    /// nothing of a divided list and must yet not begin anew ([`OperatorStateBackend::is_restored`]).
     ///
     /// # Errors
     /// Anything that makes reading impossible; the attempt fails.
@@ -252,7 +253,8 @@ pub trait TransactionalSink: Send {
         Ok(())
     }
 
-    /// Every transaction of this subtask that exists outside and is not committed, of whatever attempt.
+    /// Every transaction of this sink that exists outside and is not committed, of whatever attempt and subtask: those of subtasks
+    /// that are no more fall to others, who are told what to do with them.
     ///
     /// # Errors
     /// They cannot be listed; the attempt fails.

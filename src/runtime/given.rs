@@ -4,7 +4,7 @@ use super::builder::Job;
 use super::error::JobError;
 use crate::base::CompletedCheckpoint;
 use crate::codec::CheckpointMetadata;
-use crate::coordinator::{ClaimMode, Restore};
+use crate::coordinator::{ClaimMode, Edge, EdgePattern, Restore};
 use crate::inspection::{Location, LocationError};
 use crate::rescale::{Misfit, StateAssignment};
 use crate::store::{CheckpointStorage, Place, StorageError};
@@ -119,7 +119,9 @@ impl Job {
             checkpoint: metadata.checkpoint.id,
             what: what.join("; "),
         };
-        assignment.check(|uid| self.is_keyed(uid), allow_non_restored_state).map_err(misfit)?;
+        let is_one_to_one = |edge: &Edge| edge.pattern == EdgePattern::OneToOne;
+        let edges: Vec<_> = self.edges.iter().map(|edge| (edge.from, edge.to, is_one_to_one(edge))).collect();
+        assignment.check(|uid| self.is_keyed(uid), &edges, allow_non_restored_state).map_err(misfit)?;
         Ok(assignment)
     }
 

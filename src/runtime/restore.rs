@@ -40,6 +40,8 @@ pub(super) struct RestoredFrom {
     inputs: Vec<RestoredInput>,
     /// Whether the receivers get what this subtask had not sent.
     outputs_are_handed_out: bool,
+    /// Whether those who receive now are new, and others received before.
+    has_new_receivers: bool,
     /// Whether the job's own checkpoints may refer to the shared files.
     is_shared_with_job: bool,
 }
@@ -59,6 +61,8 @@ struct RestoredInput {
     is_one_to_one: bool,
     /// The channels that each receiver has now.
     channels: u16,
+    /// Whether those who send now are new, and others sent before.
+    has_new_senders: bool,
 }
 
 impl RestoredInput {
@@ -117,6 +121,7 @@ impl RestoredFrom {
             shared: BTreeSet::new(),
             inputs: Vec::new(),
             outputs_are_handed_out: false,
+            has_new_receivers: false,
             is_shared_with_job: true,
         }
     }
@@ -139,9 +144,12 @@ impl RestoredFrom {
                 sender.and_then(|sender| sender.restored.as_ref()).map(|sender| sender.states.clone());
             let is_one_to_one = *distribution == Distribution::OneToOne;
             RestoredInput {
+                has_new_senders: sender.is_some_and(|sender| sender.restored.is_none()),
                 is_rescaled: is_rescaled(edge.from) || assigned.is_rescaled(),
                 receivers: assigned.receivers_before(subtask.index, *distribution),
                 must_agree: match distribution {
+                    // Who sent what cannot be told any more after this.
+                    Distribution::ToAll if is_rescaled(edge.from) => assigned.unfinished_before(),
                     Distribution::ToAll => assigned.keyed_sources(subtask.index),
                     _ => Vec::new(),
                 },
@@ -154,8 +162,10 @@ impl RestoredFrom {
             }
         };
         self.inputs = inputs.map(restored_input).collect();
-        let mut outputs = job.edges.iter().filter(|edge| edge.from == subtask.operator);
-        self.outputs_are_handed_out = assigned.is_rescaled() || outputs.any(|edge| is_rescaled(edge.to));
+        let outputs = || job.edges.iter().filter(|edge| edge.from == subtask.operator);
+        self.outputs_are_handed_out = assigned.is_rescaled() || outputs().any(|edge| is_rescaled(edge.to));
+        let is_new = |number| operator(number).is_some_and(|operator| operator.restored.is_none());
+        self.has_new_receivers = assigned.restored.is_some() && outputs().any(|edge| is_new(edge.to));
         self.is_rescaled = assigned.is_rescaled();
         self.keyed_sources = assigned.keyed_sources(subtask.index);
         self.shared = assigned.shared_objects(subtask.index);
@@ -192,6 +202,7 @@ impl Environment {
         let from = &self.restored;
         let mut restored = if from.is_rescaled { self.share(range)? } else { self.own()? };
         restored.operator = restored.operator.with_restored(from.is_restored);
+        self.refuse_records_between_others()?;
         if from.inputs.iter().any(|input| input.is_rescaled) {
             restored.handed_out = self.handed_out()?;
             restored.channels = restored.channels.of(ChannelSide::Output);
@@ -200,6 +211,32 @@ impl Environment {
             restored.channels = restored.channels.of(ChannelSide::Input);
         }
         Ok(restored)
+    }
+
+    /// Refuses records that were on their way between this operator and one that is not there any more.
+    //= spec/rescale.md#rescale-16-records-between-operators-that-are-no-neighbours-any-more-are-refused
+    //# Records that were on their way from or to an operator MUST be refused if those that it is connected with now are new.
+    fn refuse_records_between_others(&self) -> Result<(), TaskError> {
+        let from = &self.restored;
+        let has_new_senders = from.inputs.iter().any(|input| input.has_new_senders);
+        if !from.is_restored || !(has_new_senders || from.has_new_receivers) {
+            return Ok(());
+        }
+        // Each old subtask is looked at by one new one.
+        let SubtaskContext { subtask, parallelism, .. } = self.context;
+        let all = 0..from.states.len() as u16;
+        for old in all.filter(|old| old.checked_rem(parallelism) == Some(subtask.index)) {
+            let channels = self.in_flight(from.state_of(old))?;
+            let holds = |side| channels.channels(side).values().any(|records| records.count() > 0);
+            if has_new_senders && holds(ChannelSide::Input)
+                || from.has_new_receivers && holds(ChannelSide::Output)
+            {
+                let what = "records were on their way between it and an operator in whose place there is a new one: go on \
+                            from a savepoint, or with the operators that there were";
+                return Err(TaskError::State(StateError::Incompatible(what.to_owned())));
+            }
+        }
+        Ok(())
     }
 
     /// The records that were on their way over all inputs, of which one at least is not what it was.
@@ -226,7 +263,8 @@ impl Environment {
             input.senders.iter().filter(|_| input.is_rescaled).map(|handle| self.in_flight(*handle));
         let senders: Vec<ChannelState> = senders.collect::<Result<_, _>>()?;
         let mut of_first = None;
-        for receiver in input.receivers.iter().chain(&input.must_agree) {
+        let others = input.must_agree.iter().filter(|other| !input.receivers.contains(other));
+        for receiver in input.receivers.iter().chain(others) {
             let arrived = self.in_flight(self.restored.state_of(*receiver))?;
             let channels = input.ahead_of(*receiver, &arrived, &senders, before, now);
             //= spec/rescale.md#rescale-15-all-had-taken-in-the-same

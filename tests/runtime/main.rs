@@ -20,6 +20,7 @@ mod rescale;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod storage;
+mod topology;
 mod ttl;
 mod unaligned;
 mod watermarks;

@@ -60,7 +60,7 @@ fn rescale_with_the_operators_that_there_were_changes_nothing() {
     let metadata = metadata(vec![operator("a", 2), operator("b", 3)], &[(0, 1)]);
     let assignment = StateAssignment::new(&metadata, &metadata.operators);
     assert_eq!(assignment.for_job(), metadata.checkpoint);
-    assert_eq!(assignment.check(|_| true, false), Ok(()));
+    assert_eq!(assignment.check(|_| true, &[], false), Ok(()));
     assert!(!assignment.operators.iter().any(OperatorAssignment::is_rescaled));
     assert!(assignment.operators[0].had_finished(1) && !assignment.operators[0].had_finished(0));
 }
@@ -95,11 +95,11 @@ fn rescale_refuses_unclaimed_state_unless_it_may_be_left_out() {
     let assignment = StateAssignment::new(&metadata, &job);
     // What had finished has no state.
     assert_eq!(assignment.unclaimed, ["b"]);
-    let misfit = assignment.check(|_| true, false).unwrap_err().to_string();
+    let misfit = assignment.check(|_| true, &[], false).unwrap_err().to_string();
     assert!(misfit.contains("it has state of operator `b`, which the job does not have"), "{misfit}");
-    assert_eq!(assignment.check(|_| true, true), Ok(()));
+    assert_eq!(assignment.check(|_| true, &[], true), Ok(()));
     metadata.checkpoint.states.values_mut().for_each(|state| *state = None);
-    assert_eq!(StateAssignment::new(&metadata, &job).check(|_| true, false), Ok(()));
+    assert_eq!(StateAssignment::new(&metadata, &job).check(|_| true, &[], false), Ok(()));
 }
 
 //= spec/rescale.md#rescale-10-the-maximum-parallelism-stays
@@ -110,9 +110,9 @@ fn rescale_refuses_another_max_parallelism_of_keyed_state() {
     let metadata = metadata(vec![operator("a", 1)], &[]);
     let job = [OperatorMetadata { max_parallelism: 32, ..operator("a", 1) }];
     let assignment = StateAssignment::new(&metadata, &job);
-    let misfit = assignment.check(|_| true, true).unwrap_err().to_string();
+    let misfit = assignment.check(|_| true, &[], true).unwrap_err().to_string();
     assert_eq!(misfit, "operator `a` had max parallelism 16 and now has 32, which can never change");
-    assert_eq!(assignment.check(|uid| uid != "a", true), Ok(()));
+    assert_eq!(assignment.check(|uid| uid != "a", &[], true), Ok(()));
 }
 
 //= spec/rescale.md#rescale-8-an-operator-that-had-finished-stays-finished
@@ -126,6 +126,40 @@ fn rescale_leaves_finished_what_had_finished_as_a_whole() {
     assert!((0..3).all(|index| !assignment.operators[1].had_finished(index)));
     let starting: Vec<SubtaskId> = assignment.for_job().states.into_keys().collect();
     assert_eq!(starting, [0, 1, 2].map(|index| SubtaskId::new(1, index)));
+}
+
+//= spec/rescale.md#rescale-17-what-had-finished-reads-from-nobody
+//= type=test
+//# An operator that had finished MUST be refused behind one that had not.
+#[test]
+fn rescale_refuses_what_had_finished_behind_what_had_not() {
+    let metadata = metadata(vec![operator("a", 2), operator("b", 2)], &[(0, 0), (1, 0)]);
+    let check = |job: &[OperatorMetadata], is_one_to_one| {
+        StateAssignment::new(&metadata, job).check(|_| false, &[(0, 1, is_one_to_one)], true)
+    };
+    let same = &metadata.operators;
+    assert_eq!(check(same, true), Ok(()));
+    let misfit = check(same, false).unwrap_err().to_string();
+    assert_eq!(misfit, "operator `b` had finished, and now operator `a` before it has not");
+    let misfit = check(&[operator("new", 2), operator("b", 2)], true).unwrap_err().to_string();
+    assert!(misfit.contains("operator `new` before it has not"), "{misfit}");
+    assert_eq!(check(&[operator("new", 2), operator("c", 2)], false), Ok(()));
+}
+
+#[test]
+fn rescale_refuses_what_no_checkpoint_says() {
+    for (parallelism, max_parallelism) in [(0, 16), (17, 16), (1, 0)] {
+        let strange = OperatorMetadata { max_parallelism, ..operator("a", parallelism) };
+        let assignment = StateAssignment::new(&metadata(vec![strange], &[]), &[operator("a", 2)]);
+        let misfit = assignment.check(|_| true, &[], true).unwrap_err().to_string();
+        assert!(misfit.contains("operator `a` is said to have had parallelism"), "{misfit}");
+    }
+    let mut with_stranger = metadata(vec![operator("a", 2)], &[]);
+    with_stranger.checkpoint.states.insert(SubtaskId::new(0, 2), Some(handle(0, 2)));
+    let misfit = StateAssignment::new(&with_stranger, &[operator("a", 2)]).check(|_| true, &[], true);
+    assert!(misfit.unwrap_err().to_string().contains("which there was not"));
+    let many = CheckpointMetadata { operators: vec![operator("a", 1); 65_537], ..metadata(Vec::new(), &[]) };
+    let _ = StateAssignment::new(&many, &[operator("a", 0)]).for_job();
 }
 
 proptest! {

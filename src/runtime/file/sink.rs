@@ -42,15 +42,15 @@ where
         self.directory.join(format!("part-{transaction}"))
     }
 
-    /// The transaction of this subtask that a file's name stands for.
+    /// The transaction of this sink that a file's name stands for, of whichever subtask.
     fn parse(&self, name: &str) -> Option<TransactionId> {
         let numbers = name.strip_prefix(".part-")?.strip_suffix(IN_PROGRESS)?;
         let mut numbers = numbers.split('-');
         let index: u16 = numbers.next()?.parse().ok()?;
         let attempt = Attempt(numbers.next()?.parse().ok()?);
         let sequence = numbers.next()?.parse().ok()?;
-        let transaction = TransactionId { subtask: self.subtask, attempt, sequence };
-        (numbers.next().is_none() && index == self.subtask.index).then_some(transaction)
+        let subtask = SubtaskId { index, ..self.subtask };
+        numbers.next().is_none().then_some(TransactionId { subtask, attempt, sequence })
     }
 }
 

@@ -36,7 +36,8 @@ struct Open {
 
 /// Reads text files line by line. Its position, to the byte, is operator state.
 ///
-/// Split `n` of all splits is read by subtask `n % parallelism`.
+/// Split `n` of all splits is read by subtask `n % parallelism`, one after the other. With another parallelism than before, what is
+/// left of the splits is divided anew: where event time goes on from file to file, records may come behind the watermark then.
 pub struct FileSource<T, P> {
     assigned: Vec<FileSplit>,
     parse: P,
@@ -133,7 +134,12 @@ where
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
         let positions = state.list_state(&positions())?;
         self.waiting = match state.is_restored() {
-            true => positions.get(state)?.iter().cloned().collect(),
+            true => {
+                // As they would have been dealt out at the beginning, whoever had them.
+                let mut restored = positions.get(state)?.to_vec();
+                restored.sort_by(|one, other| one.split.cmp(&other.split));
+                restored.into()
+            }
             false => self.assigned.drain(..).map(|split| Position { split, next: None }).collect(),
         };
         self.state = Some(positions);

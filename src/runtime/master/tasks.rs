@@ -172,8 +172,9 @@ impl Master {
                     return Ok((assignment, from));
                 }
                 Err(misfit) => {
+                    // Whoever starts the right job still finds everything.
                     self.trouble.incompatible = Some(misfit);
-                    true
+                    return Err(Input::SuspendRequested);
                 }
             },
             Err(error) => {

@@ -52,6 +52,9 @@ impl Trouble {
 
     /// How the job ended, in the words of its user.
     pub(super) fn end(self, outcome: Option<Outcome>, job: &Job) -> Result<JobEnd, JobError> {
+        if let Some(incompatible) = self.incompatible {
+            return Err(incompatible);
+        }
         match outcome {
             Some(Outcome::Finished) => Ok(JobEnd::Finished),
             Some(Outcome::Stopped(checkpoint)) => Ok(JobEnd::Stopped(checkpoint)),
@@ -69,9 +72,6 @@ impl Trouble {
     }
 
     fn task_error(self, job: &Job) -> JobError {
-        if let Some(incompatible) = self.incompatible {
-            return incompatible;
-        }
         let (_, subtask, cause) = self.task.unwrap_or((Attempt(0), SubtaskId::new(0, 0), String::new()));
         JobError::TaskFailed { subtask, operator: operator_of(subtask, job), cause }
     }
