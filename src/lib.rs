@@ -10,6 +10,8 @@ pub mod base;
 #[cfg(feature = "runtime")]
 pub mod codec;
 pub mod commit;
+#[cfg(feature = "runtime")]
+pub mod configuration;
 pub mod coordinator;
 #[cfg(feature = "runtime")]
 pub mod inspection;

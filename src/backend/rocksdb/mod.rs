@@ -23,16 +23,14 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
-mod value;
 
-pub use error::RocksDbError;
-pub use options::WrongOption;
-
+use crate::configuration::WrongOption;
 use crate::keygroup::KeyGroupRange;
 use crate::state::backend::{
     BackendContext, BackendError, FetchFile, KeyedStateBackend, RestoredPart, StateBackendFactory,
 };
 use directory::WorkingDirectory;
+pub use error::RocksDbError;
 use options::RocksDbOptions;
 use std::collections::BTreeMap;
 

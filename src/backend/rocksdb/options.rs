@@ -1,25 +1,14 @@
 //! What can be chosen, by Flink's names (`RocksDBOptions`, `RocksDBConfigurableOptions`). `docs/ROCKSDB.md` is the table.
 
 use super::metrics::NativeMetrics;
-use super::value::{at_least, between, millis, one_of, ratio, size, truth};
+use crate::configuration::WrongOption;
+use crate::configuration::value::{at_least, between, millis, one_of, ratio, size, truth};
 use rocksdb::{DBCompactionStyle, DBCompressionType, LogLevel};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// With this begin the names of all options.
 const PREFIX: &str = "state.backend.rocksdb.";
-
-/// An option has no meaning, or none with this value. Whoever configures the job must act.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the option `{key}` cannot be `{value}`: {what}")]
-pub struct WrongOption {
-    /// Its name.
-    pub key: String,
-    /// Its value.
-    pub value: String,
-    /// What is wrong.
-    pub what: String,
-}
 
 /// What was chosen, or is the default.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,19 +155,23 @@ impl RocksDbOptions {
     /// Those of a configuration: what it says itself goes before what a predefined set says. Options of other backends are
     /// passed over.
     pub(super) fn of(configuration: &BTreeMap<String, String>) -> Result<Self, WrongOption> {
-        let mut options = RocksDbOptions::default();
+        let (options, wrong) = RocksDbOptions::read(configuration);
+        wrong.into_iter().next().map_or(Ok(options), Err)
+    }
+
+    /// The same, with defaults for those that are wrong, and all that is wrong.
+    pub(super) fn read(configuration: &BTreeMap<String, String>) -> (Self, Vec<WrongOption>) {
+        let (mut options, mut wrong) = (RocksDbOptions::default(), Vec::new());
         let mine =
             || configuration.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
         let (predefined, others): (Vec<_>, Vec<_>) =
             mine().partition(|(key, _)| *key == "predefined-options");
         for (key, value) in predefined.into_iter().chain(others) {
-            options.set(key, value).map_err(|what| WrongOption {
-                key: format!("{PREFIX}{key}"),
-                value: value.clone(),
-                what,
-            })?;
+            if let Err(what) = options.set(key, value) {
+                wrong.push(WrongOption { key: format!("{PREFIX}{key}"), value: value.clone(), what });
+            }
         }
-        Ok(options)
+        (options, wrong)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
