@@ -45,3 +45,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/EMBEDDING.md")]
 struct Embedding;
+
+/// And those of the guide to configuration.
+#[cfg(all(doctest, feature = "yaml"))]
+#[doc = include_str!("../docs/CONFIGURATION.md")]
+struct Configuration;

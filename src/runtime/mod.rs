@@ -27,6 +27,7 @@ mod processing_time;
 mod progress;
 mod receive;
 mod restore;
+mod settings;
 mod sink;
 mod source;
 mod task;
@@ -46,5 +47,6 @@ pub use function::{
 pub use options::JobOptions;
 pub use processing_time::{ManualClock, ProcessingTime};
 pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};
+pub use settings::{JobSettings, LegacyStateBackend};
 pub use watermarks::WithWatermarks;
 pub use windowed::WindowFunction;

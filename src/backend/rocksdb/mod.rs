@@ -67,6 +67,10 @@ impl StateBackendFactory for RocksDbStateBackendFactory {
         "rocksdb"
     }
 
+    fn check(&self, options: &BTreeMap<String, String>) -> Vec<WrongOption> {
+        RocksDbOptions::read(options).1
+    }
+
     fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {
         let (options, directory) = Self::prepare(context)?;
         Ok(Box::new(restore::begin(directory, &options, context.range)?))

@@ -31,7 +31,7 @@ impl Job {
         options: JobOptions,
         storage: Arc<dyn CheckpointStorage>,
     ) -> Result<JobHandle, JobError> {
-        if let Some(contradiction) = options.contradiction() {
+        if let Some((_, contradiction)) = options.contradictions().next() {
             return Err(JobError::Invalid(contradiction.into()));
         }
         let coordinator = Coordinator::new(configuration(&self, &options))
