@@ -39,14 +39,6 @@ use std::collections::BTreeMap;
 pub struct RocksDbStateBackendFactory;
 
 impl RocksDbStateBackendFactory {
-    /// Whether options of a job mean something to the backend.
-    ///
-    /// # Errors
-    /// One is unknown, or has a wrong value.
-    pub fn check(options: &BTreeMap<String, String>) -> Result<(), WrongOption> {
-        RocksDbOptions::of(options).map(drop)
-    }
-
     /// The options, and a directory to work in.
     fn prepare(context: &BackendContext) -> Result<(RocksDbOptions, WorkingDirectory), BackendError> {
         let options = RocksDbOptions::of(&context.options)?;
