@@ -1,4 +1,7 @@
 use super::{SECOND, anonymous, backends, configuration, defaults, problems, read};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 use snapline::base::{CheckpointingMode, Millis};
 use snapline::configuration::{ConfigOption, Kind, WrongOption, options};
 use snapline::coordinator::{RestartStrategy, Retention};
@@ -197,6 +200,33 @@ fn configuration_that_contradicts_itself_is_refused() {
     }
     let fine = [INTERVAL, ("execution.checkpointing.interval-during-backlog", "0")];
     assert_eq!(problems(&fine), Vec::<String>::new(), "0 takes no checkpoints");
+}
+
+/// Texts that are values of some option, or almost.
+fn text() -> impl Strategy<Value = String> {
+    let names = options::ALL.iter().flat_map(|option| match option.kind {
+        Kind::OneOf(names) | Kind::Name(names) => names.to_vec(),
+        _ => vec![option.default],
+    });
+    let names: Vec<_> = names.collect();
+    prop_oneof![select(names).prop_map(str::to_owned), "-?[0-9]{0,21} ?[a-z]{0,3}", "[a-z]{0,4}:/{0,3}.{0,5}"]
+}
+
+proptest! {
+    #[test]
+    fn configuration_of_any_texts_is_read_or_refused_without_a_panic(
+        texts in vec(text(), options::ALL.len()),
+    ) {
+        let keys = options::ALL.iter().map(|option| option.key);
+        let entries: Vec<_> = keys.zip(texts.iter().map(String::as_str)).collect();
+        for (option, entry) in options::ALL.iter().zip(&entries) {
+            let told = problems(&[*entry]);
+            prop_assert!(told.iter().all(|told| told.contains(entry.0) && told.contains(entry.1)));
+            prop_assert!(option.kind.check(entry.1).is_ok() || told.len() == 1, "{:?}: {:?}", entry, told);
+        }
+        let wrong = options::ALL.iter().zip(&entries).filter(|(option, entry)| option.kind.check(entry.1).is_err());
+        prop_assert!(problems(&entries).len() >= wrong.count());
+    }
 }
 
 #[test]

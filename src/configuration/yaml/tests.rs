@@ -1,5 +1,7 @@
 use super::*;
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 fn read(text: &str) -> Result<Vec<(String, String, u64)>, String> {
     let configuration = Configuration::from_yaml(text, "config.yaml").map_err(|error| error.to_string())?;
@@ -91,11 +93,43 @@ fn file_that_cannot_be_read_is_named() {
     assert!(told.starts_with("cannot read the configuration no/such/config.yaml: "), "{told}");
 }
 
+const LINES: &[&str] = &[
+    "a:",
+    "b.c: 1",
+    "  b: 2",
+    "  b: &x text",
+    "  c: *x",
+    "  <<: *x",
+    "- d",
+    "  - e",
+    "- [1, {f: g}]",
+    "a.b: {}",
+    "  h: [1, [2]]",
+    "? i",
+    "[j]: k",
+    "l: |",
+    "'m': \"n\"",
+    "---",
+    "\t",
+    "# o",
+    "7: .nan",
+    "~: ~",
+    "'",
+    "",
+];
+
+/// Lines that are YAML together, or almost.
+fn text() -> impl Strategy<Value = String> {
+    let lines = vec(select(LINES), 0..8).prop_map(|lines| lines.join("\n"));
+    prop_oneof![lines, "[ a-c.:\\-\\[\\]{}#&*!|>'\"\n0-9~]{0,80}"]
+}
+
 proptest! {
     #[test]
-    fn file_of_any_text_is_read_or_refused_without_a_panic(text in "[ a-c.:\\-\\[\\]{}#&*!|>'\"\n0-9~]{0,80}") {
-        if let Ok(entries) = read(&text) {
-            prop_assert!(entries.iter().all(|(key, ..)| !key.is_empty()));
+    fn file_of_any_text_is_read_or_refused_without_a_panic(text in text()) {
+        match read(&text) {
+            Ok(entries) => prop_assert!(entries.iter().all(|(key, _, line)| !key.is_empty() && *line > 0)),
+            Err(told) => prop_assert!(told.contains("config.yaml")),
         }
     }
 }

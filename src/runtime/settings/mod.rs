@@ -177,7 +177,9 @@ fn storage(
         }
         (Ok(chosen), _) => chosen,
         (Err(wrong), _) => {
-            read.refuse(&wrong.option, wrong.what);
+            let is_implied = named.is_none() && implied.is_some() && wrong.option == options::STORAGE;
+            let option = if is_implied { options::STATE_BACKEND } else { wrong.option };
+            read.refuse(&option, wrong.what);
             CheckpointStorageChoice::default()
         }
     }
