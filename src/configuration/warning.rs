@@ -72,6 +72,6 @@ impl fmt::Display for Warning {
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_ascii_lowercase();
     let found = known.into_iter().map(|known| (strsim::damerau_levenshtein(&lower, known), known)).min();
-    // A quarter of the letters may be wrong, but three at most would make another word of a short one.
+    // With more than that wrong it is another word.
     found.filter(|(distance, known)| *distance <= (known.len() / 4).min(8)).map(|(_, known)| known)
 }

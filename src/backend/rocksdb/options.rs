@@ -1,8 +1,8 @@
 //! What can be chosen, by Flink's names (`RocksDBOptions`, `RocksDBConfigurableOptions`). `docs/ROCKSDB.md` is the table.
 
 use super::metrics::NativeMetrics;
-use crate::configuration::WrongOption;
 use crate::configuration::value::{at_least, between, millis, one_of, ratio, size, truth};
+use crate::configuration::{WrongOption, nearest};
 use rocksdb::{DBCompactionStyle, DBCompressionType, LogLevel};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -231,7 +231,7 @@ impl RocksDbOptions {
             "checkpoint.transfer.thread.num" => self.transfer_threads = at_least(1, value)? as usize,
             "restore-overlap-fraction-threshold" => self.overlap_fraction = ratio(value)?,
             _ => {
-                let metric = key.strip_prefix("metrics.").ok_or("there is no such option")?;
+                let metric = key.strip_prefix("metrics.").ok_or_else(|| unknown(key))?;
                 self.native_metrics.set(metric, value)?;
             }
         }
@@ -258,6 +258,44 @@ impl RocksDbOptions {
                 self.use_bloom_filter = true;
             }
         }
+    }
+}
+
+/// All options but those of metrics, without what they begin with.
+const NAMES: &[&str] = &[
+    "localdir",
+    "predefined-options",
+    "memory.managed",
+    "memory.fixed-per-tm",
+    "memory.write-buffer-ratio",
+    "memory.partitioned-index-filters",
+    "thread.num",
+    "files.open",
+    "log.level",
+    "log.max-file-size",
+    "log.file-num",
+    "compression.per.level",
+    "compaction.style",
+    "compaction.level.use-dynamic-size",
+    "compaction.level.target-file-size-base",
+    "compaction.level.max-size-level-base",
+    "compaction.filter.periodic-compaction-time",
+    "writebuffer.size",
+    "writebuffer.count",
+    "writebuffer.number-to-merge",
+    "block.blocksize",
+    "block.metadata-blocksize",
+    "block.cache-size",
+    "use-bloom-filter",
+    "bloom-filter.bits-per-key",
+    "checkpoint.transfer.thread.num",
+    "restore-overlap-fraction-threshold",
+];
+
+fn unknown(name: &str) -> String {
+    match nearest(name, NAMES.iter().copied()) {
+        Some(nearest) => format!("there is no such option; did you mean `{PREFIX}{nearest}`?"),
+        None => "there is no such option".to_owned(),
     }
 }
 

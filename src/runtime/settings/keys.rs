@@ -22,11 +22,14 @@ pub(super) fn look_at(
         let reason = if let Some(option) = options::with_key(key) {
             (key != option.key).then_some(Reason::Deprecated { current: option.key })
         } else if let Some(unsupported) = Unsupported::with_key(key) {
-            if unsupported.is_refused && !unsupported.is_fine(value) {
-                read.refuse_key(key, format!("not supported by Snapline: {}", unsupported.why));
+            match (unsupported.is_fine(value), unsupported.is_refused) {
+                (true, _) => None,
+                (false, true) => {
+                    read.refuse_key(key, format!("not supported by Snapline: {}", unsupported.why));
+                    None
+                }
+                (false, false) => Some(Reason::NotSupported { why: unsupported.why }),
             }
-            let is_warned_of = !unsupported.is_refused && !unsupported.is_fine(value);
-            is_warned_of.then_some(Reason::NotSupported { why: unsupported.why })
         } else if let Some(owner) = owner(key, backends) {
             (owner != chosen_backend)
                 .then(|| Reason::WithoutEffect { why: format!("the state backend is `{chosen_backend}`") })
