@@ -10,6 +10,8 @@ pub mod base;
 #[cfg(feature = "runtime")]
 pub mod codec;
 pub mod commit;
+#[cfg(feature = "runtime")]
+pub mod configuration;
 pub mod coordinator;
 #[cfg(feature = "runtime")]
 pub mod inspection;
@@ -43,3 +45,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/EMBEDDING.md")]
 struct Embedding;
+
+/// And those of the guide to configuration.
+#[cfg(all(doctest, feature = "yaml"))]
+#[doc = include_str!("../docs/CONFIGURATION.md")]
+struct Configuration;

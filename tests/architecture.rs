@@ -1,7 +1,7 @@
 //! Who may import whom, and what the pure modules must not touch.
 //!
 //! ```text
-//! base  <-  keygroup codec align shared ttl watermark window  <-  subtask publish rescale commit
+//! base  <-  keygroup codec align shared ttl watermark window configuration  <-  subtask publish rescale commit
 //!       <-  coordinator  <-  backend  <-  state store  <-  backend::rocksdb  <-  operator inspection  <-  runtime  <-  testkit
 //! ```
 //!
@@ -16,7 +16,7 @@ use std::path::Path;
 /// Each layer imports only those above it in this list.
 const LAYERS: &[&[&str]] = &[
     &["base"],
-    &["keygroup", "codec", "align", "shared", "ttl", "watermark", "window"],
+    &["keygroup", "codec", "align", "shared", "ttl", "watermark", "window", "configuration"],
     &["subtask", "publish", "rescale", "commit"],
     &["coordinator"],
     &["backend"],

@@ -30,7 +30,7 @@ struct Cli {
 enum Command {
     /// Run a job until its input ends, it is stopped, or it fails.
     #[command(subcommand)]
-    Run(Job),
+    Run(Box<Job>),
     /// Tell what lies in a directory of checkpoints.
     Inspect(inspect::InspectArgs),
     /// Read all that the checkpoints in a directory refer to, and tell whether they are whole.
@@ -67,9 +67,11 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
     tracing_subscriber::fmt().with_env_filter(logs).with_writer(std::io::stderr).init();
     let result = match cli.command {
-        Command::Run(Job::Wordcount(args)) => wordcount::run(args),
-        Command::Run(Job::Sessions(args)) => sessions::run(args),
-        Command::Run(Job::Alerts(args)) => alerts::run(args),
+        Command::Run(job) => match *job {
+            Job::Wordcount(args) => wordcount::run(args),
+            Job::Sessions(args) => sessions::run(args),
+            Job::Alerts(args) => alerts::run(args),
+        },
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Check(args) => check::check(&args),

@@ -1,6 +1,7 @@
 use super::given::GivenCheckpoint;
 use super::processing_time::ProcessingTime;
 use crate::base::{CheckpointingMode, Incarnation, Millis};
+use crate::configuration::{ConfigOption, options};
 use crate::coordinator::{RestartStrategy, Retention};
 use crate::publish::OnCorruption;
 use crate::state::backend::StateBackend;
@@ -96,10 +97,34 @@ impl Default for JobOptions {
 }
 
 impl JobOptions {
-    /// What is wrong with options that are right one by one.
-    pub(super) fn contradiction(&self) -> Option<&'static str> {
-        (self.unaligned && self.mode == CheckpointingMode::AtLeastOnce)
-            .then_some("unaligned checkpoints need exactly once: at least once no barrier waits")
+    /// What is wrong with options that are right one by one, each with the option that should change.
+    pub(super) fn contradictions(&self) -> impl Iterator<Item = (ConfigOption, &'static str)> {
+        let slow = self.interval_during_backlog.filter(|slow| *slow != Millis(0));
+        let is_one_at_a_time = self.max_concurrent_checkpoints <= 1;
+        let rules = [
+            (
+                self.unaligned && self.mode == CheckpointingMode::AtLeastOnce,
+                options::UNALIGNED,
+                "unaligned checkpoints need exactly once: at least once no barrier waits",
+            ),
+            (
+                self.unaligned && !is_one_at_a_time,
+                options::UNALIGNED,
+                "unaligned checkpoints are taken one at a time, but more are allowed",
+            ),
+            (
+                self.min_pause > Millis(0) && !is_one_at_a_time,
+                options::MIN_PAUSE,
+                "with a pause checkpoints are taken one at a time, but more are allowed",
+            ),
+            (
+                slow.is_some_and(|slow| Some(slow) < self.checkpoint_interval),
+                options::INTERVAL_DURING_BACKLOG,
+                "the interval during backlog is shorter than the interval",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(is_broken, ..)| *is_broken);
+        broken.map(|(_, option, what)| (option, what))
     }
 }
 

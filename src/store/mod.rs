@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod choice;
 mod documents;
 mod error;
 mod file_system;
@@ -15,6 +16,7 @@ mod perform;
 mod reader;
 mod temporary;
 
+pub use choice::{CheckpointStorageChoice, CheckpointStorageFactory, CheckpointStorages, WrongStorage};
 pub use documents::{decode_pointer, encode_pointer};
 pub use error::StorageError;
 pub use file_system::FileSystemCheckpointStorage;

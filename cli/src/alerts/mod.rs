@@ -8,7 +8,7 @@ mod payment;
 mod rule;
 
 use crate::input::{Crowd, Input};
-use crate::run::{self, Directories, RunArgs};
+use crate::run::{self, Directories, Parallelism, RunArgs, Settings};
 use alert::Alert;
 use anyhow::Result;
 use clap::Args;
@@ -54,30 +54,34 @@ pub struct AlertsArgs {
 /// Runs the job.
 pub fn run(args: AlertsArgs) -> Result<ExitCode> {
     let without_rules = !args.run.input.is_empty() && args.rules.is_empty();
-    let contradiction = without_rules.then(|| "--input needs --rules to judge it by".to_owned());
-    if let Some(contradiction) = args.run.contradiction().or(contradiction) {
-        eprintln!("error: {contradiction}");
-        return Ok(ExitCode::from(2));
+    if without_rules {
+        return Ok(run::misused("--input needs --rules to judge it by"));
     }
+    let settings = match Settings::of(&args.run, "alerts") {
+        Ok(settings) => settings,
+        Err(what) => return Ok(run::misused(&what)),
+    };
     let generator = PaymentGenerator::new(Crowd::new(args.seed, args.accounts, args.disorder.0));
     let payments = Input::new(&args.run.input, args.disorder, generator, args.payments)?;
     let changes = RuleGenerator::changes_among(args.payments);
     let rules = Input::new(&args.rules, args.disorder, RuleGenerator::new(args.seed), changes)?;
     let ttl = StateTtlConfig::new(LONGEST_SPAN)?.with_time_domain(TimeDomain::EventTime);
     let ttl = ttl.cleanup_full_snapshot();
-    let directories = Directories::prepare(&args.run, "alerts")?;
-    run::run(&args.run, &directories, |job| build(&args.run, job, payments, rules, ttl, &directories.output))
+    let directories = Directories::prepare(&args.run, &settings, "alerts")?;
+    let parallelism = settings.parallelism;
+    run::run(&args.run, settings, &directories, |job| {
+        build(parallelism, job, payments, rules, ttl, &directories.output)
+    })
 }
 
 fn build(
-    args: &RunArgs,
+    (parallelism, max_parallelism): Parallelism,
     id: JobId,
     payments: Input<PaymentGenerator>,
     rules: Input<RuleGenerator>,
     ttl: StateTtlConfig,
     output: &Path,
 ) -> Result<Job, JobError> {
-    let RunArgs { parallelism, max_parallelism, .. } = *args;
     let mut job = JobBuilder::new();
     let payments = payments.source(&mut job, "payments", parallelism);
     let rules = rules.source(&mut job, "rules", RULE_SOURCES);

@@ -1,4 +1,5 @@
 use super::options::RunArgs;
+use super::settings::{DEFAULT_ROOT, Settings};
 use anyhow::{Context, Result, bail};
 use snapline::base::JobId;
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
@@ -6,8 +7,6 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Where everything goes when nothing is said.
-const DEFAULT_ROOT: &str = "snapline-data";
 /// Names the job to which an output directory belongs.
 const OWNER: &str = "_snapline_job";
 
@@ -24,10 +23,10 @@ pub struct Directories {
 
 impl Directories {
     /// The directories of a new job, or of the one that is resumed.
-    pub fn prepare(args: &RunArgs, name: &str) -> Result<Self> {
+    pub fn prepare(args: &RunArgs, settings: &Settings, name: &str) -> Result<Self> {
         let root = Path::new(DEFAULT_ROOT).join(name);
         let output = args.output.clone();
-        let checkpoints = args.checkpoint_dir.clone().unwrap_or_else(|| root.join("checkpoints"));
+        let checkpoints = settings.checkpoints.clone();
         if args.resume {
             let output = output.map_or_else(|| latest_default(&root), Ok)?;
             return resume(output, checkpoints);

@@ -6,10 +6,12 @@ mod directories;
 mod native_metrics;
 mod options;
 mod progress;
+mod settings;
 mod summary;
 
 pub use directories::Directories;
 pub use options::{RunArgs, duration};
+pub use settings::{Parallelism, Settings};
 
 use anyhow::{Context, Result, anyhow};
 use native_metrics::NativeMetrics;
@@ -17,30 +19,34 @@ use snapline::base::JobId;
 use snapline::coordinator::StopMode;
 use snapline::publish::RecoveryFailure;
 use snapline::runtime::{Job, JobControl, JobError};
-use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, JobManagerCheckpointStorage};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Says that the command makes no sense, a line for each reason.
+pub fn misused(what: &str) -> ExitCode {
+    for line in what.lines() {
+        eprintln!("error: {line}");
+    }
+    ExitCode::from(2)
+}
 
 /// Runs a job with its directories, shows its progress and prints its summary.
 pub fn run(
     args: &RunArgs,
+    settings: Settings,
     directories: &Directories,
     build: impl FnOnce(JobId) -> Result<Job, JobError>,
 ) -> Result<ExitCode> {
     let job = build(directories.job)?;
-    let storage: Arc<dyn CheckpointStorage> = match args.storage {
-        options::Storage::Filesystem => {
-            Arc::new(FileSystemCheckpointStorage::open(&directories.checkpoints, directories.job)?)
-        }
-        options::Storage::Jobmanager => Arc::new(JobManagerCheckpointStorage::new(directories.job)),
-    };
+    let storage = settings.storage.open(directories.job)?;
+    let is_in_memory = settings.is_in_memory();
     let native_metrics = NativeMetrics::watch();
-    let handle = job.start(args.job_options()?, storage)?;
+    let handle = job.start(settings.job, storage)?;
     stop_on_interrupt(handle.control())?;
     progress::watch(&handle);
     let summary = handle.wait().map_err(|error| explain(error, directories))?;
-    summary::print(args, directories, &summary, native_metrics.of_ended_instances())?;
+    let metrics = native_metrics.of_ended_instances();
+    summary::print(args.json, is_in_memory, directories, &summary, metrics)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,5 @@
 use super::directories::Directories;
 use super::native_metrics::NativeMetric;
-use super::options::{RunArgs, Storage};
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use indicatif::{HumanBytes, HumanCount};
@@ -93,7 +92,8 @@ impl fmt::Display for RemovedBy {
 
 /// Prints what the job did, to stdout: a table, or JSON.
 pub fn print(
-    args: &RunArgs,
+    as_json: bool,
+    is_in_memory: bool,
     directories: &Directories,
     summary: &JobSummary,
     rocksdb_metrics: Vec<NativeMetric>,
@@ -135,15 +135,15 @@ pub fn print(
         output: directories.output.display().to_string(),
         checkpoint_dir: directories.checkpoints.display().to_string(),
     };
-    if args.json {
+    if as_json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
-        println!("{}", table(&summary, args.storage));
+        println!("{}", table(&summary, is_in_memory));
     }
     Ok(())
 }
 
-fn table(summary: &Summary, storage: Storage) -> Table {
+fn table(summary: &Summary, is_in_memory: bool) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     let mut row = |name: &str, value: String| {
@@ -153,7 +153,7 @@ fn table(summary: &Summary, storage: Storage) -> Table {
     row(
         "end",
         match summary.stopped_at_checkpoint {
-            Some(id) if storage == Storage::Jobmanager => format!("stopped; checkpoint {id} was in memory"),
+            Some(id) if is_in_memory => format!("stopped; checkpoint {id} was in memory"),
             Some(id) => format!("stopped with checkpoint {id}; go on with --resume"),
             None => summary.end.to_owned(),
         },

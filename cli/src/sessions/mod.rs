@@ -4,7 +4,7 @@ mod session;
 
 use crate::clicks::{Click, ClickGenerator};
 use crate::input::{Crowd, Input};
-use crate::run::{self, Directories, RunArgs};
+use crate::run::{self, Directories, Parallelism, RunArgs, Settings};
 use anyhow::{Result, bail};
 use clap::Args;
 use session::{Session, Sessions};
@@ -42,28 +42,30 @@ pub struct SessionsArgs {
 
 /// Runs the job.
 pub fn run(args: SessionsArgs) -> Result<ExitCode> {
-    if let Some(contradiction) = args.run.contradiction() {
-        eprintln!("error: {contradiction}");
-        return Ok(ExitCode::from(2));
-    }
+    let settings = match Settings::of(&args.run, "sessions") {
+        Ok(settings) => settings,
+        Err(what) => return Ok(run::misused(&what)),
+    };
     let Ok(assigner) = WindowAssigner::session(args.gap) else {
         bail!("a gap must be at least 1ms: without it every click is a session");
     };
     let sessions = Sessions::new(assigner, args.allowed_lateness);
     let generator = ClickGenerator::new(Crowd::new(args.seed, args.users, args.disorder.0));
     let clicks = Input::new(&args.run.input, args.disorder, generator, args.clicks)?;
-    let directories = Directories::prepare(&args.run, "sessions")?;
-    run::run(&args.run, &directories, |job| build(&args.run, job, clicks, sessions, &directories.output))
+    let directories = Directories::prepare(&args.run, &settings, "sessions")?;
+    let parallelism = settings.parallelism;
+    run::run(&args.run, settings, &directories, |job| {
+        build(parallelism, job, clicks, sessions, &directories.output)
+    })
 }
 
 fn build(
-    args: &RunArgs,
+    (parallelism, max_parallelism): Parallelism,
     id: JobId,
     clicks: Input<ClickGenerator>,
     sessions: Sessions,
     output: &Path,
 ) -> Result<Job, JobError> {
-    let RunArgs { parallelism, max_parallelism, .. } = *args;
     let mut job = JobBuilder::new();
     let clicks = clicks.source(&mut job, "clicks", parallelism);
     let by_user = clicks.key_by(|click: &Click| &click.user);

@@ -3,7 +3,7 @@
 mod count;
 mod word;
 
-use crate::run::{self, Directories, RunArgs};
+use crate::run::{self, Directories, Parallelism, RunArgs, Settings};
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use count::{Count, WordCount};
@@ -43,13 +43,16 @@ pub enum Emit {
 
 /// Runs the job.
 pub fn run(args: WordcountArgs) -> Result<ExitCode> {
-    if let Some(contradiction) = args.run.contradiction() {
-        eprintln!("error: {contradiction}");
-        return Ok(ExitCode::from(2));
-    }
+    let settings = match Settings::of(&args.run, "wordcount") {
+        Ok(settings) => settings,
+        Err(what) => return Ok(run::misused(&what)),
+    };
     let splits = splits_of(&inputs(&args.run)?, SPLIT_BYTES).map_err(|error| anyhow!(error))?;
-    let directories = Directories::prepare(&args.run, "wordcount")?;
-    run::run(&args.run, &directories, |job| build(&args, job, splits, &directories.output))
+    let directories = Directories::prepare(&args.run, &settings, "wordcount")?;
+    let parallelism = settings.parallelism;
+    run::run(&args.run, settings, &directories, |job| {
+        build(&args, parallelism, job, splits, &directories.output)
+    })
 }
 
 fn inputs(args: &RunArgs) -> Result<Vec<PathBuf>> {
@@ -63,8 +66,13 @@ fn inputs(args: &RunArgs) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn build(args: &WordcountArgs, id: JobId, splits: Vec<FileSplit>, output: &Path) -> Result<Job, JobError> {
-    let RunArgs { parallelism, max_parallelism, .. } = args.run;
+fn build(
+    args: &WordcountArgs,
+    (parallelism, max_parallelism): Parallelism,
+    id: JobId,
+    splits: Vec<FileSplit>,
+    output: &Path,
+) -> Result<Job, JobError> {
     let (emit, lossy) = (args.emit, args.lossy);
     let mut job = JobBuilder::new();
     let words = job.source("lines", parallelism, move |context| {

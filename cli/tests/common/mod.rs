@@ -91,6 +91,13 @@ impl Scene {
         command
     }
 
+    /// Runs the job to its end with nothing but these options.
+    pub fn bare(&self, options: &[&str]) -> Outcome {
+        let mut command = Command::new(BINARY);
+        command.args(["run", "wordcount"]).args(options).current_dir(self.folder.path());
+        Running::of(command).end()
+    }
+
     pub fn arguments(&self) -> Vec<String> {
         let (input, output, checkpoints) = (self.input(), self.output(), self.checkpoints());
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();

@@ -23,16 +23,14 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
-mod value;
 
-pub use error::RocksDbError;
-pub use options::WrongOption;
-
+use crate::configuration::WrongOption;
 use crate::keygroup::KeyGroupRange;
 use crate::state::backend::{
     BackendContext, BackendError, FetchFile, KeyedStateBackend, RestoredPart, StateBackendFactory,
 };
 use directory::WorkingDirectory;
+pub use error::RocksDbError;
 use options::RocksDbOptions;
 use std::collections::BTreeMap;
 
@@ -41,14 +39,6 @@ use std::collections::BTreeMap;
 pub struct RocksDbStateBackendFactory;
 
 impl RocksDbStateBackendFactory {
-    /// Whether options of a job mean something to the backend.
-    ///
-    /// # Errors
-    /// One is unknown, or has a wrong value.
-    pub fn check(options: &BTreeMap<String, String>) -> Result<(), WrongOption> {
-        RocksDbOptions::of(options).map(drop)
-    }
-
     /// The options, and a directory to work in.
     fn prepare(context: &BackendContext) -> Result<(RocksDbOptions, WorkingDirectory), BackendError> {
         let options = RocksDbOptions::of(&context.options)?;
@@ -67,6 +57,10 @@ fn local_directory(options: &RocksDbOptions, range: KeyGroupRange) -> &std::path
 impl StateBackendFactory for RocksDbStateBackendFactory {
     fn name(&self) -> &str {
         "rocksdb"
+    }
+
+    fn check(&self, options: &BTreeMap<String, String>) -> Vec<WrongOption> {
+        RocksDbOptions::read(options).1
     }
 
     fn create(&self, context: &BackendContext) -> Result<Box<dyn KeyedStateBackend>, BackendError> {

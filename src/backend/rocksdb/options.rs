@@ -1,25 +1,14 @@
 //! What can be chosen, by Flink's names (`RocksDBOptions`, `RocksDBConfigurableOptions`). `docs/ROCKSDB.md` is the table.
 
 use super::metrics::NativeMetrics;
-use super::value::{at_least, between, millis, one_of, ratio, size, truth};
+use crate::configuration::value::{at_least, between, millis, one_of, ratio, size, truth};
+use crate::configuration::{WrongOption, nearest};
 use rocksdb::{DBCompactionStyle, DBCompressionType, LogLevel};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// With this begin the names of all options.
 const PREFIX: &str = "state.backend.rocksdb.";
-
-/// An option has no meaning, or none with this value. Whoever configures the job must act.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the option `{key}` cannot be `{value}`: {what}")]
-pub struct WrongOption {
-    /// Its name.
-    pub key: String,
-    /// Its value.
-    pub value: String,
-    /// What is wrong.
-    pub what: String,
-}
 
 /// What was chosen, or is the default.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,19 +159,23 @@ impl RocksDbOptions {
     /// Those of a configuration: what it says itself goes before what a predefined set says, and a number of bytes before a
     /// fraction. Options of other backends are passed over.
     pub(super) fn of(configuration: &BTreeMap<String, String>) -> Result<Self, WrongOption> {
-        let mut options = RocksDbOptions::default();
+        let (options, wrong) = RocksDbOptions::read(configuration);
+        wrong.into_iter().next().map_or(Ok(options), Err)
+    }
+
+    /// The same, with defaults for those that are wrong, and all that is wrong.
+    pub(super) fn read(configuration: &BTreeMap<String, String>) -> (Self, Vec<WrongOption>) {
+        let (mut options, mut wrong) = (RocksDbOptions::default(), Vec::new());
         let mine =
             || configuration.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
         let (general, special): (Vec<_>, Vec<_>) =
             mine().partition(|(key, _)| matches!(*key, "predefined-options" | "memory.fraction"));
         for (key, value) in general.into_iter().chain(special) {
-            options.set(key, value).map_err(|what| WrongOption {
-                key: format!("{PREFIX}{key}"),
-                value: value.clone(),
-                what,
-            })?;
+            if let Err(what) = options.set(key, value) {
+                wrong.push(WrongOption { key: format!("{PREFIX}{key}"), value: value.clone(), what });
+            }
         }
-        Ok(options)
+        (options, wrong)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
@@ -249,7 +242,7 @@ impl RocksDbOptions {
             "checkpoint.transfer.thread.num" => self.transfer_threads = at_least(1, value)? as usize,
             "restore-overlap-fraction-threshold" => self.overlap_fraction = ratio(value)?,
             _ => {
-                let metric = key.strip_prefix("metrics.").ok_or("there is no such option")?;
+                let metric = key.strip_prefix("metrics.").ok_or_else(|| unknown(key))?;
                 self.native_metrics.set(metric, value)?;
             }
         }
@@ -276,6 +269,46 @@ impl RocksDbOptions {
                 self.use_bloom_filter = true;
             }
         }
+    }
+}
+
+/// All options but those of metrics, without what they begin with.
+const NAMES: &[&str] = &[
+    "localdir",
+    "predefined-options",
+    "memory.managed",
+    "memory.fixed-per-tm",
+    "memory.fraction",
+    "memory.write-buffer-ratio",
+    "memory.partitioned-index-filters",
+    "thread.num",
+    "thread.subcompactions",
+    "files.open",
+    "log.level",
+    "log.max-file-size",
+    "log.file-num",
+    "compression.per.level",
+    "compaction.style",
+    "compaction.level.use-dynamic-size",
+    "compaction.level.target-file-size-base",
+    "compaction.level.max-size-level-base",
+    "compaction.filter.periodic-compaction-time",
+    "writebuffer.size",
+    "writebuffer.count",
+    "writebuffer.number-to-merge",
+    "block.blocksize",
+    "block.metadata-blocksize",
+    "block.cache-size",
+    "use-bloom-filter",
+    "bloom-filter.bits-per-key",
+    "checkpoint.transfer.thread.num",
+    "restore-overlap-fraction-threshold",
+];
+
+fn unknown(name: &str) -> String {
+    match nearest(name, NAMES.iter().copied()) {
+        Some(nearest) => format!("there is no such option; did you mean `{PREFIX}{nearest}`?"),
+        None => "there is no such option".to_owned(),
     }
 }
 

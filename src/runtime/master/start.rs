@@ -32,7 +32,7 @@ impl Job {
         options: JobOptions,
         storage: Arc<dyn CheckpointStorage>,
     ) -> Result<JobHandle, JobError> {
-        if let Some(contradiction) = options.contradiction() {
+        if let Some((_, contradiction)) = options.contradictions().next() {
             return Err(JobError::Invalid(contradiction.into()));
         }
         let given = match &options.restore {

@@ -1,4 +1,5 @@
 use super::{BackendContext, BackendError, FetchFile, KeyedStateBackend, RestoredPart, StateBackend};
+use crate::configuration::WrongOption;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -7,6 +8,13 @@ use std::sync::Arc;
 pub trait StateBackendFactory: Send + Sync {
     /// What it is called in a configuration.
     fn name(&self) -> &str;
+
+    /// What is wrong with the options of a job that begin with `state.backend.` and this backend's name: before the job
+    /// starts, and finds out itself.
+    fn check(&self, options: &BTreeMap<String, String>) -> Vec<WrongOption> {
+        let _ = options;
+        Vec::new()
+    }
 
     /// Makes a backend without any state.
     ///
@@ -65,6 +73,12 @@ impl StateBackends {
         self
     }
 
+    /// The names there are.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let others = self.factories.keys().map(String::as_str).filter(|name| *name != HASH_MAP);
+        std::iter::once(HASH_MAP).chain(others)
+    }
+
     /// The backend with this name, with options whose names begin with `state.backend.`.
     ///
     /// # Errors
@@ -76,8 +90,7 @@ impl StateBackends {
         match self.factories.get(name) {
             Some(factory) => Ok(StateBackend::Custom(Arc::clone(factory), options)),
             None => {
-                let others = self.factories.keys().filter(|other| *other != HASH_MAP).cloned();
-                let known = std::iter::once(HASH_MAP.to_owned()).chain(others).collect();
+                let known = self.names().map(str::to_owned).collect();
                 Err(UnknownBackend { name: name.to_owned(), known })
             }
         }
@@ -86,6 +99,6 @@ impl StateBackends {
 
 impl fmt::Debug for StateBackends {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entry(&HASH_MAP).entries(self.factories.keys()).finish()
+        f.debug_set().entries(self.names()).finish()
     }
 }

@@ -1,7 +1,7 @@
 //! Which metrics there are, and which are wanted (Flink: `RocksDBNativeMetricOptions`).
 
 use super::super::database::Db;
-use super::super::value::truth;
+use crate::configuration::value::truth;
 use rocksdb::statistics::Ticker;
 use rocksdb::{AsColumnFamilyRef, properties};
 use std::collections::BTreeSet;

@@ -84,11 +84,29 @@ fn options_that_are_set_take_the_place_of_defaults() {
 }
 
 #[test]
+fn options_that_are_unknown_are_told_with_the_nearest_one() {
+    let document = include_str!("../../../../docs/ROCKSDB.md");
+    for name in NAMES {
+        let told = of(&[(name, "?")]).map_or_else(|wrong| wrong.what, |_| String::new());
+        assert!(!told.contains("there is no such option"), "{name}");
+        assert!(document.contains(&format!("`{name}`")), "{name} is not in the document");
+    }
+    for (name, nearest) in
+        [("thread.nums", Some("thread.num")), ("writebuffersize", Some("writebuffer.size")), ("speed", None)]
+    {
+        let told = of(&[(name, "1")]).unwrap_err().what;
+        let expected = nearest.map(|nearest| format!("; did you mean `{PREFIX}{nearest}`?"));
+        assert_eq!(told, format!("there is no such option{}", expected.unwrap_or_default()));
+    }
+}
+
+#[test]
 fn options_that_are_unknown_or_wrong_are_told_with_name_and_value() {
     let told = of(&[("writebufer.size", "1mb")]).unwrap_err().to_string();
     assert_eq!(
         told,
-        "the option `state.backend.rocksdb.writebufer.size` cannot be `1mb`: there is no such option"
+        "the option `state.backend.rocksdb.writebufer.size` cannot be `1mb`: there is no such option; did you mean \
+         `state.backend.rocksdb.writebuffer.size`?"
     );
     for (key, value) in [
         ("writebuffer.size", "0"),

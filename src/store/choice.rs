@@ -1,0 +1,253 @@
+//! Which storage a job keeps its checkpoints in, by its name or by the scheme of its directory.
+
+use super::{CheckpointStorage, FileSystemCheckpointStorage, JobManagerCheckpointStorage, StorageError};
+use crate::base::JobId;
+use crate::configuration::{ConfigOption, Configuration, options};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Opens the storages of one kind (Flink: `CheckpointStorageFactory`).
+pub trait CheckpointStorageFactory: Send + Sync {
+    /// What it is called in `execution.checkpointing.storage`, and the scheme of the directories that lie in it.
+    fn name(&self) -> &str;
+
+    /// With what the keys begin that it reads, beside those of all storages.
+    fn key_prefixes(&self) -> &[&str] {
+        &[]
+    }
+
+    /// Opens the storage of a job.
+    ///
+    /// # Errors
+    /// An option is wrong, or the storage cannot be reached.
+    fn open(
+        &self,
+        configuration: &Configuration,
+        job: JobId,
+    ) -> Result<Arc<dyn CheckpointStorage>, StorageError>;
+}
+
+/// The storages that a program knows, by their names. `jobmanager` and `filesystem` are always there.
+#[derive(Clone, Default)]
+pub struct CheckpointStorages {
+    factories: BTreeMap<String, Arc<dyn CheckpointStorageFactory>>,
+}
+
+/// A storage that a job keeps its checkpoints in.
+#[derive(Clone)]
+pub enum CheckpointStorageChoice {
+    /// The memory of the process.
+    JobManager {
+        /// How large a state may be, in bytes.
+        max_state_bytes: u64,
+    },
+    /// Files.
+    FileSystem {
+        /// Where they lie.
+        directory: PathBuf,
+        /// Where savepoints lie, if not beside the checkpoints.
+        savepoint_directory: Option<PathBuf>,
+    },
+    /// What a factory opens with this configuration.
+    Custom(Arc<dyn CheckpointStorageFactory>, Configuration),
+}
+
+/// Why there is no storage to choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongStorage {
+    /// The option that is wrong.
+    pub option: ConfigOption,
+    /// What is wrong.
+    pub what: String,
+}
+
+const JOB_MANAGER: &str = "jobmanager";
+const FILE_SYSTEM: &str = "filesystem";
+const FILE: &str = "file";
+
+impl CheckpointStorages {
+    /// Only those that are built in.
+    #[must_use]
+    pub fn new() -> Self {
+        CheckpointStorages::default()
+    }
+
+    /// Adds a factory; one with the same name gives way to it, but for those that are built in.
+    #[must_use]
+    pub fn with(mut self, factory: impl CheckpointStorageFactory + 'static) -> Self {
+        self.factories.insert(factory.name().to_owned(), Arc::new(factory));
+        self
+    }
+
+    /// With what the keys begin that only the factories read.
+    pub fn key_prefixes(&self) -> impl Iterator<Item = &str> {
+        self.factories.values().flat_map(|factory| factory.key_prefixes().iter().copied())
+    }
+
+    /// The storage that is `named`, if a name is given, or else that of the scheme of the directory. Without either it is the
+    /// memory of the process.
+    ///
+    /// # Errors
+    /// There is no storage of that name or scheme, or it has no directory.
+    pub fn choose(
+        &self,
+        named: Option<&str>,
+        directory: Option<&str>,
+        savepoint_directory: Option<&str>,
+        configuration: &Configuration,
+    ) -> Result<CheckpointStorageChoice, WrongStorage> {
+        match (named.unwrap_or(FILE_SYSTEM), directory) {
+            (JOB_MANAGER, _) => Ok(CheckpointStorageChoice::default()),
+            (FILE_SYSTEM, None) if named.is_none() => Ok(CheckpointStorageChoice::default()),
+            (FILE_SYSTEM, None) => {
+                Err(wrong(options::STORAGE, format!("it needs `{}`", options::DIRECTORY.key)))
+            }
+            (FILE_SYSTEM, Some(directory)) => match scheme(directory) {
+                None | Some(FILE) => Ok(CheckpointStorageChoice::FileSystem {
+                    directory: local(options::DIRECTORY, directory)?,
+                    savepoint_directory: savepoint_directory
+                        .map(|directory| local(options::SAVEPOINT_DIRECTORY, directory))
+                        .transpose()?,
+                }),
+                Some(scheme) => self.custom(scheme, configuration).ok_or_else(|| {
+                    let known = self.names(&[FILE]);
+                    wrong(
+                        options::DIRECTORY,
+                        format!("no storage has the scheme `{scheme}`; there are {known}"),
+                    )
+                }),
+            },
+            (name, _) => self.custom(name, configuration).ok_or_else(|| {
+                let known = self.names(&[JOB_MANAGER, FILE_SYSTEM]);
+                wrong(options::STORAGE, format!("there is no such storage; there are {known}"))
+            }),
+        }
+    }
+
+    fn custom(&self, name: &str, configuration: &Configuration) -> Option<CheckpointStorageChoice> {
+        let factory = self.factories.get(name)?;
+        Some(CheckpointStorageChoice::Custom(Arc::clone(factory), configuration.clone()))
+    }
+
+    /// The names that are `built_in`, and those of the factories.
+    fn names(&self, built_in: &[&str]) -> String {
+        let others = self.factories.keys().map(String::as_str);
+        built_in.iter().copied().chain(others).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn wrong(option: ConfigOption, what: String) -> WrongStorage {
+    WrongStorage { option, what }
+}
+
+/// The scheme of a URL. A path has none.
+fn scheme(directory: &str) -> Option<&str> {
+    let (scheme, rest) = directory.split_once(':')?;
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+.-".contains(c);
+    // With one letter it is a drive.
+    (scheme.len() > 1 && scheme.chars().all(is_letter) && rest.starts_with('/')).then_some(scheme)
+}
+
+/// The path of a directory in the file system.
+fn local(option: ConfigOption, directory: &str) -> Result<PathBuf, WrongStorage> {
+    let path = match scheme(directory) {
+        None => directory,
+        Some(FILE) => match directory[FILE.len() + 1..].strip_prefix("//") {
+            None => &directory[FILE.len() + 1..],
+            Some(path) if path.starts_with('/') => path,
+            Some(_) => return Err(wrong(option, "a URL of this machine begins with file:///".to_owned())),
+        },
+        Some(_) => {
+            return Err(wrong(option, "it must lie in the file system, as the checkpoints do".to_owned()));
+        }
+    };
+    Ok(PathBuf::from(path))
+}
+
+impl CheckpointStorageChoice {
+    /// What it is called in a configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            CheckpointStorageChoice::JobManager { .. } => JOB_MANAGER,
+            CheckpointStorageChoice::FileSystem { .. } => FILE_SYSTEM,
+            CheckpointStorageChoice::Custom(factory, _) => factory.name(),
+        }
+    }
+
+    /// Opens it for a job.
+    ///
+    /// # Errors
+    /// It cannot be reached, or what the configuration says of it is wrong.
+    pub fn open(&self, job: JobId) -> Result<Arc<dyn CheckpointStorage>, StorageError> {
+        match self {
+            CheckpointStorageChoice::JobManager { max_state_bytes } => {
+                Ok(Arc::new(JobManagerCheckpointStorage::with_max_state_bytes(job, *max_state_bytes)))
+            }
+            CheckpointStorageChoice::FileSystem { directory, savepoint_directory } => {
+                let storage = FileSystemCheckpointStorage::open(directory, job)?;
+                Ok(match savepoint_directory {
+                    Some(savepoints) => Arc::new(storage.with_savepoints_in(savepoints)),
+                    None => Arc::new(storage),
+                })
+            }
+            CheckpointStorageChoice::Custom(factory, configuration) => factory.open(configuration, job),
+        }
+    }
+}
+
+impl Default for CheckpointStorageChoice {
+    fn default() -> Self {
+        CheckpointStorageChoice::JobManager {
+            max_state_bytes: JobManagerCheckpointStorage::DEFAULT_MAX_STATE_BYTES,
+        }
+    }
+}
+
+/// Choices are equal whose storages have the same name, and the same configuration.
+impl PartialEq for CheckpointStorageChoice {
+    fn eq(&self, other: &Self) -> bool {
+        use CheckpointStorageChoice::{Custom, FileSystem, JobManager};
+        match (self, other) {
+            (JobManager { max_state_bytes }, JobManager { max_state_bytes: others }) => {
+                max_state_bytes == others
+            }
+            (
+                FileSystem { directory, savepoint_directory },
+                FileSystem { directory: other, savepoint_directory: others },
+            ) => directory == other && savepoint_directory == others,
+            (Custom(factory, configuration), Custom(other, others)) => {
+                factory.name() == other.name() && configuration == others
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for CheckpointStorageChoice {}
+
+impl fmt::Debug for CheckpointStorageChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CheckpointStorageChoice::JobManager { max_state_bytes } => {
+                f.debug_struct("JobManager").field("max_state_bytes", max_state_bytes).finish()
+            }
+            CheckpointStorageChoice::FileSystem { directory, savepoint_directory } => f
+                .debug_struct("FileSystem")
+                .field("directory", directory)
+                .field("savepoint_directory", savepoint_directory)
+                .finish(),
+            CheckpointStorageChoice::Custom(factory, configuration) => {
+                f.debug_tuple("Custom").field(&factory.name()).field(configuration).finish()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for CheckpointStorages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entry(&JOB_MANAGER).entry(&FILE_SYSTEM).entries(self.factories.keys()).finish()
+    }
+}
