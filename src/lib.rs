@@ -43,3 +43,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/EMBEDDING.md")]
 struct Embedding;
+
+/// And that of the guide to storages.
+#[cfg(all(doctest, feature = "object-store"))]
+#[doc = include_str!("../docs/STORAGES.md")]
+struct Storages;

@@ -11,10 +11,14 @@ mod error;
 mod file_system;
 mod job_manager;
 mod names;
+#[cfg(feature = "object-store")]
+mod object_store;
 mod perform;
 mod reader;
 mod temporary;
 
+#[cfg(feature = "object-store")]
+pub use self::object_store::{ObjectStoreCheckpointStorage, ObjectStoreLocation, ObjectStoreOptions};
 pub use documents::{decode_pointer, encode_pointer};
 pub use error::StorageError;
 pub use file_system::FileSystemCheckpointStorage;
