@@ -163,6 +163,7 @@ pub trait StateWriter: Write + Send {
     /// Makes all that was written durable and visible, and names it.
     ///
     /// # Errors
-    /// The file is not visible, and what was written has been removed. Also after any failed write.
+    /// The file is not visible, and what was written has been removed. Also after any failed write. Only with
+    /// [`StorageError::Uncertain`] it may be there: a storage far away had no answer to that either.
     fn finish(self: Box<Self>) -> Result<StateHandle, StorageError>;
 }

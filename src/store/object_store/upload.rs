@@ -66,12 +66,16 @@ impl ObjectWriter {
         match self.objects.put(&self.path, bytes) {
             Ok(Put::Stored) => Ok(()),
             Ok(Put::Exists) => Err(self.unavailable(already_written())),
-            // Nobody knows of it yet, so it can go.
-            Err(StorageError::Uncertain { object, cause }) => match self.objects.delete(&self.path) {
-                Ok(()) => Err(StorageError::Unavailable { object, cause }),
-                Err(_) => Err(StorageError::Uncertain { object, cause }),
-            },
+            Err(StorageError::Uncertain { cause, .. }) => Err(self.given_up(cause)),
             Err(error) => Err(error),
+        }
+    }
+
+    /// What to say when nobody can tell whether the object is there: nobody knows of it yet, so it can go.
+    fn given_up(&self, cause: io::Error) -> StorageError {
+        match self.objects.delete(&self.path) {
+            Ok(()) => self.unavailable(cause),
+            Err(_) => StorageError::uncertain(self.objects.name(&self.path), cause),
         }
     }
 
@@ -111,7 +115,7 @@ impl ObjectWriter {
         if self.objects.length(&self.path)?.is_some() {
             return Err(self.unavailable(already_written()));
         }
-        let Some(Upload { mut multipart, under_way }) = self.upload.take() else { return Ok(()) };
+        let Some(Upload { mut multipart, .. }) = self.upload.take() else { return Ok(()) };
         let completed = self.objects.requests.wait(async move {
             let completed = multipart.complete().await.map(drop);
             Ok((completed, multipart))
@@ -119,11 +123,21 @@ impl ObjectWriter {
         let (completed, multipart) = completed.map_err(|error| self.unavailable(error))?;
         let Err(error) = completed else { return Ok(()) };
         // The answer may have been lost, and whoever asks again hears that there is no such upload.
-        if self.is_whole().is_ok_and(|is_whole| is_whole) {
+        let is_whole = self.is_whole();
+        if is_whole.as_ref().is_ok_and(|is_whole| *is_whole) {
             return Ok(());
         }
-        self.upload = Some(Upload { multipart, under_way });
-        Err(self.unavailable(error))
+        self.abort(multipart);
+        match is_whole {
+            Ok(_) => Err(self.unavailable(already_written())),
+            Err(_) => Err(self.given_up(error.into())),
+        }
+    }
+
+    /// Parts that are left would be paid for, and no listing shows them.
+    fn abort(&self, mut multipart: Box<dyn MultipartUpload>) {
+        // What cannot be aborted goes by the bucket's rule for incomplete uploads.
+        let _ = self.objects.requests.wait(async move { multipart.abort().await });
     }
 
     /// Whether the object is what was written.
@@ -163,11 +177,10 @@ impl Write for ObjectWriter {
 }
 
 impl Drop for ObjectWriter {
-    /// Parts that are left would be paid for, and no listing shows them.
     fn drop(&mut self) {
-        let Some(Upload { mut multipart, under_way }) = self.upload.take() else { return };
-        drop(under_way);
-        // What cannot be aborted goes by the bucket's rule for incomplete uploads.
-        let _ = self.objects.requests.wait(async move { multipart.abort().await });
+        if let Some(Upload { multipart, under_way }) = self.upload.take() {
+            drop(under_way);
+            self.abort(multipart);
+        }
     }
 }

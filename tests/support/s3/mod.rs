@@ -119,7 +119,9 @@ impl S3Server {
 }
 
 async fn serve(listener: TcpListener, service: S3Service, faults: Arc<Mutex<Faults>>) {
-    while let Ok((connection, _)) = listener.accept().await {
+    loop {
+        // A client that is gone before it is accepted is no reason to stop.
+        let Ok((connection, _)) = listener.accept().await else { continue };
         let (service, faults) = (service.clone(), Arc::clone(&faults));
         let answer = service_fn(move |request: Request<Incoming>| {
             let fault = faults.lock().unwrap().next(request.method().as_str());
