@@ -50,3 +50,8 @@ struct Embedding;
 #[cfg(all(doctest, feature = "yaml"))]
 #[doc = include_str!("../docs/CONFIGURATION.md")]
 struct Configuration;
+
+/// And that of the guide to storages.
+#[cfg(all(doctest, feature = "object-store"))]
+#[doc = include_str!("../docs/STORAGES.md")]
+struct Storages;

@@ -1,6 +1,10 @@
-//! What every checkpoint storage promises, run against both, and what only files can go through.
+//! What every checkpoint storage promises, run against all of them, and what only files can go through.
 #![cfg(feature = "runtime")]
 #![allow(clippy::disallowed_methods)]
+
+#[cfg(feature = "s3")]
+#[path = "support/s3/mod.rs"]
+mod s3;
 
 use proptest::prelude::*;
 use snapline::base::*;
@@ -63,10 +67,33 @@ fn read_state(storage: &dyn CheckpointStorage, handle: &StateHandle) -> Result<V
     read.map(|_| bytes).map_err(|error| StorageError::from_io("?", error))
 }
 
-fn on_both(body: impl Fn(&dyn CheckpointStorage)) {
-    let directory = tempfile::tempdir().expect("a directory");
-    body(&FileSystemCheckpointStorage::open(directory.path(), JOB).expect("opens"));
+fn on_all(body: impl Fn(&dyn CheckpointStorage)) {
+    with_files(|storage| body(storage));
     body(&JobManagerCheckpointStorage::new(JOB));
+    #[cfg(feature = "object-store")]
+    on_object_stores(&body);
+}
+
+/// Stores of the crate `object_store`, and a server that speaks the protocol of S3.
+#[cfg(feature = "object-store")]
+fn on_object_stores(body: &dyn Fn(&dyn CheckpointStorage)) {
+    use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
+    use std::sync::Arc;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let files = LocalFileSystem::new_with_prefix(directory.path()).expect("opens");
+    let files = files.with_fsync(true).with_automatic_cleanup(true);
+    let stores: [Arc<dyn ObjectStore>; 2] = [Arc::new(InMemory::new()), Arc::new(files)];
+    let options = ObjectStoreOptions::default();
+    for store in stores {
+        let location = ObjectStoreLocation::new(store, "some/directory").expect("a name");
+        body(&ObjectStoreCheckpointStorage::new(location, JOB, &options).expect("opens"));
+    }
+    #[cfg(feature = "s3")]
+    {
+        let server = s3::S3Server::start();
+        body(&ObjectStoreCheckpointStorage::open(&server.url(), JOB, &server.options()).expect("opens"));
+    }
 }
 
 fn with_files(body: impl Fn(&FileSystemCheckpointStorage)) {
@@ -90,7 +117,7 @@ fn files_under(path: &Path) -> Vec<String> {
 
 #[test]
 fn store_state_round_trips_with_length_and_checksum() {
-    on_both(|storage| {
+    on_all(|storage| {
         let handle = write_state(storage, file(1, 0), b"some state");
         let expected = StateHandle { file: file(1, 0), bytes: 10, checksum: crc32c::crc32c(b"some state") };
         assert_eq!(handle, expected);
@@ -110,7 +137,7 @@ fn store_state_unfinished_is_not_visible_and_leaves_nothing() {
         assert_eq!(files_under(storage.directory()), Vec::<String>::new());
         assert!(storage.directory().join("chk-1").is_dir(), "H12: the directory stays");
     });
-    on_both(|storage| {
+    on_all(|storage| {
         drop(storage.create_state(file(1, 0)).expect("creates"));
         let handle = StateHandle { file: file(1, 0), bytes: 0, checksum: 0 };
         let missing = read_state(storage, &handle).expect_err("missing");
@@ -121,7 +148,7 @@ fn store_state_unfinished_is_not_visible_and_leaves_nothing() {
 
 #[test]
 fn store_state_written_twice_keeps_the_first() {
-    on_both(|storage| {
+    on_all(|storage| {
         let first = write_state(storage, file(1, 0), b"first");
         let mut again = storage.create_state(file(1, 0)).expect("creates");
         again.write_all(b"other").expect("writes");
@@ -132,7 +159,7 @@ fn store_state_written_twice_keeps_the_first() {
 
 #[test]
 fn store_puts_apply_once_and_what_was_put_is_read() {
-    on_both(|storage| {
+    on_all(|storage| {
         assert_eq!(storage.read_metadata(CheckpointId(1)).expect("reads"), None);
         assert_eq!(storage.put_metadata(&metadata(1)).expect("puts"), Put::Stored);
         let other = job().metadata(checkpoint(1, 9));
@@ -149,7 +176,7 @@ fn store_puts_apply_once_and_what_was_put_is_read() {
 
 #[test]
 fn store_list_shows_everything_also_checkpoints_without_metadata() {
-    on_both(|storage| {
+    on_all(|storage| {
         assert_eq!(storage.list().expect("lists"), Default::default());
         write_state(storage, file(12, 0), b"x");
         storage.put_metadata(&metadata(4)).expect("puts");
@@ -164,7 +191,7 @@ fn store_list_shows_everything_also_checkpoints_without_metadata() {
 
 #[test]
 fn store_deletes_are_complete_and_repeatable() {
-    on_both(|storage| {
+    on_all(|storage| {
         let handle = write_state(storage, file(1, 0), b"x");
         let kept = write_state(storage, file(2, 0), b"y");
         let single = write_state(storage, file(2, 1), b"z");
@@ -186,7 +213,7 @@ fn store_deletes_are_complete_and_repeatable() {
 
 #[test]
 fn store_put_race_has_exactly_one_winner_whose_bytes_stay() {
-    on_both(|storage| {
+    on_all(|storage| {
         for round in 1..=20 {
             let start = Barrier::new(8);
             let puts: Vec<(Put, Put)> = thread::scope(|scope| {
@@ -226,7 +253,7 @@ fn store_state_above_the_memory_limit_is_refused_with_advice() {
 
 #[test]
 fn store_perform_answers_every_operation() {
-    on_both(|storage| {
+    on_all(|storage| {
         let answer = |operation| match perform(storage, &job(), operation) {
             (answer, None) => answer,
             (_, Some(error)) => panic!("{error}"),
@@ -312,7 +339,7 @@ fn store_file_with_any_flipped_bit_or_truncated_is_corrupt() {
 
 #[test]
 fn store_state_of_another_length_is_refused_before_it_is_read() {
-    on_both(|storage| {
+    on_all(|storage| {
         let handle = write_state(storage, file(1, 0), b"some state");
         for bytes in [9, 11] {
             let refused = storage.read_state(&StateHandle { bytes, ..handle }).err().expect("another length");
@@ -430,7 +457,7 @@ fn read_shared(storage: &dyn CheckpointStorage, object: &SharedObject) -> Result
 //# Everything of a savepoint MUST lie where no listing shows it and no deletion of a checkpoint reaches it.
 #[test]
 fn store_savepoint_is_not_listed_and_survives_the_deletion_of_a_checkpoint_of_its_number() {
-    on_both(|storage| {
+    on_all(|storage| {
         let state = write_state(storage, StateFile { savepoint: true, ..file(3, 0) }, b"of the savepoint");
         let files = SharedObject { savepoint: Some(CheckpointId(3)), ..object(JOB.0, 2, 0, b"sst") };
         storage.put_shared(&files, &mut &b"sst"[..]).expect("puts");
@@ -467,7 +494,7 @@ fn store_savepoint_is_not_listed_and_survives_the_deletion_of_a_checkpoint_of_it
 //# The name of a savepoint MUST include the attempt that takes it.
 #[test]
 fn store_savepoints_of_two_attempts_under_one_number_are_both_there() {
-    on_both(|storage| {
+    on_all(|storage| {
         for attempt in [1, 2] {
             let kind = CheckpointKind::Savepoint;
             let savepoint = job().metadata(CompletedCheckpoint { kind, ..checkpoint(3, attempt) });
@@ -516,7 +543,7 @@ fn store_savepoint_goes_where_its_directory_is_and_the_directory_with_its_last_f
 //# Every upload MUST have a name that no other upload ever has.
 #[test]
 fn store_shared_file_is_written_once_read_listed_and_deleted_again_and_again() {
-    on_both(|storage| {
+    on_all(|storage| {
         let [one, two] = [object(JOB.0, 1, 7, b"one"), object(JOB.0, 1, 8, b"one")];
         for object in [one, two] {
             storage.put_shared(&object, &mut &b"one"[..]).expect("puts");
@@ -538,7 +565,7 @@ fn store_shared_file_is_written_once_read_listed_and_deleted_again_and_again() {
 
 #[test]
 fn store_shared_file_of_another_length_than_its_name_is_refused() {
-    on_both(|storage| {
+    on_all(|storage| {
         let object = object(JOB.0, 1, 0, b"four");
         for wrong in [&b"thr"[..], b"fiver"] {
             assert!(storage.put_shared(&object, &mut &wrong[..]).is_err());

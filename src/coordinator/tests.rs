@@ -21,6 +21,8 @@ mod triggering;
 const JOB: JobId = JobId(1);
 const SOURCE: SubtaskId = SubtaskId::new(0, 0);
 const SINK: SubtaskId = SubtaskId::new(1, 0);
+/// No checkpoint, and no file.
+const NONE: [u64; 0] = [];
 
 fn config() -> Config {
     Config {
@@ -305,7 +307,7 @@ fn coord_published_checkpoint_subsumes_older_ones_and_their_state() {
     assert!(done.contains(&Output::DiscardState(file(1, SOURCE, 1))));
     assert_eq!(job.acknowledge(SINK, 1), [Output::DiscardState(file(1, SINK, 1))]);
     assert_eq!(job.decline(1, DeclineReason::SyncPartFailed), [], "it is not counted");
-    assert_eq!(job.under_way(), [], "both places are free");
+    assert_eq!(job.under_way(), NONE, "both places are free");
 }
 
 //= spec/coordinator.md#coord-2-ids-strictly-increase
@@ -373,11 +375,11 @@ fn coord_only_the_newest_are_retained_and_only_older_ones_deleted() {
         });
         deleted.collect()
     };
-    assert_eq!(deletes(job.decline(1, DeclineReason::SyncPartFailed)), []);
+    assert_eq!(deletes(job.decline(1, DeclineReason::SyncPartFailed)), NONE);
     job.tick(20);
     assert_eq!(deletes(job.complete(2)), [1], "what an aborted one left behind");
     job.tick(30);
-    assert_eq!(deletes(job.complete(3)), []);
+    assert_eq!(deletes(job.complete(3)), NONE);
     job.tick(40);
     assert_eq!(deletes(job.complete(4)), [2]);
     assert!(job.coordinator.retained().iter().map(|kept| kept.id.0).eq([3, 4]));

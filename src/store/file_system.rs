@@ -1,6 +1,8 @@
 use super::documents::{metadata_at, not_encoded, pointer_at};
 use super::job_manager::{already_written, wrong_length};
-use super::names::{Place, number_in, shared_name, shared_object, state_name};
+use super::names::{
+    METADATA, POINTERS, Place, SHARED, pointer_name, pointer_sequence, shared_name, shared_object, state_name,
+};
 use super::reader::{VerifyingReader, check_length, missing};
 use super::temporary::{PREFIX, TemporaryFile, absent_is_ok, sync_directory};
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
@@ -11,10 +13,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-
-const METADATA: &str = "_metadata";
-const POINTERS: &str = "pointers";
-const SHARED: &str = "shared";
 
 /// Keeps checkpoints in a directory (Flink: `FileSystemCheckpointStorage`), in Flink's layout.
 ///
@@ -134,7 +132,7 @@ impl FileSystemCheckpointStorage {
     /// Where a pointer lies.
     #[must_use]
     pub fn pointer_path(&self, sequence: PointerSequence) -> PathBuf {
-        self.directory.join(POINTERS).join(format!("{:020}", sequence.0))
+        self.directory.join(POINTERS).join(pointer_name(sequence))
     }
 
     /// Where the directory of a checkpoint or savepoint lies.
@@ -360,9 +358,8 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
             Some(Place::Checkpoint(id)) => Some(id),
             _ => None,
         };
-        let pointer = |name: &String| number_in(name, "", 20).map(PointerSequence);
         Ok(Listing {
-            pointers: pointers.iter().filter_map(pointer).collect(),
+            pointers: pointers.iter().filter_map(|name| pointer_sequence(name)).collect(),
             checkpoints: checkpoints.iter().filter_map(checkpoint).collect(),
         })
     }
@@ -382,7 +379,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         let directory = self.directory.join(POINTERS);
         for name in names_in(&directory)? {
             let digits = name.strip_prefix(PREFIX).and_then(|rest| rest.get(..20));
-            if digits.and_then(|digits| number_in(digits, "", 20)).is_some_and(|left| left <= sequence.0) {
+            if digits.and_then(pointer_sequence).is_some_and(|left| left <= sequence) {
                 let left_over = directory.join(name);
                 absent_is_ok(fs::remove_file(&left_over))
                     .map_err(|error| StorageError::unavailable(left_over.display(), error))?;

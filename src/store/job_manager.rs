@@ -1,5 +1,5 @@
 use super::documents::{metadata_at, not_encoded, pointer_at};
-use super::names::{Place, shared_name, state_name};
+use super::names::{METADATA, POINTERS, Place, SHARED, pointer_name, shared_name, state_name};
 use super::reader::{VerifyingReader, check_length, missing};
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
@@ -51,7 +51,7 @@ impl JobManagerCheckpointStorage {
     }
 
     fn metadata_name(&self, place: Place) -> String {
-        format!("memory:/{}/{place}/_metadata", self.job)
+        format!("memory:/{}/{place}/{METADATA}", self.job)
     }
 
     fn metadata_of(&self, place: Place) -> Result<Option<CheckpointMetadata>, StorageError> {
@@ -76,7 +76,7 @@ impl JobManagerCheckpointStorage {
     }
 
     fn pointer_name(&self, sequence: PointerSequence) -> String {
-        format!("memory:/{}/pointers/{:020}", self.job, sequence.0)
+        format!("memory:/{}/{POINTERS}/{}", self.job, pointer_name(sequence))
     }
 }
 
@@ -183,7 +183,7 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
         let name = shared_name(object);
         match object.savepoint {
             Some(savepoint) => format!("{}/{name}", self.savepoint_name(savepoint, object.file.attempt)),
-            None => format!("memory:/{}/shared/{name}", object.file.job),
+            None => format!("memory:/{}/{SHARED}/{name}", object.file.job),
         }
     }
 

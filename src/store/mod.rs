@@ -12,10 +12,14 @@ mod error;
 mod file_system;
 mod job_manager;
 mod names;
+#[cfg(feature = "object-store")]
+mod object_store;
 mod perform;
 mod reader;
 mod temporary;
 
+#[cfg(feature = "object-store")]
+pub use self::object_store::{ObjectStoreCheckpointStorage, ObjectStoreLocation, ObjectStoreOptions};
 pub use choice::{CheckpointStorageChoice, CheckpointStorageFactory, CheckpointStorages, WrongStorage};
 pub use documents::{decode_pointer, encode_pointer};
 pub use error::StorageError;
@@ -168,6 +172,7 @@ pub trait StateWriter: Write + Send {
     /// Makes all that was written durable and visible, and names it.
     ///
     /// # Errors
-    /// The file is not visible, and what was written has been removed. Also after any failed write.
+    /// The file is not visible, and what was written has been removed. Also after any failed write. Only with
+    /// [`StorageError::Uncertain`] it may be there: a storage far away had no answer to that either.
     fn finish(self: Box<Self>) -> Result<StateHandle, StorageError>;
 }

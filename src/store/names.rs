@@ -4,7 +4,15 @@ use crate::base::{
     Attempt, CheckpointId, CompletedCheckpoint, ContentId, JobId, SharedFile, SharedObject, StateFile,
     SubtaskId,
 };
+use crate::publish::PointerSequence;
 use std::fmt;
+
+/// The metadata of a checkpoint, in its directory.
+pub(super) const METADATA: &str = "_metadata";
+/// The directory of the pointers of a job.
+pub(super) const POINTERS: &str = "pointers";
+/// The directory of the shared files that a job has written.
+pub(super) const SHARED: &str = "shared";
 
 /// How the names of the directories begin that a recovery lists.
 const CHECKPOINT_PREFIX: &str = "chk-";
@@ -79,6 +87,16 @@ pub(super) fn number_in(name: &str, prefix: &str, digits: usize) -> Option<u64> 
 /// The name of a state file in the directory of its checkpoint.
 pub(super) fn state_name(file: StateFile) -> String {
     format!("{}-{}.state", file.subtask, file.attempt)
+}
+
+/// The name of a pointer in the directory of pointers.
+pub(super) fn pointer_name(sequence: PointerSequence) -> String {
+    format!("{:020}", sequence.0)
+}
+
+/// The number of the pointer whose name is `name`, if that is such a name.
+pub(super) fn pointer_sequence(name: &str) -> Option<PointerSequence> {
+    number_in(name, "", 20).map(PointerSequence)
 }
 
 /// The name of a shared file in the directory of shared files of the job that wrote it, or of its savepoint.

@@ -138,7 +138,7 @@ fn align_missing_and_disordered_cancellations_leave_no_channel_blocked() {
             ("c5@0", "give up 4 Subsumed, resume 2, give up 5 OnCancellationBarrier"),
         ],
     );
-    assert_eq!(blocked(&aligner), []);
+    assert_eq!(blocked(&aligner), NONE);
 }
 
 //= spec/alignment.md#align-11-an-ended-channel-counts-as-delivered

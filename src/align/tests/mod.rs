@@ -19,6 +19,8 @@ struct Setting {
     alignment: Alignment,
 }
 
+/// No channel.
+const NONE: [u16; 0] = [];
 const ALIGNED: Setting = exactly_once(Alignment::Aligned);
 const UNALIGNED: Setting = exactly_once(Alignment::Unaligned);
 /// Aligned until time 10.

@@ -52,7 +52,7 @@ fn align_barrier_that_comes_after_its_deadline_overtakes_at_once() {
 #[test]
 fn align_last_barrier_after_the_deadline_ends_the_alignment_as_aligned() {
     let script = [("b1@0", "block 0"), ("15: b1@1", "block 1, take 1, resume 0, resume 1"), ("tick", "")];
-    assert_eq!(captured(&play(UNTIL_10, 2, &script)), []);
+    assert_eq!(captured(&play(UNTIL_10, 2, &script)), NONE);
     play(
         UNTIL_10,
         3,
@@ -137,7 +137,7 @@ fn align_without_a_deadline_never_switches() {
 fn align_announced_barriers_do_not_end_an_alignment() {
     let announced = play(UNTIL_10, 2, &[("a1@0", ""), ("a1@1", ""), ("a1@1", "")]);
     assert!(announced.is_pending(CheckpointId(1)));
-    assert_eq!(blocked(&announced), []);
+    assert_eq!(blocked(&announced), NONE);
     play(
         UNTIL_10,
         3,
@@ -186,7 +186,7 @@ fn align_aligned_and_unaligned_checkpoints_may_alternate() {
             ("bs3@1", "block 1, take 3, resume 0, resume 1"),
         ],
     );
-    assert_eq!(captured(&aligner), []);
+    assert_eq!(captured(&aligner), NONE);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn align_unaligned_first_barrier_starts_and_the_last_ends_the_capture() {
         3,
         &[("a1@1", first), ("b1@1", ""), ("a1@0", ""), ("b1@2", "finish 1"), ("b1@0", "")],
     );
-    assert_eq!(captured(&finished), []);
+    assert_eq!(captured(&finished), NONE);
     assert!(!finished.is_pending(CheckpointId(1)));
 }
 
@@ -57,7 +57,7 @@ fn align_unaligned_ended_channels_are_not_captured() {
     );
     let last =
         play(UNALIGNED, 2, &[("end@0", ""), ("b1@1", "start 1, finish 1"), ("b2@1", "start 2, finish 2")]);
-    assert_eq!(captured(&last), []);
+    assert_eq!(captured(&last), NONE);
     play(UNALIGNED, 2, &[("b1@0", "start 1, capture 1@1"), ("end@0", ""), ("end@1", "finish 1")]);
 }
 
@@ -71,7 +71,7 @@ fn align_unaligned_checkpoint_that_is_cancelled_ends_its_capture() {
             ("c1@1", ""),
         ];
         let aligner = play(UNALIGNED, 2, &script);
-        assert_eq!(captured(&aligner), [], "{end}");
+        assert_eq!(captured(&aligner), NONE, "{end}");
         assert!(!aligner.is_pending(CheckpointId(1)), "{end}");
     }
 }
@@ -110,7 +110,7 @@ fn align_unaligned_missing_and_disordered_cancellations_capture_nothing() {
             ("c4@0", "give up 4 OnCancellationBarrier"),
         ],
     );
-    assert_eq!(captured(&aligner), []);
+    assert_eq!(captured(&aligner), NONE);
 }
 
 #[test]

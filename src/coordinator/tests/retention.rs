@@ -132,7 +132,7 @@ fn coord_savepoint_of_a_stop_stays_and_everything_older_may_go() {
     job.restart();
     assert_eq!(job.under_way(), [2], "it is stopped again");
     job.on(Input::CancelRequested);
-    assert_eq!(deleted(&stopped(&mut job)), [], "2 may be another attempt's by now");
+    assert_eq!(deleted(&stopped(&mut job)), NONE, "2 may be another attempt's by now");
 }
 
 //= spec/coordinator.md#coord-43-checkpoints-go-after-the-job-has-retired

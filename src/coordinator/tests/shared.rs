@@ -123,7 +123,11 @@ fn coord_full_checkpoint_or_savepoint_that_refers_to_older_files_is_aborted_what
     job.request(1, RequestKind::Checkpoint { full: true });
     assert_eq!(deleted(&complete(&mut job, 2, &[upload(2)], &[])), [1]);
     job.tick(20);
-    assert_eq!(deleted(&complete(&mut job, 3, &[], &[upload(2)])), [], "later ones may refer to a full one");
+    assert_eq!(
+        deleted(&complete(&mut job, 3, &[], &[upload(2)])),
+        NONE,
+        "later ones may refer to a full one"
+    );
 }
 
 const STOP: RequestKind = RequestKind::Stop(StopMode::Suspend);
@@ -135,7 +139,7 @@ const STOP: RequestKind = RequestKind::Stop(StopMode::Suspend);
 fn coord_shared_files_go_with_the_last_checkpoint_that_refers_to_them() {
     let mut job = with_upload_1(config());
     job.tick(20);
-    assert_eq!(deleted(&complete(&mut job, 2, &[upload(2)], &[upload(1)])), [], "2 still needs 1");
+    assert_eq!(deleted(&complete(&mut job, 2, &[upload(2)], &[upload(1)])), NONE, "2 still needs 1");
     job.tick(30);
     assert_eq!(deleted(&complete(&mut job, 3, &[], &[upload(2)])), [1], "subsumed");
     job.tick(40);
@@ -157,7 +161,7 @@ fn coord_end_of_the_job_deletes_shared_files_with_its_checkpoints_and_only_then(
     for (answer, goes) in [(Answer::Stored, &[1][..]), (Answer::Exists, &[]), (Answer::Unknown, &[])] {
         let mut job = with_upload_1(Config { retention, ..config() });
         job.on(Input::CancelRequested);
-        assert_eq!(deleted(&job.on(Input::TasksStopped { attempt: Attempt(1) })), []);
+        assert_eq!(deleted(&job.on(Input::TasksStopped { attempt: Attempt(1) })), NONE);
         let done = job.answer(answer);
         assert_eq!(deleted(&done), goes);
         assert_eq!(done.last(), Some(&Output::JobEnded(Outcome::Cancelled)));
@@ -168,7 +172,7 @@ fn coord_end_of_the_job_deletes_shared_files_with_its_checkpoints_and_only_then(
     let mut job = with_upload_1(Config { retention, ..config() });
     job.request(1, STOP);
     complete(&mut job, 2, &[upload(2)], &[]);
-    assert_eq!(deleted(&finish(&mut job)), [], "1 went with its checkpoint, and a stop is kept");
+    assert_eq!(deleted(&finish(&mut job)), NONE, "1 went with its checkpoint, and a stop is kept");
     assert_eq!(registered(&job, 2), [2]);
 }
 
@@ -181,15 +185,15 @@ fn coord_shared_files_of_a_savepoint_are_the_users_unless_it_was_aborted() {
     assert!(
         matches!(&done[0], Output::Completed(savepoint) if savepoint.shared[&SOURCE] == [of_savepoint].into())
     );
-    assert_eq!(deleted(&job.on(shares(1, 2, &[of_savepoint], &[]))), [], "a message that comes twice");
+    assert_eq!(deleted(&job.on(shares(1, 2, &[of_savepoint], &[]))), NONE, "a message that comes twice");
     assert_eq!(job.coordinator.registry().objects_of(CheckpointId(2)), None, "nobody keeps count of them");
     job.tick(20);
-    assert_eq!(deleted(&complete(&mut job, 3, &[], &[upload(1)])), []);
+    assert_eq!(deleted(&complete(&mut job, 3, &[], &[upload(1)])), NONE);
 
     job.request(2, RequestKind::Savepoint);
     job.on(shares(1, 4, &[SharedObject { savepoint: Some(CheckpointId(4)), ..upload(4) }], &[]));
     job.acknowledge(SINK, 4);
-    assert_eq!(deleted(&job.answer(Answer::Unknown)), [], "its metadata may be there");
+    assert_eq!(deleted(&job.answer(Answer::Unknown)), NONE, "its metadata may be there");
     assert_eq!(job.coordinator.registry().objects_of(CheckpointId(4)), None);
     job.request(3, RequestKind::Savepoint);
     job.on(shares(1, 5, &[SharedObject { savepoint: Some(CheckpointId(5)), ..upload(5) }], &[]));
@@ -199,7 +203,7 @@ fn coord_shared_files_of_a_savepoint_are_the_users_unless_it_was_aborted() {
 #[test]
 fn coord_late_uploads_are_deleted_unless_a_checkpoint_refers_to_them() {
     let mut job = with_upload_1(config());
-    assert_eq!(deleted(&job.on(shares(1, 1, &[upload(1)], &[]))), [], "taken in before");
+    assert_eq!(deleted(&job.on(shares(1, 1, &[upload(1)], &[]))), NONE, "taken in before");
     assert_eq!(deleted(&job.on(shares(1, 9, &[upload(9)], &[upload(1)]))), [9]);
     assert_eq!(deleted(&job.on(shares(0, 9, &[object(0, SOURCE, 8)], &[]))), [8]);
     assert_eq!(registered(&job, 1), [1]);
@@ -281,7 +285,7 @@ fn coord_restored_checkpoint_is_registered_and_its_files_go_with_it() {
     let mut job = next_process(&with_upload_1(config()), config());
     assert_eq!(registered(&job, 1), [1]);
     job.tick(10);
-    assert_eq!(deleted(&complete(&mut job, 2, &[object(2, SOURCE, 2)], &[upload(1)])), []);
+    assert_eq!(deleted(&complete(&mut job, 2, &[object(2, SOURCE, 2)], &[upload(1)])), NONE);
     job.tick(20);
     assert_eq!(deleted(&complete(&mut job, 3, &[], &[object(2, SOURCE, 2)])), [1]);
 }
@@ -317,7 +321,7 @@ fn coord_shared_files_of_a_given_checkpoint_go_only_if_it_was_claimed() {
         let goes = if is_ours { vec![6] } else { vec![] };
         assert_eq!(deleted(&complete(&mut job, 8, &[], &[])), goes);
         job.restart();
-        assert_eq!(registered(&job, 7), [], "its files are being deleted, or were never the job's");
+        assert_eq!(registered(&job, 7), NONE, "its files are being deleted, or were never the job's");
         let mut job = next_process(&job, given());
         job.tick(10);
         assert_eq!(deleted(&complete(&mut job, 9, &[], &[])), goes, "the process may have died before");

@@ -93,7 +93,7 @@ fn coord_interval_runs_from_due_time_to_due_time() {
     job.now = 46;
     assert_eq!(job.complete(2).last(), triggers(3, CheckpointKind::Periodic).last());
     job.complete(3);
-    assert_eq!(job.under_way(), [], "what was due twice is triggered once");
+    assert_eq!(job.under_way(), NONE, "what was due twice is triggered once");
     assert_eq!(job.coordinator.deadline(), Some(Millis(50)));
     let mut job = Job::running(Config { interval: None, ..config() });
     assert_eq!((job.coordinator.deadline(), job.tick(1_000)), (None, vec![]), "without an interval: never");

@@ -4,6 +4,9 @@ use crate::state::backend::StateBackend;
 use crate::state::{KeyedStateStore, ListState, ListStateDescriptor, Namespace, StateError, StateObject};
 use std::borrow::Cow;
 
+/// No element.
+const NONE: [u64; 0] = [];
+
 fn numbers() -> ListStateDescriptor<u64> {
     ListStateDescriptor::new("numbers")
 }
@@ -39,7 +42,7 @@ pub fn keyed_list_that_is_cleared_begins_anew(backend: &StateBackend) -> Verdict
     list.add_all(store.at(1)?, [1, 2])?;
     list.add_all(store.at(2)?, [3])?;
     list.clear(store.at(1)?)?;
-    assert_eq!(elements(&list, &store)?, []);
+    assert_eq!(elements(&list, &store)?, NONE);
     list.add(&mut store, 4)?;
     assert_eq!(elements(&list, &store)?, [4]);
     assert_eq!(elements(&list, store.at(2)?)?, [3]);
@@ -71,7 +74,7 @@ pub fn keyed_list_updated_with_nothing_is_cleared(backend: &StateBackend) -> Ver
     list.update(&mut store, [5, 4])?;
     assert_eq!(elements(&list, &store)?, [5, 4]);
     list.update(&mut store, [])?;
-    assert_eq!(elements(&list, &store)?, []);
+    assert_eq!(elements(&list, &store)?, NONE);
     assert_eq!(store.count(&list)?, 0, "a list without elements is no list");
     list.update(&mut store, [6])?;
     assert_eq!(elements(&list, &store)?, [6]);
@@ -94,7 +97,7 @@ pub fn keyed_list_to_which_nothing_is_added_stays_as_it_is(backend: &StateBacken
 pub fn keyed_list_that_was_never_added_to_yields_nothing(backend: &StateBackend) -> Verdict {
     let mut store = store::<u32>(backend)?;
     let list = store.open(&numbers())?;
-    assert_eq!(elements(&list, store.at(1)?)?, []);
+    assert_eq!(elements(&list, store.at(1)?)?, NONE);
     list.clear(&mut store)?;
     assert_eq!(store.count(&list)?, 0);
     Ok(())
@@ -145,7 +148,7 @@ pub fn keyed_lists_are_merged_between_namespaces(backend: &StateBackend) -> Verd
     list.of(1u8).merge_namespaces(store.at(1)?, [3, 9, 1, 2, 3])?;
     assert_eq!(elements(&list.of(1u8), &store)?, [11, 12, 31, 21]);
     for gone in [2u8, 3, 9] {
-        assert_eq!(elements(&list.of(gone), &store)?, [], "namespace {gone}");
+        assert_eq!(elements(&list.of(gone), &store)?, NONE, "namespace {gone}");
     }
     assert_eq!(elements(&list.of(2u8), store.at(2)?)?, [99], "another key was merged");
     // Into a namespace without a list, and from nothing but such.
