@@ -4,6 +4,7 @@ use quickcheck::{Arbitrary, Gen, QuickCheck};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 
+#[cfg(feature = "runtime")]
 mod assignment;
 
 type Old = Vec<BTreeMap<String, OperatorStateInfo>>;
