@@ -53,6 +53,7 @@ const CHANGES: &[(&str, &str, Change)] = &[
     }),
     ("execution.checkpointing.incremental", "true", |o| o.incremental = true),
     ("execution.checkpointing.snapshot-compression", "true", |o| o.snapshot_compression = true),
+    ("execution.state-recovery.ignore-unclaimed-state", "true", |o| o.allow_non_restored_state = true),
     ("execution.checkpointing.interval-during-backlog", "0", |o| {
         o.interval_during_backlog = Some(Millis(0));
     }),
