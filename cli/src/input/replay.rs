@@ -176,6 +176,7 @@ mod tests {
             while reading {
                 let mut source = source(index, 3, 1);
                 source.initialize_state(&mut state).unwrap();
+                state = state.with_restored(true);
                 for _ in 0..5 {
                     reading = source.poll(&mut seen).unwrap() == SourceStatus::MoreAvailable;
                 }
