@@ -2,7 +2,7 @@
 
 use super::builder::Job;
 use super::error::JobError;
-use crate::base::CompletedCheckpoint;
+use crate::base::{CheckpointId, CompletedCheckpoint};
 use crate::codec::CheckpointMetadata;
 use crate::coordinator::{ClaimMode, Edge, EdgePattern, Restore};
 use crate::inspection::{Location, LocationError};
@@ -77,6 +77,11 @@ impl GivenCheckpoint {
     fn files_lie_in(&self, own: &dyn CheckpointStorage) -> bool {
         let mut objects = self.metadata.checkpoint.shared.values().flatten();
         objects.all(|object| own.shared_name(object) == self.storage.shared_name(object))
+    }
+
+    /// Whether it has this number and is the job's to delete.
+    pub(super) fn is_claimed(&self, checkpoint: CheckpointId) -> bool {
+        self.mode == ClaimMode::Claim && self.metadata.checkpoint.id == checkpoint
     }
 
     /// Deletes what the job has claimed and needs no more.

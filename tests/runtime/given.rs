@@ -2,10 +2,12 @@
 
 use crate::common::splits::{Shape, job_under};
 use crate::common::{self, Fault, Place, Plan, World, wait_until};
-use snapline::base::{CheckpointKind, JobId, Millis};
+use snapline::base::{Attempt, CheckpointKind, JobId, Millis};
 use snapline::coordinator::{ClaimMode, Refusal, StopMode};
 use snapline::runtime::{GivenCheckpoint, JobEnd, JobError, JobOptions, RequestError};
-use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, Place as InStorage};
+use snapline::store::{
+    CheckpointStorage, FileSystemCheckpointStorage, JobManagerCheckpointStorage, Place as InStorage,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -227,4 +229,30 @@ fn given_checkpoint_elsewhere_is_not_referred_to_by_the_jobs_own() {
     let summary = job().start(in_files(0), storage).unwrap().wait().unwrap();
     assert!(summary.progress.restored_from.is_some());
     world.assert_exact(2);
+}
+
+/// It was given after the job had checkpoints of its own, one of which has the same number.
+#[test]
+fn given_checkpoint_that_is_not_claimed_stays_when_the_jobs_own_of_its_number_goes() {
+    for mode in [ClaimMode::NoClaim, ClaimMode::Claim] {
+        let world = World::new();
+        let own: Arc<dyn CheckpointStorage> = Arc::new(JobManagerCheckpointStorage::new(SECOND));
+        let job = || job_under(SECOND, &world, SHAPE).unwrap();
+        world.hold_from(Some(2));
+        let handle = job().start(options(0), Arc::clone(&own)).unwrap();
+        wait_until(&handle, || handle.progress().completed > 1);
+        let number = handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+        handle.wait().unwrap();
+        world.hold_from(None);
+        let given: Arc<dyn CheckpointStorage> = Arc::new(JobManagerCheckpointStorage::new(FIRST));
+        let mut metadata = own.read_metadata(number).unwrap().unwrap();
+        metadata.job = FIRST;
+        metadata.checkpoint.attempt = Attempt(9);
+        given.put_metadata(&metadata).unwrap();
+        let restore = Some(GivenCheckpoint::new(Arc::clone(&given), metadata, mode));
+        let handle = job().start(JobOptions { restore, ..options(0) }, Arc::clone(&own)).unwrap();
+        assert_eq!(handle.wait().unwrap().progress.restored_from, Some(number));
+        assert_eq!(own.read_metadata(number).unwrap(), None, "it was subsumed");
+        assert_eq!(given.read_metadata(number).unwrap().is_some(), mode == ClaimMode::NoClaim);
+    }
 }

@@ -18,15 +18,15 @@ impl Master {
 
     pub(super) fn delete(&self, checkpoint: CheckpointId, io: &IoQueue) {
         let messages = self.messages.clone();
-        let is_given = |given: &&GivenCheckpoint| given.metadata().checkpoint.id == checkpoint;
+        let is_given = |given: &&GivenCheckpoint| given.is_claimed(checkpoint);
         let given = self.options.restore.as_ref().filter(is_given).cloned();
         self.clean(io, move |storage| {
             let deleted = guarded(|| {
-                report_leftover(match &given {
-                    // The job's own ones have higher numbers.
-                    Some(given) => given.delete(),
-                    None => storage.delete_checkpoint(checkpoint),
-                });
+                // A job that had checkpoints before it was given one may have one of the same number.
+                report_leftover(storage.delete_checkpoint(checkpoint));
+                if let Some(given) = &given {
+                    report_leftover(given.delete());
+                }
                 Ok(())
             });
             if let Err(panic) = deleted {
