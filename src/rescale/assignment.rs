@@ -1,5 +1,6 @@
 //! Whose state of a checkpoint each subtask of a job starts from (Flink: `StateAssignmentOperation`).
 
+use super::Misfit;
 use crate::base::{CompletedCheckpoint, SharedObject, StateHandle, SubtaskId};
 use crate::codec::{CheckpointMetadata, OperatorMetadata};
 use crate::keygroup::{KeyGroupRangeAssignment, MaxParallelism};
@@ -40,14 +41,6 @@ pub struct RestoredOperator {
     /// The shared files of each subtask.
     shared: Vec<BTreeSet<SharedObject>>,
 }
-
-/// A checkpoint does not fit a job. The job, or the choice of the checkpoint, must change.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
-pub struct Misfit(
-    /// Everything that does not fit.
-    pub Vec<String>,
-);
 
 impl StateAssignment {
     /// Assigns the state of a checkpoint to the operators of a job, by their uids. Whether it fits is another question:

@@ -1,6 +1,6 @@
 //! Who gets the records that were on their way when the checkpoint was taken (Flink: `SubtaskStateMapper`).
 
-use super::{OperatorAssignment, RestoredOperator};
+use super::{OperatorAssignment, RestoredOperator, StateAssignment, StateMisfit};
 
 /// How the records of a connection are distributed among its receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,5 +43,74 @@ impl OperatorAssignment {
                 turn.map(|turn| from[turn]).into_iter().collect()
             }
         }
+    }
+    /// The old subtasks of which [`check_all_took_in_the_same`] is to say whether they did, if subtask `index` goes on; none if
+    /// it does not matter.
+    #[must_use]
+    pub fn must_agree(&self, index: u16, distribution: Distribution, sender_is_rescaled: bool) -> Vec<u16> {
+        match distribution {
+            // Who sent what cannot be told any more after this.
+            Distribution::ToAll if sender_is_rescaled => self.unfinished_before(),
+            Distribution::ToAll => self.keyed_sources(index),
+            Distribution::ByKey | Distribution::OneToOne => Vec::new(),
+        }
+    }
+}
+
+/// Whether old subtasks had taken in equally much of a stream, of which each had so many records ahead of it, by its channels.
+///
+/// # Errors
+/// [`StateMisfit::TookInUnequally`].
+//= spec/rescale.md#rescale-15-all-had-taken-in-the-same
+//# Old subtasks whose key groups go to one new subtask, and of which one had more records of a stream that goes to everyone
+//# ahead of it than another, MUST be refused.
+pub fn check_all_took_in_the_same(ahead: &[Vec<u64>]) -> Result<(), StateMisfit> {
+    let is_same = ahead.windows(2).all(|pair| pair[0] == pair[1]);
+    if is_same { Ok(()) } else { Err(StateMisfit::TookInUnequally) }
+}
+
+/// Whether an operator that is restored is connected with new ones, on either side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewNeighbours {
+    /// One that sends to it is new.
+    pub senders: bool,
+    /// One that receives from it is new.
+    pub receivers: bool,
+}
+
+impl StateAssignment {
+    /// Which neighbours of an operator are new; `edges` says who sends to whom.
+    #[must_use]
+    pub fn new_neighbours(&self, operator: u16, edges: &[(u16, u16)]) -> NewNeighbours {
+        let restored = |number: u16| self.operators.get(usize::from(number)).map(|it| it.restored.is_some());
+        if restored(operator) != Some(true) {
+            return NewNeighbours::default();
+        }
+        let is_new = |number| restored(number) == Some(false);
+        NewNeighbours {
+            senders: edges.iter().any(|(from, to)| *to == operator && is_new(*from)),
+            receivers: edges.iter().any(|(from, to)| *from == operator && is_new(*to)),
+        }
+    }
+}
+
+impl NewNeighbours {
+    /// Whether there are any.
+    #[must_use]
+    pub fn are_any(self) -> bool {
+        self.senders || self.receivers
+    }
+
+    /// Whether an old subtask may be gone on for to which so many records had arrived, and which had not sent so many.
+    ///
+    /// # Errors
+    /// [`StateMisfit::RecordsBetweenOthers`].
+    //= spec/rescale.md#rescale-16-records-between-operators-that-are-no-neighbours-any-more-are-refused
+    //# Records that were on their way from or to an operator MUST be refused if those that it is connected with now are new.
+    pub fn check(self, arrived: u64, unsent: u64) -> Result<(), StateMisfit> {
+        if self.senders && arrived > 0 || self.receivers && unsent > 0 {
+            return Err(StateMisfit::RecordsBetweenOthers);
+        }
+        Ok(())
     }
 }

@@ -7,14 +7,22 @@
 mod assignment;
 #[cfg(feature = "runtime")]
 mod in_flight;
+#[cfg(feature = "runtime")]
+mod misfit;
 mod operator;
+#[cfg(feature = "runtime")]
+mod progress;
 #[cfg(test)]
 mod tests;
 
 #[cfg(feature = "runtime")]
-pub use assignment::{Misfit, OperatorAssignment, RestoredOperator, StateAssignment};
+pub use assignment::{OperatorAssignment, RestoredOperator, StateAssignment};
 #[cfg(feature = "runtime")]
-pub use in_flight::Distribution;
+pub use in_flight::{Distribution, NewNeighbours, check_all_took_in_the_same};
+#[cfg(feature = "runtime")]
+pub use misfit::{Misfit, StateMisfit};
 pub use operator::{
     ConflictingModes, ItemRange, OperatorStateInfo, OperatorStateMode, redistribute_operator_state,
 };
+#[cfg(feature = "runtime")]
+pub use progress::SubtaskProgress;

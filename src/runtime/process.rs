@@ -332,7 +332,7 @@ pub(super) fn run<F: KeyedFunction>(
         environment.restore(Some(range))?;
     environment.remember_checksums(&keyed);
     let misfit = |error| environment.open_error(error);
-    let restored = subtask.watermark;
+    let restored = subtask.progress.watermark;
     gate.restore(&channels, restored).map_err(misfit)?;
     let is_mine = |record: &F::In| {
         let group = |key: &F::Key| key_group_of(key.key_hash(), assignment.max_parallelism());
@@ -354,7 +354,7 @@ pub(super) fn run<F: KeyedFunction>(
     environment.report(Report::Running);
     let meters = environment.meters.clone();
     let checkpointing =
-        Checkpointing::new(environment, gate.channels(), outputs.channels(), subtask.input_finished);
+        Checkpointing::new(environment, gate.channels(), outputs.channels(), subtask.progress.input_finished);
     let next_clean_up = now + CLEAN_UP_PAUSE;
     let reported = Default::default();
     let mut process = Process { function, backends, subtask, gate, outputs, next_clean_up, meters, reported };

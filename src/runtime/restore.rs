@@ -9,7 +9,10 @@ use super::task::Environment;
 use crate::base::{Channel, SharedObject, StateFile, StateHandle, SubtaskId};
 use crate::coordinator::{Edge, Restore};
 use crate::keygroup::KeyGroupRange;
-use crate::rescale::{Distribution, OperatorAssignment, StateAssignment};
+use crate::rescale::{
+    Distribution, NewNeighbours, OperatorAssignment, StateAssignment, StateMisfit, SubtaskProgress,
+    check_all_took_in_the_same,
+};
 use crate::shared::incremental::{Config, Restored};
 use crate::state::backend::BackendFile;
 use crate::state::{
@@ -40,8 +43,7 @@ pub(super) struct RestoredFrom {
     inputs: Vec<RestoredInput>,
     /// Whether the receivers get what this subtask had not sent.
     outputs_are_handed_out: bool,
-    /// Whether those who receive now are new, and others received before.
-    has_new_receivers: bool,
+    new_neighbours: NewNeighbours,
     /// Whether the job's own checkpoints may refer to the shared files.
     is_shared_with_job: bool,
 }
@@ -61,8 +63,6 @@ struct RestoredInput {
     is_one_to_one: bool,
     /// The channels that each receiver has now.
     channels: u16,
-    /// Whether those who send now are new, and others sent before.
-    has_new_senders: bool,
 }
 
 impl RestoredInput {
@@ -121,7 +121,7 @@ impl RestoredFrom {
             shared: BTreeSet::new(),
             inputs: Vec::new(),
             outputs_are_handed_out: false,
-            has_new_receivers: false,
+            new_neighbours: NewNeighbours::default(),
             is_shared_with_job: true,
         }
     }
@@ -144,15 +144,9 @@ impl RestoredFrom {
                 sender.and_then(|sender| sender.restored.as_ref()).map(|sender| sender.states.clone());
             let is_one_to_one = *distribution == Distribution::OneToOne;
             RestoredInput {
-                has_new_senders: sender.is_some_and(|sender| sender.restored.is_none()),
                 is_rescaled: is_rescaled(edge.from) || assigned.is_rescaled(),
                 receivers: assigned.receivers_before(subtask.index, *distribution),
-                must_agree: match distribution {
-                    // Who sent what cannot be told any more after this.
-                    Distribution::ToAll if is_rescaled(edge.from) => assigned.unfinished_before(),
-                    Distribution::ToAll => assigned.keyed_sources(subtask.index),
-                    _ => Vec::new(),
-                },
+                must_agree: assigned.must_agree(subtask.index, *distribution, is_rescaled(edge.from)),
                 senders: states.unwrap_or_default(),
                 is_one_to_one,
                 channels: match sender {
@@ -162,10 +156,10 @@ impl RestoredFrom {
             }
         };
         self.inputs = inputs.map(restored_input).collect();
-        let outputs = || job.edges.iter().filter(|edge| edge.from == subtask.operator);
-        self.outputs_are_handed_out = assigned.is_rescaled() || outputs().any(|edge| is_rescaled(edge.to));
-        let is_new = |number| operator(number).is_some_and(|operator| operator.restored.is_none());
-        self.has_new_receivers = assigned.restored.is_some() && outputs().any(|edge| is_new(edge.to));
+        let mut outputs = job.edges.iter().filter(|edge| edge.from == subtask.operator);
+        self.outputs_are_handed_out = assigned.is_rescaled() || outputs.any(|edge| is_rescaled(edge.to));
+        let edges: Vec<_> = job.edges.iter().map(|edge| (edge.from, edge.to)).collect();
+        self.new_neighbours = assignment.new_neighbours(subtask.operator, &edges);
         self.is_rescaled = assigned.is_rescaled();
         self.keyed_sources = assigned.keyed_sources(subtask.index);
         self.shared = assigned.shared_objects(subtask.index);
@@ -214,12 +208,9 @@ impl Environment {
     }
 
     /// Refuses records that were on their way between this operator and one that is not there any more.
-    //= spec/rescale.md#rescale-16-records-between-operators-that-are-no-neighbours-any-more-are-refused
-    //# Records that were on their way from or to an operator MUST be refused if those that it is connected with now are new.
     fn refuse_records_between_others(&self) -> Result<(), TaskError> {
         let from = &self.restored;
-        let has_new_senders = from.inputs.iter().any(|input| input.has_new_senders);
-        if !from.is_restored || !(has_new_senders || from.has_new_receivers) {
+        if !from.new_neighbours.are_any() {
             return Ok(());
         }
         // Each old subtask is looked at by one new one.
@@ -227,14 +218,8 @@ impl Environment {
         let all = 0..from.states.len() as u16;
         for old in all.filter(|old| old.checked_rem(parallelism) == Some(subtask.index)) {
             let channels = self.in_flight(from.state_of(old))?;
-            let holds = |side| channels.channels(side).values().any(|records| records.count() > 0);
-            if has_new_senders && holds(ChannelSide::Input)
-                || from.has_new_receivers && holds(ChannelSide::Output)
-            {
-                let what = "records were on their way between it and an operator in whose place there is a new one: go on \
-                            from a savepoint, or with the operators that there were";
-                return Err(TaskError::State(StateError::Incompatible(what.to_owned())));
-            }
+            let count = |side| channels.channels(side).values().map(CapturedRecords::count).sum();
+            from.new_neighbours.check(count(ChannelSide::Input), count(ChannelSide::Output))?;
         }
         Ok(())
     }
@@ -262,23 +247,18 @@ impl Environment {
         let senders =
             input.senders.iter().filter(|_| input.is_rescaled).map(|handle| self.in_flight(*handle));
         let senders: Vec<ChannelState> = senders.collect::<Result<_, _>>()?;
-        let mut of_first = None;
+        let mut ahead = Vec::new();
         let others = input.must_agree.iter().filter(|other| !input.receivers.contains(other));
         for receiver in input.receivers.iter().chain(others) {
             let arrived = self.in_flight(self.restored.state_of(*receiver))?;
             let channels = input.ahead_of(*receiver, &arrived, &senders, before, now);
-            //= spec/rescale.md#rescale-15-all-had-taken-in-the-same
-            //# Old subtasks whose key groups go to one new subtask, and of which one had more records of a stream that goes to everyone
-            //# ahead of it than another, MUST be refused.
-            let ahead: Vec<u64> = channels.iter().map(HandedOut::count).collect();
-            if !input.must_agree.is_empty() && *of_first.get_or_insert_with(|| ahead.clone()) != ahead {
-                let what = "its subtasks had not taken in equally much of the stream that goes to all of them: it can only go \
-                            on with the same parallelism, or from a savepoint";
-                return Err(TaskError::State(StateError::Incompatible(what.to_owned())));
-            }
+            ahead.push(channels.iter().map(HandedOut::count).collect());
             if input.receivers.contains(receiver) {
                 handed_out.extend(channels.into_iter().filter(|channel| channel.count() > 0));
             }
+        }
+        if !input.must_agree.is_empty() {
+            check_all_took_in_the_same(&ahead)?;
         }
         Ok(())
     }
@@ -321,15 +301,16 @@ impl Environment {
             }
             if from.unfinished.contains(&index) {
                 let mut backend = OperatorStateBackend::restore(operator.clone());
-                subtasks.push(SubtaskState::open(&mut backend).map_err(|error| self.open_error(error))?);
+                let old = SubtaskState::open(&mut backend).map_err(|error| self.open_error(error))?;
+                subtasks.push(old.progress);
             }
             operators.push(operator);
         }
         let SubtaskContext { subtask, parallelism, .. } = self.context;
         let operator = OperatorImage::redistributed(&operators, parallelism, subtask.index);
         let mut operator = OperatorStateBackend::restore(operator.map_err(|error| self.open_error(error))?);
-        let opened = SubtaskState::open(&mut operator).and_then(|own| own.instead_of(&subtasks));
-        let subtask = opened.map_err(|error| self.open_error(error))?;
+        let mut subtask = SubtaskState::open(&mut operator).map_err(|error| self.open_error(error))?;
+        subtask.progress = SubtaskProgress::of_any(&subtasks)?;
         Ok(RestoredState {
             keyed,
             operator,
@@ -406,5 +387,11 @@ impl Environment {
             Some(handle) => self.restore_error(handle.file, error),
             None => TaskError::State(error),
         }
+    }
+}
+
+impl From<StateMisfit> for TaskError {
+    fn from(misfit: StateMisfit) -> Self {
+        TaskError::State(StateError::Incompatible(misfit.to_string()))
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn run<S: SourceFunction>(
     //= spec/watermark.md#watermark-7-a-restored-subtask-repeats-its-watermark
     //# A restored subtask MUST emit the watermark of its snapshot behind the records that were on their way from
     //# it.
-    outputs.emit_watermark(subtask.watermark);
+    outputs.emit_watermark(subtask.progress.watermark);
     function.initialize_state(&mut state).map_err(TaskError::User)?;
     environment.report(Report::Running);
     let mut checkpointing = Checkpointing::new(environment, 0, outputs.channels(), false);

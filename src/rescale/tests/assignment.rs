@@ -1,4 +1,6 @@
-use super::super::{Distribution, OperatorAssignment, StateAssignment};
+use super::super::{
+    Distribution, NewNeighbours, OperatorAssignment, StateAssignment, StateMisfit, check_all_took_in_the_same,
+};
 use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, ContentId, JobId, SharedFile, SharedObject,
     StateFile, StateHandle, SubtaskId,
@@ -144,6 +146,56 @@ fn rescale_refuses_what_had_finished_behind_what_had_not() {
     let misfit = check(&[operator("new", 2), operator("b", 2)], true).unwrap_err().to_string();
     assert!(misfit.contains("operator `new` before it has not"), "{misfit}");
     assert_eq!(check(&[operator("new", 2), operator("c", 2)], false), Ok(()));
+}
+
+//= spec/rescale.md#rescale-15-all-had-taken-in-the-same
+//= type=test
+//# Old subtasks whose key groups go to one new subtask, and of which one had more records of a stream that goes to everyone
+//# ahead of it than another, MUST be refused.
+#[test]
+fn rescale_refuses_those_who_had_taken_in_unequally_much() {
+    let check = |ahead: &[&[u64]]| {
+        check_all_took_in_the_same(&ahead.iter().map(|it| it.to_vec()).collect::<Vec<_>>())
+    };
+    assert_eq!(check(&[]), Ok(()));
+    assert_eq!(check(&[&[3, 0], &[3, 0], &[3, 0]]), Ok(()));
+    for unequal in [&[&[3, 0][..], &[3, 0], &[2, 0]][..], &[&[3, 0], &[0, 3]], &[&[0], &[1]]] {
+        assert_eq!(check(unequal), Err(StateMisfit::TookInUnequally));
+    }
+    let metadata = metadata(vec![operator("a", 4)], &[(0, 3)]);
+    let agree = |parallelism, distribution, sender_is_rescaled| {
+        let assignment = StateAssignment::new(&metadata, &[operator("a", parallelism)]);
+        assignment.operators[0].must_agree(0, distribution, sender_is_rescaled)
+    };
+    assert_eq!(agree(2, Distribution::ToAll, false), [0, 1]);
+    assert_eq!(agree(4, Distribution::ToAll, false), [0]);
+    assert_eq!(agree(4, Distribution::ToAll, true), [0, 1, 2]);
+    assert_eq!(agree(2, Distribution::ByKey, true), []);
+    assert_eq!(agree(2, Distribution::OneToOne, true), []);
+}
+
+//= spec/rescale.md#rescale-16-records-between-operators-that-are-no-neighbours-any-more-are-refused
+//= type=test
+//# Records that were on their way from or to an operator MUST be refused if those that it is connected with now are new.
+#[test]
+fn rescale_refuses_records_between_operators_of_which_one_is_new() {
+    let metadata = metadata(vec![operator("a", 1), operator("b", 1)], &[]);
+    let job = [operator("a", 1), operator("new", 1), operator("b", 1), operator("end", 1)];
+    let assignment = StateAssignment::new(&metadata, &job);
+    let neighbours = |operator, edges: &[(u16, u16)]| assignment.new_neighbours(operator, edges);
+    let between = [(0, 1), (1, 2), (2, 3)];
+    let (senders, receivers) = (true, true);
+    assert_eq!(neighbours(0, &between), NewNeighbours { senders: false, receivers });
+    assert_eq!(neighbours(2, &between), NewNeighbours { senders, receivers });
+    assert_eq!(neighbours(1, &between), NewNeighbours::default(), "it is new itself");
+    assert_eq!(neighbours(2, &[(0, 2), (1, 3)]), NewNeighbours::default());
+    assert!(neighbours(0, &between).are_any() && !NewNeighbours::default().are_any());
+    let refused = Err(StateMisfit::RecordsBetweenOthers);
+    assert_eq!(NewNeighbours { senders, receivers: false }.check(1, 0), refused);
+    assert_eq!(NewNeighbours { senders, receivers: false }.check(0, 1), Ok(()));
+    assert_eq!(NewNeighbours { senders: false, receivers }.check(0, 1), refused);
+    assert_eq!(NewNeighbours { senders: false, receivers }.check(1, 0), Ok(()));
+    assert_eq!(NewNeighbours { senders, receivers }.check(0, 0), Ok(()));
 }
 
 #[test]
