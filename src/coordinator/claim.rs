@@ -1,7 +1,7 @@
 //! Starting from a checkpoint or savepoint that another job has left.
 
-use super::Coordinator;
-use crate::base::{CheckpointKind, CompletedCheckpoint};
+use super::{Config, Coordinator};
+use crate::base::{Attempt, CheckpointKind, CompletedCheckpoint};
 use crate::publish::Recovered;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,19 @@ pub enum ClaimMode {
     Claim,
     /// Its former owner's, who may delete it once the job has published its first own checkpoint.
     NoClaim,
+}
+
+impl Config {
+    /// Whose attempts begin above the one that took the checkpoint that is given.
+    pub(super) fn with_attempts_above_given(mut self) -> Self {
+        if let Some(restore) = &self.restore {
+            //= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
+            //# The first attempt of a job that starts from another one's checkpoint MUST be above the attempt that took it.
+            let above = Attempt(restore.checkpoint.attempt.0.saturating_add(1));
+            self.publish.first_attempt = self.publish.first_attempt.max(above);
+        }
+        self
+    }
 }
 
 impl Coordinator {

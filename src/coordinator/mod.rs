@@ -156,6 +156,7 @@ impl Coordinator {
         if let Some(contradiction) = config.contradiction() {
             return Err(Misuse::new(MACHINE, contradiction));
         }
+        let config = config.with_attempts_above_given();
         Ok(Coordinator {
             publisher: Publisher::new(config.publish),
             registry: SharedStateRegistry::new(registry::Config {

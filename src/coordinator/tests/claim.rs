@@ -60,6 +60,22 @@ fn coord_job_starts_from_what_it_was_given_until_it_has_published() {
     }
 }
 
+//= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
+//= type=test
+//# The first attempt of a job that starts from another one's checkpoint MUST be above the attempt that took it.
+#[test]
+fn coord_first_attempt_is_above_the_one_that_took_the_given_checkpoint() {
+    let (job, _) = next_process(Job::new(config()), given(ClaimMode::NoClaim));
+    assert_eq!(job.coordinator.attempt(), complete().attempt.next());
+    let (job, _) = next_process(job, given(ClaimMode::NoClaim));
+    assert_eq!(job.coordinator.attempt(), complete().attempt.next().next());
+    let mut last = given(ClaimMode::Claim);
+    if let Some(restore) = &mut last.restore {
+        restore.checkpoint.attempt = Attempt(u32::MAX);
+    }
+    assert!(Coordinator::new(last).is_ok(), "whatever its metadata says");
+}
+
 //= spec/coordinator.md#coord-50-a-claimed-checkpoint-is-retained
 //= type=test
 //# A claimed checkpoint MUST be retained and deleted like one that the job has published.
@@ -78,7 +94,8 @@ fn coord_claimed_checkpoint_is_deleted_when_it_is_subsumed_and_an_unclaimed_one_
         let retention = Retention::NO_EXTERNALIZED_CHECKPOINTS;
         let (mut job, _) = next_process(Job::new(config()), Config { retention, ..given(mode) });
         job.on(Input::CancelRequested);
-        job.on(Input::TasksStopped { attempt: Attempt(1) });
+        let attempt = job.coordinator.attempt();
+        job.on(Input::TasksStopped { attempt });
         assert_eq!(job.store().contains(&goes), is_ours);
     }
 }
@@ -92,7 +109,7 @@ fn coord_first_checkpoint_of_a_job_that_does_not_claim_is_full_also_after_a_fail
         next_process(Job::new(config()), Config { tolerable_failures: 9, ..given(ClaimMode::NoClaim) });
     assert_eq!(kind_of(&job.tick(10)), Some(CheckpointKind::Full));
     job.on(Input::DeclineArrived {
-        attempt: Attempt(1),
+        attempt: job.coordinator.attempt(),
         subtask: SINK,
         checkpoint: CheckpointId(8),
         reason: DeclineReason::AsyncPartFailed,

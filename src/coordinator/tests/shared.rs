@@ -315,7 +315,7 @@ fn coord_shared_files_of_a_given_checkpoint_go_only_if_it_was_claimed() {
             matches!(&started[..], [Output::StartTasks(recovered)] if recovered.ownership == ownership),
             "tasks must know what they may refer to"
         );
-        job.on(Input::TasksRunning { attempt: Attempt(1) });
+        job.on(Input::TasksRunning { attempt: job.coordinator.attempt() });
         job.tick(10);
         let is_ours = mode == ClaimMode::Claim;
         let goes = if is_ours { vec![6] } else { vec![] };

@@ -10,7 +10,6 @@ use super::super::progress::Meters;
 use super::tasks::Tasks;
 use super::trouble::Trouble;
 use super::{Master, Message};
-use crate::base::Attempt;
 use crate::coordinator::{Config, Coordinator};
 use crate::publish;
 use crate::store::CheckpointStorage;
@@ -89,12 +88,8 @@ fn configuration(job: &Job, options: &JobOptions) -> Config {
         .filter(|(_, spec)| spec.kind == OperatorKind::Source)
         .map(|(subtask, _)| subtask)
         .collect();
-    let given = options.restore.as_ref().map(|given| given.metadata().checkpoint.attempt);
-    let publish = publish::Config {
-        first_attempt: given.map_or(Attempt(1), |taken_by| Attempt(taken_by.0.saturating_add(1))),
-        on_corruption: options.on_corruption,
-        ..publish::Config::new(options.incarnation)
-    };
+    let publish =
+        publish::Config { on_corruption: options.on_corruption, ..publish::Config::new(options.incarnation) };
     Config {
         edges: job.edges.clone(),
         interval: options.checkpoint_interval,
