@@ -1,4 +1,4 @@
-//! Checkpoints in object storages, beyond what `tests/store_contract.rs` asks of every storage: over the protocol of S3
+//! Checkpoints in object storages, beyond what `tests/store_contract/main.rs` asks of every storage: over the protocol of S3
 //! with a server on this machine, and with requests that fail.
 #![cfg(feature = "s3")]
 #![allow(clippy::disallowed_methods)]

@@ -8,8 +8,11 @@ mod checkpoint_in_files;
 mod failing_backend;
 mod failures;
 mod heap;
+mod openings;
+mod reference;
 #[path = "../support/runs_backend.rs"]
 mod runs_backend;
+mod together;
 
 use checkpoint_in_files::{Checkpoint, image, in_files_of, states_in_files};
 use proptest::prelude::*;
@@ -244,6 +247,18 @@ fn values_of_version_1(backend: &StateBackend, checkpoint: &Checkpoint) -> usize
     store.count(&value).expect("opened")
 }
 
+fn halves() -> [KeyGroupRange; 2] {
+    [(0, 3), (4, 7)]
+        .map(|(start, end)| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).expect("not empty"))
+}
+
+fn ranges(cuts: &BTreeSet<u16>) -> Vec<KeyGroupRange> {
+    let starts: Vec<u16> = std::iter::once(0).chain(cuts.iter().copied()).collect();
+    let ends = starts.iter().skip(1).map(|start| start - 1).chain([max().get() - 1]);
+    let range = |(start, end)| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).expect("not empty");
+    starts.iter().copied().zip(ends).map(range).collect()
+}
+
 /// S5: over several checkpoints, whatever happens to others.
 #[test]
 fn versions_of_what_nobody_touches_stay() {
@@ -362,40 +377,6 @@ fn versions_of_a_state_that_is_not_opened_go_into_a_full_snapshot_side_by_side()
     }
 }
 
-/// One had no state and began with the new serializers, the other has old bytes.
-#[test]
-fn versions_of_subtasks_that_began_differently_are_put_together() {
-    for backend in backends() {
-        let (checkpoint, content) = of_version_1(&backend);
-        let ranges = [(0, 3), (4, 7)]
-            .map(|(start, end)| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).expect("not empty"));
-        let old = restored(&backend, ranges[0], &[checkpoint]);
-        let fresh = restored(&backend, ranges[1], &[]);
-        let mut parts = Vec::new();
-        for mut store in [old, fresh] {
-            let states = States::open(&mut store, 2);
-            for key in 0..KEYS {
-                if store.set_current_key(key).is_ok() {
-                    states.map.put(&mut store, 1, 100 + key).expect("a key");
-                }
-            }
-            parts.push(in_files_of(backend.name(), &mut store));
-        }
-        let mut store = whole(&backend, &parts);
-        let states = States::open(&mut store, 3);
-        let mut found = [0, 0];
-        for (key, content_of_key) in all_of(&mut store, &states) {
-            assert_eq!(content_of_key.map[&1], 100 + key);
-            match content_of_key.value {
-                Some(7) => assert_eq!(content_of_key.list, content.list),
-                other => assert_eq!((other, content_of_key.map.len()), (None, 1)),
-            }
-            found[usize::from(content_of_key.value.is_some())] += 1;
-        }
-        assert!(found[0] > 0 && found[1] > 0, "{found:?}");
-    }
-}
-
 /// Old bytes have the times they were written with.
 #[test]
 fn versions_of_values_with_times_expire_when_they_would_have() {
@@ -434,266 +415,4 @@ fn versions_cannot_be_mistaken_for_states() {
     let reserved = reserved.expect_err("so ends a version").to_string();
     assert!(reserved.contains("no state can be called `value@0123abcd`"), "{reserved}");
     store.open(&ValueStateDescriptor::<u32>::new("value@0123")).expect("this is none");
-}
-
-/// Takes what was written as it is, and calls itself otherwise.
-#[derive(Clone)]
-struct Renamed(u8);
-
-impl StateSerializer<u32> for Renamed {
-    fn serialize(&self, number: &u32, target: &mut Vec<u8>) -> Result<(), CodecError> {
-        Numbered::new(1).serialize(number, target)
-    }
-
-    fn deserialize(&self, bytes: &[u8]) -> Result<u32, String> {
-        read(1, bytes)
-    }
-
-    fn snapshot(&self) -> SerializerSnapshot {
-        SerializerSnapshot::new("renamed", self.0.into())
-    }
-
-    fn compatibility(&self, _: &SerializerSnapshot) -> Compatibility<u32> {
-        Compatibility::AsIs
-    }
-}
-
-/// Whoever has opened it calls what it writes by its own name, although the bytes are the same.
-#[test]
-fn versions_with_the_same_bytes_are_put_together_whoever_has_opened_them() {
-    for backend in backends() {
-        let (checkpoint, _) = of_version_1(&backend);
-        let state = |name| ValueStateDescriptor::new("value").with_serializer(Renamed(name));
-        let parts = halves().map(|range| {
-            let mut store = restored(&backend, range, std::slice::from_ref(&checkpoint));
-            if range.start() == KeyGroup(0) {
-                store.open(&state(2)).expect("as it is");
-            }
-            in_files_of(backend.name(), &mut store)
-        });
-        // Also back to the name that there was, and to a new one.
-        for name in [2, 1, 3] {
-            let mut store = whole(&backend, &parts);
-            let value = store.open(&state(name)).expect("as it is");
-            assert_eq!(store.count(&value).expect("opened"), KEYS as usize);
-        }
-    }
-}
-
-fn halves() -> [KeyGroupRange; 2] {
-    [(0, 3), (4, 7)]
-        .map(|(start, end)| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).expect("not empty"))
-}
-
-/// Each keeps what it calls its version, in files and in entries.
-#[test]
-fn versions_of_subtasks_that_have_opened_nothing_are_put_together_from_full_snapshots() {
-    for backend in backends() {
-        let (checkpoint, content) = of_version_1(&backend);
-        let [first, second] = halves();
-        let mut old = restored(&backend, first, &[checkpoint]);
-        let mut fresh = restored(&backend, second, &[]);
-        let states = States::open(&mut fresh, 2);
-        let key = (0..KEYS).find(|key| fresh.set_current_key(*key).is_ok()).expect("one of them");
-        states.value.update(&mut fresh, 8).expect("a key");
-        let mut fresh = restored(&backend, second, &[in_files_of(backend.name(), &mut fresh)]);
-        let files = [&mut old, &mut fresh].map(|store| {
-            let mut file = Vec::new();
-            store.snapshot().expect("taken").write_to(&mut file).expect("memory");
-            image(&file)
-        });
-        for backend in [&StateBackend::default(), &backend] {
-            let mut store = builder(backend, max().all_groups()).restore(files.to_vec()).expect("fits");
-            let states = States::open(&mut store, 2);
-            for (other, found) in all_of(&mut store, &states) {
-                match (other == key, first.contains(key_group_of(other.key_hash(), max()))) {
-                    (true, _) => assert_eq!(found.value, Some(8)),
-                    (false, true) => assert_eq!(found, content),
-                    (false, false) => assert_eq!(found, Content::default()),
-                }
-            }
-        }
-    }
-}
-
-/// Has a registry, which what was written before goes in front of; reads also what version 1 has written.
-#[derive(Clone)]
-struct Registered(Vec<u8>);
-
-impl StateSerializer<u32> for Registered {
-    fn serialize(&self, number: &u32, target: &mut Vec<u8>) -> Result<(), CodecError> {
-        Numbered::new(2).serialize(number, target)
-    }
-
-    fn deserialize(&self, bytes: &[u8]) -> Result<u32, String> {
-        read(2, bytes)
-    }
-
-    fn snapshot(&self) -> SerializerSnapshot {
-        SerializerSnapshot { configuration: self.0.clone(), ..SerializerSnapshot::new("registered", 2) }
-    }
-
-    fn compatibility(&self, written: &SerializerSnapshot) -> Compatibility<u32> {
-        if written.id != "registered" {
-            return Compatibility::AfterMigration(Arc::new(|bytes| read(1, bytes)));
-        }
-        let new = self.0.iter().filter(|entry| !written.configuration.contains(entry));
-        let all: Vec<u8> = written.configuration.iter().chain(new).copied().collect();
-        match all == self.0 {
-            true => Compatibility::AsIs,
-            false => Compatibility::AfterReconfiguration(Arc::new(Registered(all))),
-        }
-    }
-}
-
-/// What one version asks for goes for all.
-#[test]
-fn versions_beside_one_that_reconfigures_the_serializer_are_read_by_the_same() {
-    for backend in backends() {
-        let state = |registry: &[u8]| {
-            ValueStateDescriptor::new("value").with_serializer(Registered(registry.to_vec()))
-        };
-        let (mut checkpoint, _) = of_version_1(&backend);
-        for (changed, registry) in [(1, &[1u8, 2][..]), (2, &[2, 3]), (3, &[9])] {
-            let mut store = whole(&backend, &[checkpoint]);
-            let value = store.open(&state(registry)).expect("compatible");
-            store.set_current_key(changed).expect("all groups");
-            value.update(&mut store, 100 + changed).expect("a key");
-            for key in 0..KEYS {
-                store.set_current_key(key).expect("all groups");
-                let found = value.get(&store).expect("a key").map(|value| *value);
-                let written = (1..=changed).contains(&key);
-                assert_eq!(found, Some(if written { 100 + key } else { 7 }));
-            }
-            checkpoint = in_files_of(backend.name(), &mut store);
-        }
-        let mut store = whole(&backend, &[checkpoint]);
-        let value = store.open(&state(&[1, 2, 3, 9])).expect("compatible");
-        let expected = (0..KEYS).map(|key| (key, if (1..=3).contains(&key) { 100 + key } else { 7 }));
-        let found: BTreeMap<u32, u32> =
-            value.entries(&store).expect("opened").map(|(key, value)| (*key, *value)).collect();
-        assert_eq!(found, expected.collect());
-    }
-}
-
-/// One subtask has the present version in files, the other has entries of an old one, of which the second cannot be read.
-#[test]
-fn versions_of_an_opening_that_failed_are_as_they_were() {
-    for backend in backends() {
-        let (checkpoint, content) = of_version_1(&backend);
-        let [first, second] = halves();
-        let mut one = restored(&backend, first, std::slice::from_ref(&checkpoint));
-        let states = States::open(&mut one, 2);
-        for key in 0..KEYS {
-            if one.set_current_key(key).is_ok() {
-                states.value.update(&mut one, 8).expect("a key");
-            }
-        }
-        let mut other = restored(&backend, second, &[checkpoint]);
-        let mut file = Vec::new();
-        other.snapshot().expect("taken").write_to(&mut file).expect("memory");
-        // Nothing is left of the old version, so that the entries cannot go there.
-        let mut one = restored(&backend, first, &[in_files_of(backend.name(), &mut one)]);
-        States::open(&mut one, 2);
-        let one = in_files_of(backend.name(), &mut one);
-        let images = vec![image(&one.state), image(&file)];
-        let mut store = builder(&backend, max().all_groups()).restore_with(images, &one).expect("fits");
-        let state = ValueStateDescriptor::new("value")
-            .with_serializer(FailsAtSecond(Numbered::new(2), Arc::default()));
-        let refused = store.open(&state).map(drop).expect_err("one cannot be read").to_string();
-        assert!(refused.contains("the second cannot be read"), "{refused}");
-        let mut file = Vec::new();
-        store.snapshot().expect("taken").write_to(&mut file).expect("memory");
-        let mut on_heap = Store::restore(max(), max().all_groups(), vec![image(&file)]).expect("fits");
-        let states = States::open(&mut on_heap, 2);
-        for (key, found) in all_of(&mut on_heap, &states) {
-            let value = Some(if first.contains(key_group_of(key.key_hash(), max())) { 8 } else { 7 });
-            assert_eq!(found, Content { value, ..content.clone() });
-        }
-    }
-}
-
-/// As another one, but cannot read the second value that it migrates.
-#[derive(Clone)]
-struct FailsAtSecond(Numbered, Arc<AtomicU64>);
-
-impl StateSerializer<u32> for FailsAtSecond {
-    fn serialize(&self, number: &u32, target: &mut Vec<u8>) -> Result<(), CodecError> {
-        self.0.serialize(number, target)
-    }
-
-    fn deserialize(&self, bytes: &[u8]) -> Result<u32, String> {
-        self.0.deserialize(bytes)
-    }
-
-    fn snapshot(&self) -> SerializerSnapshot {
-        self.0.snapshot()
-    }
-
-    fn compatibility(&self, written: &SerializerSnapshot) -> Compatibility<u32> {
-        match self.0.compatibility(written) {
-            Compatibility::AfterMigration(read) => {
-                let reads = Arc::clone(&self.1);
-                Compatibility::AfterMigration(Arc::new(move |bytes| {
-                    match reads.fetch_add(1, Ordering::Relaxed) {
-                        1 => Err("the second cannot be read".to_owned()),
-                        _ => read(bytes),
-                    }
-                }))
-            }
-            other => other,
-        }
-    }
-}
-
-/// What happens between two changes of the serializers, and among which subtasks the state is distributed then.
-type Generation = (Vec<(u32, u8, u32)>, BTreeSet<u16>, bool);
-
-fn generation() -> impl Strategy<Value = Generation> {
-    let step = (0..KEYS, any::<u8>(), any::<u32>());
-    (proptest::collection::vec(step, 0..40), proptest::collection::btree_set(1..8u16, 0..3), any::<bool>())
-}
-
-fn ranges(cuts: &BTreeSet<u16>) -> Vec<KeyGroupRange> {
-    let starts: Vec<u16> = std::iter::once(0).chain(cuts.iter().copied()).collect();
-    let ends = starts.iter().skip(1).map(|start| start - 1).chain([max().get() - 1]);
-    let range = |(start, end)| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).expect("not empty");
-    starts.iter().copied().zip(ends).map(range).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    /// Serializers change with or without the subtasks; in some generations nothing is opened.
-    #[test]
-    fn versions_agree_with_a_reference(generations in proptest::collection::vec(generation(), 1..6)) {
-        for backend in backends() {
-            let (mut checkpoints, mut version) = (Vec::new(), 0);
-            let mut expected: BTreeMap<u32, Content> = (0..KEYS).map(|key| (key, Content::default())).collect();
-            for (steps, cuts, is_opened) in &generations {
-                version += 1;
-                let mut next = Vec::new();
-                for range in ranges(cuts) {
-                    let mut store = restored(&backend, range, &checkpoints);
-                    if *is_opened {
-                        let states = States::open(&mut store, version);
-                        for (key, what, number) in steps {
-                            if store.set_current_key(*key).is_ok() {
-                                states.change(&mut store, *what, *number).expect("a key");
-                                expected.get_mut(key).expect("known").change(*what, *number);
-                            }
-                        }
-                        for (key, content) in all_of(&mut store, &states) {
-                            prop_assert_eq!(&content, &expected[&key]);
-                        }
-                    }
-                    next.push(in_files_of(backend.name(), &mut store));
-                }
-                checkpoints = next;
-            }
-            let mut store = whole(&backend, &checkpoints);
-            let states = States::open(&mut store, version + 1);
-            prop_assert_eq!(all_of(&mut store, &states), expected);
-        }
-    }
 }
