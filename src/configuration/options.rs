@@ -129,6 +129,24 @@ pub const IGNORE_UNCLAIMED_STATE: ConfigOption = ConfigOption::new(
 )
 .formerly(&["execution.savepoint.ignore-unclaimed-state"]);
 
+/// Where the checkpoint of [`JobOptions::restore`](crate::runtime::JobOptions::restore) lies.
+pub const RECOVERY_PATH: ConfigOption = ConfigOption::new(
+    "execution.state-recovery.path",
+    Kind::Directory,
+    "",
+    "The checkpoint or savepoint from which a job starts as long as it has none of its own.",
+)
+.formerly(&["execution.savepoint.path"]);
+
+/// The mode of [`JobOptions::restore`](crate::runtime::JobOptions::restore).
+pub const CLAIM_MODE: ConfigOption = ConfigOption::new(
+    "execution.state-recovery.claim-mode",
+    Kind::OneOf(&["NO_CLAIM", "CLAIM"]),
+    "NO_CLAIM",
+    "Whose the checkpoint is from which a job starts: its owner's, or the job's, which deletes it when it has newer ones.",
+)
+.formerly(&["execution.savepoint-restore-mode"]);
+
 /// Which [storage](crate::store::CheckpointStorage) checkpoints are kept in.
 pub const STORAGE: ConfigOption = ConfigOption::new(
     "execution.checkpointing.storage",
@@ -269,6 +287,8 @@ pub const ALL: &[ConfigOption] = &[
     ALIGNED_TIMEOUT,
     INCREMENTAL,
     SNAPSHOT_COMPRESSION,
+    RECOVERY_PATH,
+    CLAIM_MODE,
     IGNORE_UNCLAIMED_STATE,
     STORAGE,
     DIRECTORY,

@@ -31,8 +31,6 @@ const fn group(prefix: &'static str, why: &'static str) -> Unsupported {
 }
 
 const ONE_PROCESS: &str = "a job runs in one process";
-const WITHOUT_SAVEPOINTS: &str =
-    "a job starts from a given checkpoint or savepoint in code only (JobOptions::restore)";
 const CHANGELOG: &str = "there is no changelog";
 const FILE_MERGING: &str = "files are not merged";
 const LOCAL: &str = "state is restored from the checkpoint storage only";
@@ -100,10 +98,11 @@ pub const ALL: &[Unsupported] = &[
     warned("execution.state-recovery.from-local", "false", LOCAL),
     refused("execution.checkpointing.region.enabled", "false", "a checkpoint is one of the whole job"),
     group("execution.checkpointing.region.", "a checkpoint is one of the whole job"),
-    refused("execution.state-recovery.claim-mode", "NO_CLAIM", WITHOUT_SAVEPOINTS),
-    refused("execution.state-recovery.path", "", WITHOUT_SAVEPOINTS),
-    refused("execution.savepoint.path", "", WITHOUT_SAVEPOINTS),
-    refused("execution.state-recovery.without-channel-state.checkpoint-id", "-1", WITHOUT_SAVEPOINTS),
+    refused(
+        "execution.state-recovery.without-channel-state.checkpoint-id",
+        "-1",
+        "records that were on their way are never left out",
+    ),
     refused("state.changelog.enabled", "false", CHANGELOG),
     refused("state.backend.changelog.enabled", "false", CHANGELOG),
     group("state.changelog.", CHANGELOG),

@@ -9,7 +9,7 @@ use crate::inspection::{Location, LocationError};
 use crate::rescale::{Misfit, StateAssignment};
 use crate::store::{CheckpointStorage, Place, StorageError};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The checkpoint or savepoint from which a job starts as long as it has published none itself
@@ -22,6 +22,7 @@ pub struct GivenCheckpoint {
     storage: Arc<dyn CheckpointStorage>,
     metadata: CheckpointMetadata,
     mode: ClaimMode,
+    path: Option<PathBuf>,
 }
 
 impl GivenCheckpoint {
@@ -38,19 +39,32 @@ impl GivenCheckpoint {
         let (storage, place) = Location::of(directory)?.into_one(directory)?;
         let no_metadata = || LocationError::NoMetadata { path: storage.path_of(place) };
         let metadata = storage.metadata_of(place)?.ok_or_else(no_metadata)?;
-        Ok(GivenCheckpoint::new(Arc::new(storage), metadata, mode))
+        let path = Some(directory.to_owned());
+        Ok(GivenCheckpoint { path, ..GivenCheckpoint::new(Arc::new(storage), metadata, mode) })
     }
 
     /// The checkpoint or savepoint with this metadata, whose files are in `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn CheckpointStorage>, metadata: CheckpointMetadata, mode: ClaimMode) -> Self {
-        GivenCheckpoint { storage, metadata, mode }
+        GivenCheckpoint { storage, metadata, mode, path: None }
     }
 
     /// What it says about itself.
     #[must_use]
     pub fn metadata(&self) -> &CheckpointMetadata {
         &self.metadata
+    }
+
+    /// Whose it is once the job has started.
+    #[must_use]
+    pub fn mode(&self) -> ClaimMode {
+        self.mode
+    }
+
+    /// The directory from which it was [opened](Self::open), if it was.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Where its files are.

@@ -151,7 +151,8 @@ fn scheme(directory: &str) -> Option<&str> {
 }
 
 /// The path of a directory in the file system.
-fn local(option: ConfigOption, directory: &str) -> Result<PathBuf, WrongStorage> {
+/// The path that a directory of an option is.
+pub(crate) fn local(option: ConfigOption, directory: &str) -> Result<PathBuf, WrongStorage> {
     let path = match scheme(directory) {
         None => directory,
         Some(FILE) => match directory[FILE.len() + 1..].strip_prefix("//") {
@@ -160,7 +161,7 @@ fn local(option: ConfigOption, directory: &str) -> Result<PathBuf, WrongStorage>
             Some(_) => return Err(wrong(option, "a URL of this machine begins with file:///".to_owned())),
         },
         Some(_) => {
-            return Err(wrong(option, "it must lie in the file system, as the checkpoints do".to_owned()));
+            return Err(wrong(option, "it must lie in the file system".to_owned()));
         }
     };
     Ok(PathBuf::from(path))

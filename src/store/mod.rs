@@ -20,6 +20,7 @@ mod temporary;
 
 #[cfg(feature = "object-store")]
 pub use self::object_store::{ObjectStoreCheckpointStorage, ObjectStoreLocation, ObjectStoreOptions};
+pub(crate) use choice::local;
 pub use choice::{CheckpointStorageChoice, CheckpointStorageFactory, CheckpointStorages, WrongStorage};
 pub use documents::{decode_pointer, encode_pointer};
 pub use error::StorageError;

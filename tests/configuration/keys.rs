@@ -1,3 +1,4 @@
+use super::recovery::savepoint;
 use super::{configuration, problems, read, warnings};
 use snapline::configuration::unsupported::{self, Unsupported};
 use snapline::configuration::{Configuration, Origin, Reason, options};
@@ -22,9 +23,12 @@ fn keys_that_are_deprecated_work_and_are_warned_of() {
         .flat_map(|option| option.deprecated_keys.iter().map(move |key| (option, *key)))
         .collect();
     assert!(aliases.len() > 8);
+    let folder = tempfile::tempdir().unwrap();
+    let savepoint = savepoint(folder.path());
     for (option, key) in aliases {
         let value = match (option.key, option.default) {
             ("execution.checkpointing.storage", _) => "jobmanager",
+            ("execution.state-recovery.path", _) => &savepoint,
             (_, "") => "/data",
             (_, default) => default,
         };

@@ -7,6 +7,7 @@ mod keys;
 mod legacy;
 mod options;
 mod precedence;
+mod recovery;
 mod round_trip;
 mod storages;
 

@@ -78,6 +78,8 @@ const CHANGES: &[(&str, &str, Change)] = &[
 
 /// What says something about other things than [`JobOptions`].
 const ELSEWHERE: &[&str] = &[
+    "execution.state-recovery.path",
+    "execution.state-recovery.claim-mode",
     "execution.checkpointing.storage",
     "execution.checkpointing.dir",
     "execution.checkpointing.savepoint-dir",

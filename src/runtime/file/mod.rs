@@ -3,6 +3,7 @@
 mod sink;
 mod source;
 mod split;
+mod written;
 
 pub use sink::FileSink;
 pub use source::{FileSource, LineAt};

@@ -1,7 +1,9 @@
 use super::split::cannot_read;
+use super::written::WrittenDirectories;
 use crate::base::{Attempt, SubtaskId};
 use crate::commit::TransactionId;
 use crate::runtime::{Durability, Record, SubtaskContext, TransactionalSink, Unrecoverable, UserError};
+use crate::state::OperatorStateBackend;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
@@ -13,10 +15,13 @@ const IN_PROGRESS: &str = ".inprogress";
 /// Writes records as lines into files that appear, whole, when the checkpoint that covers them completes.
 ///
 /// A transaction is a hidden file, `.part-<subtask>-<attempt>-<number>.inprogress`; to commit it is to rename
-/// it to `part-<subtask>-<attempt>-<number>`.
+/// it to `part-<subtask>-<attempt>-<number>`. Transactions of a checkpoint that was taken with another directory are committed
+/// there, unless they were moved into the present one.
 pub struct FileSink<T, F> {
     directory: PathBuf,
+    written: WrittenDirectories,
     subtask: SubtaskId,
+    attempt: Attempt,
     format: F,
     open: Option<(PathBuf, BufWriter<File>)>,
     line: Vec<u8>,
@@ -30,16 +35,16 @@ where
     /// The instance of `context` of a sink into `directory`, which must exist; `format` appends a record's
     /// text, without the end of the line.
     pub fn new(context: SubtaskContext, directory: impl Into<PathBuf>, format: F) -> Self {
-        let (directory, subtask) = (directory.into(), context.subtask);
-        FileSink { directory, subtask, format, open: None, line: Vec::new(), records: PhantomData }
-    }
-
-    fn in_progress(&self, transaction: TransactionId) -> PathBuf {
-        self.directory.join(format!(".part-{transaction}{IN_PROGRESS}"))
-    }
-
-    fn committed(&self, transaction: TransactionId) -> PathBuf {
-        self.directory.join(format!("part-{transaction}"))
+        FileSink {
+            directory: directory.into(),
+            written: WrittenDirectories::default(),
+            subtask: context.subtask,
+            attempt: context.attempt,
+            format,
+            open: None,
+            line: Vec::new(),
+            records: PhantomData,
+        }
     }
 
     /// The transaction of this sink that a file's name stands for, of whichever subtask.
@@ -51,6 +56,20 @@ where
         let sequence = numbers.next()?.parse().ok()?;
         let subtask = SubtaskId { index, ..self.subtask };
         numbers.next().is_none().then_some(TransactionId { subtask, attempt, sequence })
+    }
+}
+
+fn in_progress(directory: &Path, transaction: TransactionId) -> PathBuf {
+    directory.join(format!(".part-{transaction}{IN_PROGRESS}"))
+}
+
+/// Makes a transaction visible; `false` if it is not in this directory.
+fn commit_in(directory: &Path, transaction: TransactionId) -> Result<bool, UserError> {
+    let to = directory.join(format!("part-{transaction}"));
+    match fs::rename(in_progress(directory, transaction), &to) {
+        Ok(()) => sync_directory(directory).map(|()| true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(to.exists()),
+        Err(error) => Err(cannot_write(&to, error)),
     }
 }
 
@@ -69,6 +88,11 @@ where
 {
     type In = T;
 
+    fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
+        self.written = WrittenDirectories::restore(state, self.attempt, &self.directory)?;
+        Ok(())
+    }
+
     fn unfinished(&mut self) -> Result<BTreeSet<TransactionId>, UserError> {
         let entries = fs::read_dir(&self.directory).map_err(|error| cannot_read(&self.directory, error))?;
         let mut found = BTreeSet::new();
@@ -80,7 +104,7 @@ where
     }
 
     fn begin(&mut self, transaction: TransactionId) -> Result<(), UserError> {
-        let path = self.in_progress(transaction);
+        let path = in_progress(&self.directory, transaction);
         let file = File::create_new(&path).map_err(|error| cannot_write(&path, error))?;
         self.open = Some((path, BufWriter::with_capacity(256 * 1024, file)));
         Ok(())
@@ -105,25 +129,23 @@ where
     }
 
     fn commit(&mut self, transaction: TransactionId) -> Result<(), UserError> {
-        let (from, to) = (self.in_progress(transaction), self.committed(transaction));
-        match fs::rename(&from, &to) {
-            Ok(()) => sync_directory(&self.directory),
-            Err(error) if error.kind() == ErrorKind::NotFound && to.exists() => Ok(()),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let what = format!(
-                    "output is lost: the checkpoint refers to {}, which does not exist, nor does {}; put the \
-                     file back, or start again with an empty output directory",
-                    from.display(),
-                    to.display()
-                );
-                Err(Unrecoverable(what).into())
+        let before = self.written.before(transaction.attempt);
+        let directories = || std::iter::once(&self.directory).chain(&before);
+        for directory in directories() {
+            if commit_in(directory, transaction)? {
+                return Ok(());
             }
-            Err(error) => Err(cannot_write(&to, error)),
         }
+        let what = format!(
+            "output is lost: the checkpoint refers to .part-{transaction}{IN_PROGRESS}, which is not in {}, nor is \
+             part-{transaction}; put the file back, or start again with an empty output directory",
+            directories().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" nor in ")
+        );
+        Err(Unrecoverable(what).into())
     }
 
     fn roll_back(&mut self, transaction: TransactionId) -> Result<(), UserError> {
-        let path = self.in_progress(transaction);
+        let path = in_progress(&self.directory, transaction);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot_write(&path, error)),
             _ => Ok(()),

@@ -9,14 +9,14 @@ mod write;
 
 pub use legacy::LegacyStateBackend;
 
-use super::JobOptions;
+use super::{GivenCheckpoint, JobOptions};
 use crate::configuration::{Configuration, ConfigurationError, Reader, Warning, options};
-use crate::coordinator::RestartStrategy;
+use crate::coordinator::{ClaimMode, RestartStrategy};
 use crate::keygroup::MaxParallelism;
 use crate::state::backend::StateBackends;
-use crate::store::{CheckpointStorageChoice, CheckpointStorages};
+use crate::store::{CheckpointStorageChoice, CheckpointStorages, local};
 use backend::ChosenBackend;
-use names::{CORRUPTIONS, MODES, RESTART_STRATEGIES, RETENTIONS, Restarts};
+use names::{CLAIM_MODES, CORRUPTIONS, MODES, RESTART_STRATEGIES, RETENTIONS, Restarts};
 
 /// What a configuration says about a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ fn job_options(read: &mut Reader<'_>, backend: &ChosenBackend) -> JobOptions {
             .unwrap_or(externalized_checkpoint_retention),
         force_savepoints: read.truth(&options::FORCE_SAVEPOINTS).unwrap_or(force_savepoints),
         on_corruption: read.one_of(&options::ON_CORRUPTION, CORRUPTIONS).unwrap_or(on_corruption),
-        restore,
+        restore: given(read).or(restore),
         allow_non_restored_state: read
             .truth(&options::IGNORE_UNCLAIMED_STATE)
             .unwrap_or(allow_non_restored_state),
@@ -147,6 +147,16 @@ fn job_options(read: &mut Reader<'_>, backend: &ChosenBackend) -> JobOptions {
         processing_time,
         incarnation,
     }
+}
+
+/// The checkpoint from which the job starts, which is opened here: one that cannot be is found out before anything begins.
+fn given(read: &mut Reader<'_>) -> Option<GivenCheckpoint> {
+    let mode = read.one_of(&options::CLAIM_MODE, CLAIM_MODES).unwrap_or(ClaimMode::NoClaim);
+    let path = read.text(&options::RECOVERY_PATH)?;
+    let opened = local(options::RECOVERY_PATH, path)
+        .map_err(|wrong| wrong.what)
+        .and_then(|path| GivenCheckpoint::open(path, mode).map_err(|error| error.to_string()));
+    opened.map_err(|what| read.refuse(&options::RECOVERY_PATH, what)).ok()
 }
 
 fn restart_strategy(read: &mut Reader<'_>, default: RestartStrategy) -> RestartStrategy {

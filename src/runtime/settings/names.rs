@@ -1,7 +1,7 @@
 //! What values are called.
 
 use crate::base::CheckpointingMode;
-use crate::coordinator::Retention;
+use crate::coordinator::{ClaimMode, Retention};
 use crate::publish::OnCorruption;
 
 pub(super) const MODES: &[(&str, CheckpointingMode)] =
@@ -16,6 +16,9 @@ pub(super) const RETENTIONS: &[(&str, Retention)] = &[
 
 pub(super) const CORRUPTIONS: &[(&str, OnCorruption)] =
     &[("FAIL", OnCorruption::Fail), ("FALL_BACK", OnCorruption::FallBack)];
+
+pub(super) const CLAIM_MODES: &[(&str, ClaimMode)] =
+    &[("NO_CLAIM", ClaimMode::NoClaim), ("CLAIM", ClaimMode::Claim)];
 
 #[derive(Clone, Copy)]
 pub(super) enum Restarts {

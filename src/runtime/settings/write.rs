@@ -1,5 +1,5 @@
 use super::JobOptions;
-use super::names::{CORRUPTIONS, MODES, RETENTIONS, name_of};
+use super::names::{CLAIM_MODES, CORRUPTIONS, MODES, RETENTIONS, name_of};
 use crate::base::Millis;
 use crate::configuration::{ConfigOption, Configuration, ConfigurationError, Origin, Reader, options};
 use crate::coordinator::RestartStrategy;
@@ -10,7 +10,8 @@ impl JobOptions {
     /// of the process it says nothing: they are not configured.
     ///
     /// # Errors
-    /// A retention has no name, or a number is out of the range of its option.
+    /// A retention has no name, a number is out of the range of its option, or the checkpoint from which the job starts was not
+    /// opened by a path that is UTF-8.
     pub fn to_configuration(&self) -> Result<Configuration, ConfigurationError> {
         let mut written = Configuration::new();
         let mut set = |option: ConfigOption, value: String| written.set(option.key, value, Origin::Code);
@@ -33,6 +34,11 @@ impl JobOptions {
         set(options::UNALIGNED, self.unaligned.to_string());
         set(options::ALIGNED_TIMEOUT, millis(self.aligned_checkpoint_timeout));
         set(options::INCREMENTAL, self.incremental.to_string());
+        let given = self.restore.as_ref();
+        if let Some((path, mode)) = given.and_then(|given| Some((given.path()?.to_str()?, given.mode()))) {
+            set(options::RECOVERY_PATH, path.to_owned());
+            set(options::CLAIM_MODE, named(name_of(CLAIM_MODES, &mode)));
+        }
         set(options::IGNORE_UNCLAIMED_STATE, self.allow_non_restored_state.to_string());
         set(options::SNAPSHOT_COMPRESSION, self.snapshot_compression.to_string());
         set(options::FORCE_SAVEPOINTS, self.force_savepoints.to_string());
@@ -61,6 +67,12 @@ impl JobOptions {
         let mut read = Reader::new(&written);
         for option in options::ALL {
             read.text(option);
+        }
+        if self.restore.is_some() && written.find(&options::RECOVERY_PATH).is_none() {
+            read.refuse(
+                &options::RECOVERY_PATH,
+                "the checkpoint was not opened by a path that a text can name",
+            );
         }
         read.finish(())?;
         Ok(written)
