@@ -78,7 +78,7 @@ fn serializer(snapshot: &SerializerSnapshot) -> SerializerReport {
     SerializerReport { id: snapshot.id.clone(), version: snapshot.version }
 }
 
-fn keyed_state(
+pub(crate) fn keyed_state(
     header: &KeyedStateHeader,
     is_in_backend_files: bool,
     size: Option<&KeyedStateSize>,
@@ -102,7 +102,7 @@ fn keyed_state(
     }
 }
 
-fn operator_state(state: &OperatorStateSummary, bytes: Option<&u64>) -> OperatorStateReport {
+pub(crate) fn operator_state(state: &OperatorStateSummary, bytes: Option<&u64>) -> OperatorStateReport {
     let (map_key, item) = match &state.state_type {
         OperatorStateType::SplitList(item) | OperatorStateType::UnionList(item) => (None, item),
         OperatorStateType::Broadcast { key, value } => (Some(key), value),

@@ -17,6 +17,7 @@ mod report;
 mod verify;
 mod view;
 
+pub(crate) use describe::{keyed_state, operator_state};
 pub use inspect::{Depth, inspect};
 pub use location::{Location, LocationError};
 pub use problem::Problem;

@@ -152,6 +152,13 @@ impl RestoredOperator {
         }
     }
 
+    /// The bytes of the shared files of all subtasks, each counted once.
+    #[must_use]
+    pub fn shared_bytes(&self) -> u64 {
+        let objects: BTreeSet<_> = self.shared.iter().flatten().collect();
+        objects.into_iter().map(|object| object.file.content.bytes).sum()
+    }
+
     fn has_state(&self) -> bool {
         self.states.iter().any(Option::is_some)
     }

@@ -137,6 +137,25 @@ pub enum JobError {
     CoordinatorPanicked,
 }
 
+/// Why it cannot be told what a job would start from.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The checkpoint does not fit the job. The job, or the choice of the checkpoint, must change.
+    #[error(transparent)]
+    Misfit(JobError),
+    /// A state file cannot be read. The caller must put it back from a copy, or choose another checkpoint.
+    #[error(transparent)]
+    Storage(StorageError),
+    /// A state file is damaged. The caller must put it back from a copy, or choose another checkpoint.
+    #[error("{object}: {cause}")]
+    Unreadable {
+        /// The file.
+        object: String,
+        /// What is wrong with it.
+        cause: StateError,
+    },
+}
+
 /// Why a request has led to no checkpoint that is known to be complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {

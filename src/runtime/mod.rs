@@ -23,6 +23,7 @@ mod io;
 mod master;
 mod options;
 mod output;
+mod plan;
 mod process;
 mod processing_time;
 mod progress;
@@ -40,13 +41,14 @@ mod windowed;
 pub use broadcast::{BroadcastContext, KeyedBroadcastProcessFunction, ReadOnlyContext};
 pub use builder::{BroadcastConnectedStream, BroadcastStream, Job, JobBuilder, KeyedStream, Stream};
 pub use control::{CheckpointType, JobControl, JobHandle, RequestHandle};
-pub use error::{JobError, RequestError, TaskError, Unrecoverable};
+pub use error::{JobError, PlanError, RequestError, TaskError, Unrecoverable};
 pub use function::{
     Collector, Durability, KeyedContext, KeyedProcessFunction, Record, SourceCollector, SourceFunction,
     SourceStatus, SubtaskContext, TransactionalSink, UserError,
 };
 pub use given::GivenCheckpoint;
 pub use options::JobOptions;
+pub use plan::{OperatorPlan, RestorePlan, Start};
 pub use processing_time::{ManualClock, ProcessingTime};
 pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};
 pub use settings::{JobSettings, LegacyStateBackend};

@@ -2,6 +2,7 @@ use super::options::RunArgs;
 use super::settings::{DEFAULT_ROOT, Settings};
 use anyhow::{Context, Result, bail};
 use snapline::base::JobId;
+use snapline::runtime::GivenCheckpoint;
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -19,6 +20,8 @@ pub struct Directories {
     pub output: PathBuf,
     /// Where its checkpoints are kept.
     pub checkpoints: PathBuf,
+    /// Whether it has published any.
+    pub has_checkpoint: bool,
 }
 
 impl Directories {
@@ -29,9 +32,13 @@ impl Directories {
         let checkpoints = settings.checkpoints.clone();
         if args.resume {
             let output = output.map_or_else(|| latest_default(&root), Ok)?;
-            return resume(output, checkpoints);
+            return resume(output, checkpoints, settings.job.restore.is_some());
         }
         let job = JobId(uuid::Uuid::new_v4().as_u128());
+        if args.plan {
+            let output = output.unwrap_or_else(|| root.join(format!("output-{job}")));
+            return Ok(Directories { job, output, checkpoints, has_checkpoint: false });
+        }
         let output = match output {
             Some(output) => output,
             None => {
@@ -43,8 +50,9 @@ impl Directories {
                 output
             }
         };
-        claim(&output, job)?;
-        Ok(Directories { job, output, checkpoints })
+        let given = settings.job.restore.as_ref().and_then(GivenCheckpoint::path);
+        claim(&output, job, given)?;
+        Ok(Directories { job, output, checkpoints, has_checkpoint: false })
     }
 }
 
@@ -55,8 +63,8 @@ fn latest_default(root: &Path) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-fn resume(output: PathBuf, checkpoints: PathBuf) -> Result<Directories> {
-    let Some(job) = owner(&output)? else {
+fn resume(output: PathBuf, checkpoints: PathBuf, is_given: bool) -> Result<Directories> {
+    let Some(Owner { job, given }) = owner(&output)? else {
         bail!(
             "there is nothing to resume: {} belongs to no job; run once without --resume",
             output.display()
@@ -64,7 +72,11 @@ fn resume(output: PathBuf, checkpoints: PathBuf) -> Result<Directories> {
     };
     remove_unfinished_claims(&output)?;
     // Output appears after the checkpoint that covers it, so it must be looked at first.
-    if has_parts(&output)? && !has_checkpoint(&checkpoints, job)? {
+    let has_checkpoint = has_checkpoint(&checkpoints, job)?;
+    if let Some(given) = given.filter(|_| !is_given && !has_checkpoint) {
+        bail!("job {job} was started from {given} and has no checkpoint of its own yet; add --from {given}");
+    }
+    if has_parts(&output)? && !has_checkpoint {
         bail!(
             "{} holds output of job {job}, but nothing in {} points to a checkpoint of it; name the right \
              --checkpoint-dir, or put the pointers back from a copy",
@@ -72,7 +84,7 @@ fn resume(output: PathBuf, checkpoints: PathBuf) -> Result<Directories> {
             checkpoints.join(job.to_string()).join("pointers").display()
         );
     }
-    Ok(Directories { job, output, checkpoints })
+    Ok(Directories { job, output, checkpoints, has_checkpoint })
 }
 
 /// Whether the job's newest pointer names a checkpoint, or is something that the recovery has to explain.
@@ -85,12 +97,12 @@ fn has_checkpoint(checkpoints: &Path, job: JobId) -> Result<bool> {
     Ok(!matches!(storage.read_pointer(newest), Ok(Some(pointer)) if pointer.newest.is_none()))
 }
 
-/// Makes the directory this job's, unless it is another one's.
-fn claim(output: &Path, job: JobId) -> Result<()> {
+/// Makes the directory this job's, which starts from `given`, unless it is another one's.
+fn claim(output: &Path, job: JobId, given: Option<&Path>) -> Result<()> {
     create(output)?;
-    if let Some(owner) = owner(output)? {
+    if let Some(Owner { job, .. }) = owner(output)? {
         bail!(
-            "{} belongs to job {owner}; add --resume to go on with it, or name another --output",
+            "{} belongs to job {job}; add --resume to go on with it, or name another --output",
             output.display()
         );
     }
@@ -100,7 +112,11 @@ fn claim(output: &Path, job: JobId) -> Result<()> {
     }
     let path = output.join(OWNER);
     // Of two processes that claim the directory at once, one fails here.
-    write_durably(&path, &job.to_string(), |temporary| fs::hard_link(temporary, &path))?;
+    let text = match given {
+        Some(given) => format!("{job}\n{}", std::path::absolute(given)?.display()),
+        None => job.to_string(),
+    };
+    write_durably(&path, &text, |temporary| fs::hard_link(temporary, &path))?;
     remove_unfinished_claims(output)
 }
 
@@ -120,15 +136,24 @@ fn remove_unfinished_claims(output: &Path) -> Result<()> {
     Ok(())
 }
 
-fn owner(output: &Path) -> Result<Option<JobId>> {
+/// To which job an output directory belongs.
+struct Owner {
+    job: JobId,
+    /// What it was started from.
+    given: Option<String>,
+}
+
+fn owner(output: &Path) -> Result<Option<Owner>> {
     let path = output.join(OWNER);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let job = text.trim().parse().with_context(|| format!("{} names no job", path.display()))?;
-    Ok(Some(job))
+    let mut lines = text.lines();
+    let job = lines.next().unwrap_or_default().trim().parse();
+    let job = job.with_context(|| format!("{} names no job", path.display()))?;
+    Ok(Some(Owner { job, given: lines.next().map(str::to_owned) }))
 }
 
 fn has_parts(output: &Path) -> Result<bool> {

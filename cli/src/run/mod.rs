@@ -38,6 +38,17 @@ pub fn run(
     build: impl FnOnce(JobId) -> Result<Job, JobError>,
 ) -> Result<ExitCode> {
     let job = build(directories.job)?;
+    if let Some(given) = settings.job.restore.as_ref().filter(|_| !directories.has_checkpoint) {
+        let plan = given.plan(&job, settings.job.allow_non_restored_state)?;
+        match (args.plan, args.json) {
+            (true, true) => println!("{}", serde_json::to_string_pretty(&plan)?),
+            (true, false) => println!("{plan}"),
+            (false, _) => eprintln!("starting from {plan}"),
+        }
+    }
+    if args.plan {
+        return Ok(ExitCode::SUCCESS);
+    }
     let storage = settings.storage.open(directories.job)?;
     let is_in_memory = settings.is_in_memory();
     let native_metrics = NativeMetrics::watch();

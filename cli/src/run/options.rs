@@ -75,6 +75,19 @@ pub struct RunArgs {
     /// Go on from the newest completed checkpoint of the job that owns the output.
     #[arg(long)]
     pub resume: bool,
+    /// Start from this checkpoint or savepoint of another job, whose state goes to the operators with the same uids
+    /// (execution.state-recovery.path).
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// Whose that checkpoint is then, its owner's if nothing is said (execution.state-recovery.claim-mode).
+    #[arg(long, value_enum)]
+    pub claim_mode: Option<Claim>,
+    /// Leave out state of which the job has no operator (execution.state-recovery.ignore-unclaimed-state).
+    #[arg(long)]
+    pub allow_non_restored_state: bool,
+    /// Print which state would go where, and start nothing.
+    #[arg(long)]
+    pub plan: bool,
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
@@ -106,6 +119,15 @@ pub enum Storage {
     Filesystem,
     /// In the memory of this process, at most 5 MiB for each subtask: nothing can be resumed.
     Jobmanager,
+}
+
+/// Whose a checkpoint is that a job starts from, by Flink's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Claim {
+    /// The job's, which deletes it when it has newer ones.
+    Claim,
+    /// Its owner's.
+    NoClaim,
 }
 
 /// The checkpoint interval; `None` for `off`.

@@ -1,6 +1,6 @@
 //! What a run is told: by its flags, by `-D`, by a configuration file, and by nobody, in this order.
 
-use super::options::{Backend, Mode, RunArgs, Storage};
+use super::options::{Backend, Claim, Mode, RunArgs, Storage};
 use snapline::base::Millis;
 use snapline::configuration::{ConfigOption, Configuration, Origin, Reason, Warning, options};
 use snapline::keygroup::MaxParallelism;
@@ -70,6 +70,12 @@ impl Settings {
             checkpoints,
             parallelism: (settings.parallelism.unwrap_or(DEFAULT_PARALLELISM), settings.max_parallelism),
         };
+        if args.plan && settings.job.restore.is_none() {
+            return Err("--plan needs --from: without it a job starts without state, or where it was".into());
+        }
+        if args.claim_mode.is_some() && settings.job.restore.is_none() {
+            return Err("--claim-mode needs --from: there is no checkpoint to claim".into());
+        }
         if args.resume && settings.is_in_memory() {
             return Err("--resume needs the checkpoints that --storage filesystem keeps".into());
         }
@@ -108,9 +114,14 @@ fn flags(args: &RunArgs) -> Result<Vec<(&'static str, ConfigOption, String)>, St
     let mut add =
         |flag, option, value: Option<String>| given.extend(value.map(|value| (flag, option, value)));
     let truth = |is_given: bool| is_given.then(|| true.to_string());
-    let directory = args.checkpoint_dir.as_ref().map(|path| {
-        let text = path.to_str().ok_or("--checkpoint-dir is not UTF-8: no configuration can name it")?;
-        Ok::<_, String>(text.to_owned())
+    let path = |flag: &str, path: &Option<PathBuf>| match path.as_ref().map(|path| path.to_str()) {
+        Some(None) => Err(format!("{flag} is not UTF-8: no configuration can name it")),
+        Some(Some(text)) => Ok(Some(text.to_owned())),
+        None => Ok(None),
+    };
+    let claim_mode = args.claim_mode.map(|mode| match mode {
+        Claim::Claim => "CLAIM".to_owned(),
+        Claim::NoClaim => "NO_CLAIM".to_owned(),
     });
     let mode = args.mode.map(|mode| match mode {
         Mode::ExactlyOnce => "EXACTLY_ONCE".to_owned(),
@@ -131,7 +142,11 @@ fn flags(args: &RunArgs) -> Result<Vec<(&'static str, ConfigOption, String)>, St
         _ => "fixed-delay".to_owned(),
     });
     let attempts = args.restart_attempts.filter(|attempts| *attempts > 0);
-    add("--checkpoint-dir", options::DIRECTORY, directory.transpose()?);
+    add("--checkpoint-dir", options::DIRECTORY, path("--checkpoint-dir", &args.checkpoint_dir)?);
+    add("--from", options::RECOVERY_PATH, path("--from", &args.from)?);
+    add("--claim-mode", options::CLAIM_MODE, claim_mode);
+    let allow = args.allow_non_restored_state;
+    add("--allow-non-restored-state", options::IGNORE_UNCLAIMED_STATE, truth(allow));
     add("--mode", options::MODE, mode);
     add("--unaligned", options::UNALIGNED, truth(args.unaligned));
     let timeout = args.aligned_checkpoint_timeout;

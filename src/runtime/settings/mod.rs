@@ -8,6 +8,7 @@ mod names;
 mod write;
 
 pub use legacy::LegacyStateBackend;
+pub(super) use names::{CLAIM_MODES, name_of};
 
 use super::{GivenCheckpoint, JobOptions};
 use crate::configuration::{Configuration, ConfigurationError, Reader, Warning, options};
@@ -16,7 +17,7 @@ use crate::keygroup::MaxParallelism;
 use crate::state::backend::StateBackends;
 use crate::store::{CheckpointStorageChoice, CheckpointStorages, local};
 use backend::ChosenBackend;
-use names::{CLAIM_MODES, CORRUPTIONS, MODES, RESTART_STRATEGIES, RETENTIONS, Restarts};
+use names::{CORRUPTIONS, MODES, RESTART_STRATEGIES, RETENTIONS, Restarts};
 
 /// What a configuration says about a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,9 +154,11 @@ fn job_options(read: &mut Reader<'_>, backend: &ChosenBackend) -> JobOptions {
 fn given(read: &mut Reader<'_>) -> Option<GivenCheckpoint> {
     let mode = read.one_of(&options::CLAIM_MODE, CLAIM_MODES).unwrap_or(ClaimMode::NoClaim);
     let path = read.text(&options::RECOVERY_PATH)?;
-    let opened = local(options::RECOVERY_PATH, path)
-        .map_err(|wrong| wrong.what)
-        .and_then(|path| GivenCheckpoint::open(path, mode).map_err(|error| error.to_string()));
+    let opened = local(options::RECOVERY_PATH, path).map_err(|wrong| wrong.what).and_then(|path| {
+        GivenCheckpoint::open(path, mode).map_err(|error| {
+            format!("{error}; a job that has a checkpoint of its own needs none that is given")
+        })
+    });
     opened.map_err(|what| read.refuse(&options::RECOVERY_PATH, what)).ok()
 }
 

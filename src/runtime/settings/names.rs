@@ -17,7 +17,7 @@ pub(super) const RETENTIONS: &[(&str, Retention)] = &[
 pub(super) const CORRUPTIONS: &[(&str, OnCorruption)] =
     &[("FAIL", OnCorruption::Fail), ("FALL_BACK", OnCorruption::FallBack)];
 
-pub(super) const CLAIM_MODES: &[(&str, ClaimMode)] =
+pub(in crate::runtime) const CLAIM_MODES: &[(&str, ClaimMode)] =
     &[("NO_CLAIM", ClaimMode::NoClaim), ("CLAIM", ClaimMode::Claim)];
 
 #[derive(Clone, Copy)]
@@ -37,6 +37,9 @@ pub(super) const RESTART_STRATEGIES: &[(&str, Restarts)] = &[
 ];
 
 /// What a value is called, if it has a name.
-pub(super) fn name_of<T: PartialEq>(all: &[(&'static str, T)], value: &T) -> Option<&'static str> {
+pub(in crate::runtime) fn name_of<T: PartialEq>(
+    all: &[(&'static str, T)],
+    value: &T,
+) -> Option<&'static str> {
     all.iter().find(|(_, other)| other == value).map(|(name, _)| *name)
 }

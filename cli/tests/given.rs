@@ -1,0 +1,157 @@
+//! `snapline run --from`: a job starts from what another one has left.
+
+#![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
+
+mod common;
+
+use common::job::JobFolder;
+use common::{BINARY, Outcome, Running, Scene, names, text};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A job that was killed when it had checkpoints, the newest of them, and all lines that it was to write.
+fn killed(options: &[&str]) -> (Scene, PathBuf, Vec<Vec<u8>>) {
+    // As long as the machine needs to be caught at it.
+    for bytes in (20..28).map(|power| 1 << power) {
+        let words = text(7, bytes);
+        let scene = Scene::new(std::slice::from_ref(&words));
+        let running = scene.start(&[options, &["--interval", "5ms"]].concat());
+        let has_checkpoint = || scene.job().is_some() && scene.newest().is_some_and(|newest| newest.0 > 2);
+        if running.wait_until(has_checkpoint) && running.kill_after(Duration::ZERO) {
+            let checkpoint = format!("chk-{}", scene.newest().unwrap());
+            let path = scene.checkpoints().join(scene.job().unwrap().to_string()).join(checkpoint);
+            return (scene, path, counted(&words));
+        }
+    }
+    panic!("every job has ended before it was killed")
+}
+
+/// Each word with its number, for every time that it is there, in the order of the lines.
+fn counted(words: &[u8]) -> Vec<Vec<u8>> {
+    let mut counts = BTreeMap::new();
+    let line = |word: &str| {
+        let count = counts.entry(word.to_owned()).or_insert(0);
+        *count += 1;
+        format!("{word}\t{count}\n").into_bytes()
+    };
+    let mut lines: Vec<_> = std::str::from_utf8(words).unwrap().split_whitespace().map(line).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// Starts the same job anew, with another output.
+fn start(scene: &Scene, options: &[&str]) -> Running {
+    let mut command = Command::new(BINARY);
+    command.args(["run", "wordcount", "--output", "elsewhere", "--checkpoint-dir", "checkpoints"]);
+    command.args(["--restart-attempts", "0", "--input"]).arg(scene.input()).args(options);
+    command.current_dir(scene.output().parent().unwrap());
+    Running::of(command)
+}
+
+fn run(scene: &Scene, options: &[&str]) -> Outcome {
+    start(scene, options).end()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The lines of both outputs, in order.
+fn lines(scene: &Scene) -> Vec<Vec<u8>> {
+    let both = [scene.output(), scene.path("elsewhere")];
+    let files = both.iter().flat_map(|folder| {
+        names(folder).into_iter().filter(|name| name.starts_with("part-")).map(|name| folder.join(name))
+    });
+    let mut lines: Vec<Vec<u8>> = files
+        .flat_map(|file| {
+            fs::read(file)
+                .unwrap()
+                .split_inclusive(|byte| *byte == b'\n')
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn given_checkpoint_of_a_killed_job_goes_on_with_another_output_and_nothing_twice_or_never() {
+    for (before, now, mode) in [("2", "3", "no-claim"), ("2", "2", "claim")] {
+        let (scene, checkpoint, expected) = killed(&["--parallelism", before]);
+        let options = ["--from", path(&checkpoint), "--parallelism", now, "--claim-mode", mode];
+        let ended = run(&scene, &options).succeeded();
+        let told =
+            if before == now { "count: 2 subtasks as before" } else { "count: 3 subtasks instead of 2" };
+        assert!(ended.err.contains("starting from periodic ") && ended.err.contains(told), "{}", ended.err);
+        assert!(lines(&scene) == expected, "the output differs with {options:?}");
+        assert_eq!(checkpoint.exists(), mode == "no-claim");
+    }
+}
+
+#[test]
+fn given_checkpoint_is_needed_again_until_there_is_one_of_the_new_job() {
+    let until_killed = |_| {
+        let killed = killed(&[]);
+        let running = start(&killed.0, &["--from", path(&killed.1), "--interval", "off"]);
+        assert!(running.wait_until(|| killed.0.path("elsewhere/_snapline_job").exists()));
+        running.kill_after(Duration::ZERO).then_some(killed)
+    };
+    let (scene, checkpoint, expected) = (0..9).find_map(until_killed).expect("it is killed before it ends");
+    run(&scene, &["--resume"])
+        .failed(1, &["was started from", path(&checkpoint), "has no checkpoint of its own yet; add --from"]);
+    run(&scene, &["--resume", "--from", path(&checkpoint)]).succeeded();
+    assert!(lines(&scene) == expected, "the output differs");
+    let again = run(&scene, &["--resume"]).succeeded();
+    assert!(!again.err.contains("starting from"), "{}", again.err);
+    assert!(lines(&scene) == expected, "the output differs");
+}
+
+#[test]
+fn given_checkpoint_is_looked_at_before_anything_starts() {
+    let (scene, checkpoint, _) = killed(&[]);
+    let plan = ["--from", path(&checkpoint), "--plan", "--parallelism", "3"];
+    let text = run(&scene, &plan).succeeded().out;
+    for part in
+        ["lines: 3 subtasks instead of 2", "subtask 1 gets key groups of 0, 1", "value state `count` of u64"]
+    {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+    let json: Value =
+        serde_json::from_str(&run(&scene, &[&plan[..], &["--json"]].concat()).succeeded().out).unwrap();
+    assert_eq!(json["claim_mode"], "NO_CLAIM");
+    let operators = json["operators"].as_array().unwrap();
+    let told: Vec<_> = operators.iter().map(|operator| (&operator["uid"], &operator["start"])).collect();
+    assert_eq!(
+        format!("{told:?}"),
+        r#"[(String("lines"), String("rescaled")), (String("count"), String("rescaled")), (String("files"), String("rescaled"))]"#
+    );
+    assert!(!scene.path("elsewhere").exists(), "nothing was to start");
+
+    // Another job has other operators.
+    let other = JobFolder::new("alerts");
+    let refused = other.start(&["--from", path(&checkpoint)]).end();
+    refused.failed(
+        1,
+        &["does not fit the job", "it has state of operator `count`, which the job does not have"],
+    );
+}
+
+#[test]
+fn given_checkpoint_that_is_none_is_refused_with_what_to_do() {
+    let scene = Scene::new(&[b"one two\n".to_vec()]);
+    for (options, what) in [
+        (&["--plan"][..], "--plan needs --from"),
+        (&["--claim-mode", "claim"], "--claim-mode needs --from"),
+        (&["--from", "nowhere"], "nowhere cannot be read: No such file or directory"),
+        (&["--from", "."], "holds no checkpoints"),
+        (&["-D", "execution.state-recovery.path=nowhere"], "nowhere cannot be read"),
+    ] {
+        run(&scene, options).failed(2, &[what]);
+        assert!(!scene.path("elsewhere").exists(), "{options:?}");
+    }
+}
