@@ -81,9 +81,10 @@ impl CheckpointStorages {
         self
     }
 
-    /// With what the keys begin that only the factories read.
+    /// With what the keys begin that only the factories read, those of object storages included where they are built in.
     pub fn key_prefixes(&self) -> impl Iterator<Item = &str> {
-        self.factories.values().flat_map(|factory| factory.key_prefixes().iter().copied())
+        let built_in = object_stores::key_prefix().into_iter();
+        built_in.chain(self.factories.values().flat_map(|factory| factory.key_prefixes().iter().copied()))
     }
 
     /// The storage that is `named`, if a name is given, or else that of the scheme of the directory. Without either it is the
@@ -112,7 +113,7 @@ impl CheckpointStorages {
                         .transpose()?,
                 }),
                 Some(scheme) => self.custom(scheme, configuration).ok_or_else(|| {
-                    let known = self.names(&[FILE]);
+                    let known = self.names(&[&[FILE], object_stores::SCHEMES].concat());
                     wrong(
                         options::DIRECTORY,
                         format!("no storage has the scheme `{scheme}`; there are {known}"),
@@ -127,8 +128,8 @@ impl CheckpointStorages {
     }
 
     fn custom(&self, name: &str, configuration: &Configuration) -> Option<CheckpointStorageChoice> {
-        let factory = self.factories.get(name)?;
-        Some(CheckpointStorageChoice::Custom(Arc::clone(factory), configuration.clone()))
+        let factory = self.factories.get(name).cloned().or_else(|| object_stores::factory(name))?;
+        Some(CheckpointStorageChoice::Custom(factory, configuration.clone()))
     }
 
     /// The names that are `built_in`, and those of the factories.
@@ -150,7 +151,6 @@ fn scheme(directory: &str) -> Option<&str> {
     (scheme.len() > 1 && scheme.chars().all(is_letter) && rest.starts_with('/')).then_some(scheme)
 }
 
-/// The path of a directory in the file system.
 /// The path that a directory of an option is.
 pub(crate) fn local(option: ConfigOption, directory: &str) -> Result<PathBuf, WrongStorage> {
     let path = match scheme(directory) {
@@ -250,5 +250,35 @@ impl fmt::Debug for CheckpointStorageChoice {
 impl fmt::Debug for CheckpointStorages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entry(&JOB_MANAGER).entry(&FILE_SYSTEM).entries(self.factories.keys()).finish()
+    }
+}
+
+/// What object storages add, where they are built in.
+mod object_stores {
+    use super::CheckpointStorageFactory;
+    #[cfg(feature = "object-store")]
+    use crate::store::object_store::ObjectStoreCheckpointStorageFactory;
+    use std::sync::Arc;
+
+    #[cfg(feature = "object-store")]
+    pub(super) const SCHEMES: &[&str] = &ObjectStoreCheckpointStorageFactory::SCHEMES;
+    #[cfg(not(feature = "object-store"))]
+    pub(super) const SCHEMES: &[&str] = &[];
+
+    pub(super) fn key_prefix() -> Option<&'static str> {
+        #[cfg(feature = "object-store")]
+        return Some(ObjectStoreCheckpointStorageFactory::PREFIX);
+        #[cfg(not(feature = "object-store"))]
+        None
+    }
+
+    pub(super) fn factory(scheme: &str) -> Option<Arc<dyn CheckpointStorageFactory>> {
+        #[cfg(feature = "object-store")]
+        return ObjectStoreCheckpointStorageFactory::of(scheme).map(|factory| Arc::new(factory) as _);
+        #[cfg(not(feature = "object-store"))]
+        {
+            let _ = scheme;
+            None
+        }
     }
 }

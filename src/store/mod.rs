@@ -19,7 +19,9 @@ mod reader;
 mod temporary;
 
 #[cfg(feature = "object-store")]
-pub use self::object_store::{ObjectStoreCheckpointStorage, ObjectStoreLocation, ObjectStoreOptions};
+pub use self::object_store::{
+    OBJECT_STORE_OPTIONS, ObjectStoreCheckpointStorage, ObjectStoreLocation, ObjectStoreOptions,
+};
 pub(crate) use choice::local;
 pub use choice::{CheckpointStorageChoice, CheckpointStorageFactory, CheckpointStorages, WrongStorage};
 pub use documents::{decode_pointer, encode_pointer};

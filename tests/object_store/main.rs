@@ -5,6 +5,7 @@
 
 #[path = "../runtime/common/mod.rs"]
 mod common;
+mod configured;
 mod contract;
 mod failing_store;
 mod failures;

@@ -3,7 +3,7 @@ use super::settings::{DEFAULT_ROOT, Settings};
 use anyhow::{Context, Result, bail};
 use snapline::base::JobId;
 use snapline::runtime::GivenCheckpoint;
-use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
+use snapline::store::{CheckpointStorageChoice, FileSystemCheckpointStorage};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Directories {
         let checkpoints = settings.checkpoints.clone();
         if args.resume {
             let output = output.map_or_else(|| latest_default(&root), Ok)?;
-            return resume(output, checkpoints, settings.job.restore.is_some());
+            return resume(output, settings);
         }
         let job = JobId(uuid::Uuid::new_v4().as_u128());
         if args.plan {
@@ -63,7 +63,7 @@ fn latest_default(root: &Path) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-fn resume(output: PathBuf, checkpoints: PathBuf, is_given: bool) -> Result<Directories> {
+fn resume(output: PathBuf, settings: &Settings) -> Result<Directories> {
     let Some(Owner { job, given }) = owner(&output)? else {
         bail!(
             "there is nothing to resume: {} belongs to no job; run once without --resume",
@@ -72,8 +72,9 @@ fn resume(output: PathBuf, checkpoints: PathBuf, is_given: bool) -> Result<Direc
     };
     remove_unfinished_claims(&output)?;
     // Output appears after the checkpoint that covers it, so it must be looked at first.
-    let has_checkpoint = has_checkpoint(&checkpoints, job)?;
-    if let Some(given) = given.filter(|_| !is_given && !has_checkpoint) {
+    let checkpoints = settings.checkpoints.clone();
+    let has_checkpoint = has_checkpoint(settings, job)?;
+    if let Some(given) = given.filter(|_| settings.job.restore.is_none() && !has_checkpoint) {
         bail!("job {job} was started from {given} and has no checkpoint of its own yet; add --from {given}");
     }
     if has_parts(&output)? && !has_checkpoint {
@@ -88,11 +89,13 @@ fn resume(output: PathBuf, checkpoints: PathBuf, is_given: bool) -> Result<Direc
 }
 
 /// Whether the job's newest pointer names a checkpoint, or is something that the recovery has to explain.
-fn has_checkpoint(checkpoints: &Path, job: JobId) -> Result<bool> {
-    if !checkpoints.is_dir() || !FileSystemCheckpointStorage::jobs(checkpoints)?.contains(&job) {
+fn has_checkpoint(settings: &Settings, job: JobId) -> Result<bool> {
+    if let CheckpointStorageChoice::FileSystem { directory, .. } = &settings.storage
+        && (!directory.is_dir() || !FileSystemCheckpointStorage::jobs(directory)?.contains(&job))
+    {
         return Ok(false);
     }
-    let storage = FileSystemCheckpointStorage::open(checkpoints, job)?;
+    let storage = settings.storage.open(job)?;
     let Some(newest) = storage.list()?.pointers.pop_last() else { return Ok(false) };
     Ok(!matches!(storage.read_pointer(newest), Ok(Some(pointer)) if pointer.newest.is_none()))
 }

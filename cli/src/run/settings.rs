@@ -59,7 +59,14 @@ impl Settings {
         }
         let checkpoints = match &settings.storage {
             CheckpointStorageChoice::FileSystem { directory, .. } => directory.clone(),
-            _ => args.checkpoint_dir.clone().unwrap_or(default_checkpoints),
+            // A URL is shown, and nothing else is done with it.
+            CheckpointStorageChoice::Custom(_, told) => {
+                let directory = told.find(&options::DIRECTORY);
+                directory.map_or(default_checkpoints, |(_, entry)| PathBuf::from(&entry.value))
+            }
+            CheckpointStorageChoice::JobManager { .. } => {
+                args.checkpoint_dir.clone().unwrap_or(default_checkpoints)
+            }
         };
         for warning in &settings.warnings {
             eprintln!("warning: {warning}");

@@ -2,6 +2,7 @@
 
 mod clouds;
 mod download;
+mod factory;
 mod location;
 mod objects;
 mod options;
@@ -9,6 +10,8 @@ mod put;
 mod requests;
 mod upload;
 
+pub use factory::OBJECT_STORE_OPTIONS;
+pub(super) use factory::ObjectStoreCheckpointStorageFactory;
 pub use location::ObjectStoreLocation;
 pub use options::ObjectStoreOptions;
 
