@@ -7,6 +7,16 @@ use crate::keygroup::{KeyGroupRangeAssignment, MaxParallelism};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+/// An operator of a job that does not say what its maximum parallelism is, as it goes on from a checkpoint of the operators `before`.
+#[must_use]
+//= spec/rescale.md#rescale-18-a-maximum-parallelism-that-nobody-has-set-is-that-of-the-checkpoint
+//# An operator whose maximum parallelism the job does not set MUST take that of its state, if it is not below its parallelism.
+pub fn adopt_max_parallelism(operator: &OperatorMetadata, before: &[OperatorMetadata]) -> OperatorMetadata {
+    let before = before.iter().find(|before| before.uid == operator.uid);
+    let adopted = before.map(|before| before.max_parallelism).filter(|max| *max >= operator.parallelism);
+    OperatorMetadata { max_parallelism: adopted.unwrap_or(operator.max_parallelism), ..operator.clone() }
+}
+
 /// What the subtasks of a job start from. It can be looked at before anything has started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateAssignment {

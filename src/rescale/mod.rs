@@ -16,7 +16,7 @@ mod progress;
 mod tests;
 
 #[cfg(feature = "runtime")]
-pub use assignment::{OperatorAssignment, RestoredOperator, StateAssignment};
+pub use assignment::{OperatorAssignment, RestoredOperator, StateAssignment, adopt_max_parallelism};
 #[cfg(feature = "runtime")]
 pub use in_flight::{Distribution, NewNeighbours, check_all_took_in_the_same};
 #[cfg(feature = "runtime")]

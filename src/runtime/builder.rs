@@ -5,6 +5,7 @@ use super::channel::{ChannelReceiver, Converted, Edge, Input, Partitioner};
 use super::error::{JobError, TaskError};
 use super::function::{KeyedProcessFunction, Record, SourceFunction, SubtaskContext, TransactionalSink};
 use super::gate::Gate;
+use super::key_groups::OperatorKeyGroups;
 use super::output::Outputs;
 use super::process::{self, KeyOf, KeyedFunction, OneInput};
 use super::task::Environment;
@@ -13,8 +14,8 @@ use super::{sink, source};
 use crate::base::{JobId, SubtaskId};
 use crate::codec::OperatorMetadata;
 use crate::coordinator::{Edge as JobEdge, EdgePattern};
-use crate::keygroup::{KeyGroupRangeAssignment, KeyHash, MaxParallelism};
-use crate::rescale::Distribution;
+use crate::keygroup::{KeyGroupError, KeyHash, MaxParallelism};
+use crate::rescale::{Distribution, adopt_max_parallelism};
 use crate::state::serializer::StateSerializer;
 use crate::store::JobDescription;
 use std::any::type_name;
@@ -31,6 +32,8 @@ type OpenOutputs = Box<dyn Fn(usize, &dyn Fn(u16) -> bool) + Send>;
 pub(super) struct OperatorSpec {
     pub(super) metadata: OperatorMetadata,
     pub(super) kind: OperatorKind,
+    /// Its key groups, if it has keyed state.
+    pub(super) key_groups: Option<OperatorKeyGroups>,
     /// Opens the channels out of this operator for a new attempt, in which some of its subtasks have finished before.
     pub(super) open_outputs: OpenOutputs,
     /// Whether its output goes anywhere.
@@ -185,7 +188,7 @@ impl JobBuilder {
     }
 
     /// Adds a keyed function behind `input`. `max_parallelism` bounds all future rescaling; `None` takes
-    /// Flink's default for the parallelism.
+    /// that of the checkpoint from which the job starts, or else Flink's default for the parallelism.
     pub fn process<F, K>(
         &mut self,
         input: KeyedStream<F::In, K>,
@@ -217,11 +220,11 @@ impl JobBuilder {
         K: KeyHash + 'static,
     {
         let BroadcastConnectedStream { keyed, broadcast: BroadcastStream { stream } } = input;
-        let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
+        let Some(key_groups) = self.key_groups(uid, parallelism, max_parallelism) else {
             return self.output(parallelism).0;
         };
         let key_serializer = keyed.key_serializer.clone();
-        let (keyed, key) = self.connect_keyed(keyed, assignment);
+        let (keyed, key) = self.connect_keyed(keyed, key_groups.clone());
         let Stream { operator, parallelism: upstream, record_type, edge: broadcast } = stream;
         let copy = F::Broadcast::clone;
         let _ = broadcast.set(Edge::new(upstream, parallelism, Partitioner::Broadcast { copy }, record_type));
@@ -232,7 +235,7 @@ impl JobBuilder {
             Gate::new(inputs.collect()).with_record_type(either_type(&keyed, &broadcast))
         };
         let function = move |context| TwoInputs { function: function(context), key: Arc::clone(&key) };
-        self.add_keyed(uid, OperatorKind::KeyedAndBroadcast, assignment, key_serializer, gate, function)
+        self.add_keyed(uid, OperatorKind::KeyedAndBroadcast, key_groups, key_serializer, gate, function)
     }
 
     /// Adds windows over a keyed stream. `max_parallelism` is that of [`process`](Self::process).
@@ -261,41 +264,42 @@ impl JobBuilder {
         max_parallelism: Option<MaxParallelism>,
         function: impl Fn(SubtaskContext, KeyOf<F::In, F::Key>) -> F + Send + Sync + 'static,
     ) -> Stream<F::Out> {
-        let Some(assignment) = self.assignment(uid, parallelism, max_parallelism) else {
+        let Some(key_groups) = self.key_groups(uid, parallelism, max_parallelism) else {
             return self.output(parallelism).0;
         };
         let key_serializer = input.key_serializer.clone();
-        let (input, key) = self.connect_keyed(input, assignment);
+        let (input, key) = self.connect_keyed(input, key_groups.clone());
         let gate = move |context| one_gate(&input, context);
         let function = move |context| function(context, Arc::clone(&key));
-        self.add_keyed(uid, OperatorKind::Keyed, assignment, key_serializer, gate, function)
+        self.add_keyed(uid, OperatorKind::Keyed, key_groups, key_serializer, gate, function)
     }
 
     /// The key groups of each subtask; a problem is noted if there is none.
-    fn assignment(
+    fn key_groups(
         &mut self,
         uid: &str,
         parallelism: u16,
         max_parallelism: Option<MaxParallelism>,
-    ) -> Option<KeyGroupRangeAssignment> {
-        let max = max_parallelism.map_or_else(|| MaxParallelism::default_for(parallelism), Ok);
-        let assignment = max.and_then(|max| KeyGroupRangeAssignment::new(max, parallelism));
-        assignment.map_err(|error| self.problems.push(format!("operator `{uid}`: {error}"))).ok()
+    ) -> Option<OperatorKeyGroups> {
+        let key_groups = OperatorKeyGroups::new(max_parallelism, parallelism);
+        key_groups.map_err(|error| self.problems.push(format!("operator `{uid}`: {error}"))).ok()
     }
 
     /// Connects a keyed stream with the operator that is added next.
     fn connect_keyed<T: 'static, K: KeyHash + 'static>(
         &mut self,
         KeyedStream { stream, key, .. }: KeyedStream<T, K>,
-        assignment: KeyGroupRangeAssignment,
+        key_groups: OperatorKeyGroups,
     ) -> (Arc<OnceLock<Edge<T>>>, KeyOf<T, K>) {
         let Stream { operator, parallelism, record_type, edge } = stream;
         let key_hash = {
             let key = Arc::clone(&key);
             Arc::new(move |record: &T| key(record).key_hash())
         };
+        let assignment = key_groups.assignment();
         let partitioner = Partitioner::KeyGroups { key_hash, assignment };
-        let _ = edge.set(Edge::new(parallelism, assignment.parallelism(), partitioner, record_type));
+        let connected = Edge::new(parallelism, assignment.parallelism(), partitioner, record_type);
+        let _ = edge.set(connected.with_key_groups(key_groups));
         self.connect(operator, EdgePattern::AllToAll);
         (edge, key)
     }
@@ -304,16 +308,18 @@ impl JobBuilder {
         &mut self,
         uid: &str,
         kind: OperatorKind,
-        assignment: KeyGroupRangeAssignment,
+        key_groups: OperatorKeyGroups,
         key_serializer: Option<KeySerializer<F::Key>>,
         gate: impl Fn(SubtaskContext) -> Gate<F::In> + Send + Sync + 'static,
         function: impl Fn(SubtaskContext) -> F + Send + Sync + 'static,
     ) -> Stream<F::Out> {
+        let assignment = key_groups.assignment();
         let (stream, outputs) = self.output(assignment.parallelism());
         let parts = Arc::new((gate, function, key_serializer));
-        let output = Arc::clone(&stream.edge);
+        let (output, groups) = (Arc::clone(&stream.edge), key_groups.clone());
         let body = move |context: SubtaskContext| -> TaskBody {
             let (parts, output) = (Arc::clone(&parts), Arc::clone(&output));
+            let assignment = groups.assignment();
             Box::new(move |environment| {
                 let (gate, function, keys) = &*parts;
                 let emitted = Arc::clone(&environment.meters.records_between);
@@ -324,6 +330,9 @@ impl JobBuilder {
         };
         let max_parallelism = Some(assignment.max_parallelism());
         self.add(uid, assignment.parallelism(), max_parallelism, kind, outputs, Box::new(body));
+        if let Some(added) = self.operators.last_mut() {
+            added.key_groups = Some(key_groups);
+        }
         stream
     }
 
@@ -420,13 +429,44 @@ impl JobBuilder {
         }
         let (uid, name) = (uid.to_owned(), uid.to_owned());
         let metadata = OperatorMetadata { uid, name, parallelism, max_parallelism };
-        self.operators.push(OperatorSpec { metadata, kind, open_outputs, is_connected, body });
+        self.operators.push(OperatorSpec {
+            metadata,
+            kind,
+            key_groups: None,
+            open_outputs,
+            is_connected,
+            body,
+        });
     }
 }
 
 type OutputControl = (OpenOutputs, Box<dyn Fn() -> bool + Send>);
 
 impl Job {
+    /// The operators as they go on from a checkpoint of `before`.
+    pub(super) fn operators_after(&self, before: &[OperatorMetadata]) -> Vec<OperatorMetadata> {
+        let adopting = |spec: &OperatorSpec| match &spec.key_groups {
+            Some(key_groups) if !key_groups.is_explicit => adopt_max_parallelism(&spec.metadata, before),
+            _ => spec.metadata.clone(),
+        };
+        self.operators.iter().map(adopting).collect()
+    }
+
+    /// Goes on with these.
+    ///
+    /// # Errors
+    /// There are fewer key groups than subtasks, which [`operators_after`](Self::operators_after) never says.
+    pub(super) fn adopt(&mut self, operators: &[OperatorMetadata]) -> Result<(), KeyGroupError> {
+        for (spec, operator) in self.operators.iter_mut().zip(operators) {
+            if let Some(key_groups) = &spec.key_groups {
+                key_groups.adopt(operator.max_parallelism)?;
+            }
+            spec.metadata = operator.clone();
+        }
+        self.description.operators = operators.to_vec();
+        Ok(())
+    }
+
     /// All subtasks, in topological order.
     pub(super) fn subtasks(&self) -> impl Iterator<Item = (SubtaskId, &OperatorSpec)> {
         self.operators.iter().enumerate().flat_map(|(number, operator)| {

@@ -2,6 +2,7 @@
 
 use super::error::TaskError;
 use super::function::Record;
+use super::key_groups::OperatorKeyGroups;
 use crate::base::{CheckpointId, CheckpointOptions, EventTime};
 use crate::keygroup::{KeyGroupRangeAssignment, key_group_of};
 use crate::state::{CapturedRecords, StateError};
@@ -188,6 +189,8 @@ pub(super) struct Edge<T> {
     upstream: usize,
     downstream: usize,
     partitioner: Partitioner<T>,
+    /// Where the partitioner's assignment is decided, if it has one.
+    key_groups: Option<OperatorKeyGroups>,
     /// By what name the type of the records is known, if it has one of its own.
     record_type: Option<Arc<str>>,
     ends: Mutex<Ends<T>>,
@@ -206,15 +209,28 @@ impl<T> Edge<T> {
         record_type: Option<Arc<str>>,
     ) -> Self {
         let ends = Mutex::new(Ends { senders: Vec::new(), receivers: Vec::new() });
-        Edge { upstream: upstream.into(), downstream: downstream.into(), partitioner, record_type, ends }
+        let (upstream, downstream) = (upstream.into(), downstream.into());
+        Edge { upstream, downstream, partitioner, key_groups: None, record_type, ends }
+    }
+
+    /// The same for a connection whose receivers have these key groups.
+    pub(super) fn with_key_groups(self, key_groups: OperatorKeyGroups) -> Self {
+        Edge { key_groups: Some(key_groups), ..self }
     }
 
     pub(super) fn record_type(&self) -> Option<Arc<str>> {
         self.record_type.clone()
     }
 
+    /// What says where records go in an attempt.
     pub(super) fn partitioner(&self) -> Partitioner<T> {
-        self.partitioner.clone()
+        let mut partitioner = self.partitioner.clone();
+        if let (Partitioner::KeyGroups { assignment, .. }, Some(key_groups)) =
+            (&mut partitioner, &self.key_groups)
+        {
+            *assignment = key_groups.assignment();
+        }
+        partitioner
     }
 
     /// Opens the channels of a new attempt; what is left of the old one is dropped. The channels from those upstream

@@ -74,7 +74,7 @@ impl GivenCheckpoint {
 
     /// What each subtask of `job` gets of it.
     pub(super) fn assignment(&self, job: &Job) -> StateAssignment {
-        StateAssignment::new(&self.metadata, &job.description.operators)
+        StateAssignment::new(&self.metadata, &job.operators_after(&self.metadata.operators))
     }
 
     /// What the coordinator of `job` is told, whose own files are in `own`.
@@ -133,7 +133,7 @@ impl Job {
         metadata: &CheckpointMetadata,
         allow_non_restored_state: bool,
     ) -> Result<StateAssignment, JobError> {
-        let assignment = StateAssignment::new(metadata, &self.description.operators);
+        let assignment = StateAssignment::new(metadata, &self.operators_after(&metadata.operators));
         let misfit = |Misfit(what)| JobError::Incompatible {
             checkpoint: metadata.checkpoint.id,
             what: what.join("; "),

@@ -20,6 +20,7 @@ mod gate;
 mod given;
 mod incremental;
 mod io;
+mod key_groups;
 mod master;
 mod options;
 mod output;

@@ -1,7 +1,8 @@
 use super::documents::{metadata_at, not_encoded, pointer_at};
 use super::job_manager::{already_written, wrong_length};
 use super::names::{
-    METADATA, POINTERS, Place, SHARED, pointer_name, pointer_sequence, shared_name, shared_object, state_name,
+    METADATA, POINTERS, Place, SHARED, listing, pointer_name, pointer_sequence, shared_name, shared_object,
+    state_name,
 };
 use super::reader::{VerifyingReader, check_length, missing};
 use super::temporary::{PREFIX, TemporaryFile, absent_is_ok, sync_directory};
@@ -354,14 +355,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     fn list(&self) -> Result<Listing, StorageError> {
         let checkpoints = names_in(&self.directory)?;
         let pointers = names_in(&self.directory.join(POINTERS))?;
-        let checkpoint = |name: &String| match Place::from_name(name) {
-            Some(Place::Checkpoint(id)) => Some(id),
-            _ => None,
-        };
-        Ok(Listing {
-            pointers: pointers.iter().filter_map(|name| pointer_sequence(name)).collect(),
-            checkpoints: checkpoints.iter().filter_map(checkpoint).collect(),
-        })
+        Ok(listing(&checkpoints, &pointers))
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {

@@ -4,7 +4,7 @@ use crate::base::{
     Attempt, CheckpointId, CompletedCheckpoint, ContentId, JobId, SharedFile, SharedObject, StateFile,
     SubtaskId,
 };
-use crate::publish::PointerSequence;
+use crate::publish::{Listing, PointerSequence};
 use std::fmt;
 
 /// The metadata of a checkpoint, in its directory.
@@ -92,6 +92,18 @@ pub(super) fn state_name(file: StateFile) -> String {
 /// The name of a pointer in the directory of pointers.
 pub(super) fn pointer_name(sequence: PointerSequence) -> String {
     format!("{:020}", sequence.0)
+}
+
+/// What a recovery lists of a job: of these names those that are checkpoints and pointers.
+pub(super) fn listing(directories: &[String], pointers: &[String]) -> Listing {
+    let checkpoint = |name: &String| match Place::from_name(name) {
+        Some(Place::Checkpoint(id)) => Some(id),
+        _ => None,
+    };
+    Listing {
+        pointers: pointers.iter().filter_map(|name| pointer_sequence(name)).collect(),
+        checkpoints: directories.iter().filter_map(checkpoint).collect(),
+    }
 }
 
 /// The number of the pointer whose name is `name`, if that is such a name.

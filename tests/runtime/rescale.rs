@@ -168,10 +168,26 @@ fn run_for_nothing(world: &Arc<World>, shape: Shape, storage: &Arc<dyn Checkpoin
 fn rescale_beyond_the_max_parallelism_is_refused_with_both_numbers() {
     let (world, storage) = (World::new(), memory());
     run_for(2, &world, Shape { sources: 1, counts: 2 }, options(0), &storage);
-    // By default this makes it 256 instead of 128.
-    let job = job_of(&world, Shape { sources: 1, counts: 100 }).unwrap();
+    let job = job_of(&world, Shape { sources: 1, counts: 129 }).unwrap();
     let error = refused(job.start(options(0), Arc::clone(&storage)));
     assert!(error.contains("operator `count` had max parallelism 128 and now has 256"), "{error}");
+}
+
+/// J37, J38
+//= spec/rescale.md#rescale-18-a-maximum-parallelism-that-nobody-has-set-is-that-of-the-checkpoint
+//= type=test
+//# An operator whose maximum parallelism the job does not set MUST take that of its state, if it is not below its parallelism.
+#[test]
+fn rescale_keeps_a_max_parallelism_that_nobody_has_set() {
+    let (world, storage) = (World::new(), memory());
+    run_for(1, &world, Shape { sources: 1, counts: 2 }, options(0), &storage);
+    // By default this would make it 256 instead of 128.
+    run_for(2, &world, Shape { sources: 1, counts: 86 }, options(0), &storage);
+    let newest = storage.list().unwrap().checkpoints.pop_last().unwrap();
+    let operators = storage.read_metadata(newest).unwrap().unwrap().operators;
+    let count = operators.iter().find(|operator| operator.uid == "count").unwrap();
+    assert_eq!((count.parallelism, count.max_parallelism), (86, 128));
+    run_to_the_end(&world, Shape { sources: 1, counts: 3 }, options(0), &storage);
 }
 
 /// Runs the job until a checkpoint holds records of inputs and outputs, and leaves it there. Says whether the newest does.

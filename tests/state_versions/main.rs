@@ -331,15 +331,21 @@ fn versions_of_a_list_that_grows_keep_its_order() {
     }
 }
 
+/// A store with states of version 1, opened with version 2, of which the value of key 0 was updated to 8.
+fn with_one_touched(backend: &StateBackend) -> (Content, Store, States) {
+    let (checkpoint, content) = of_version_1(backend);
+    let mut store = whole(backend, &[checkpoint]);
+    let states = States::open(&mut store, 2);
+    store.set_current_key(0).expect("all groups");
+    states.value.update(&mut store, 8).expect("a key");
+    (content, store, states)
+}
+
 /// A full snapshot is read by any backend with the present serializers alone.
 #[test]
 fn versions_become_one_in_a_full_snapshot() {
     for backend in backends() {
-        let (checkpoint, content) = of_version_1(&backend);
-        let mut store = whole(&backend, &[checkpoint]);
-        let states = States::open(&mut store, 2);
-        store.set_current_key(0).expect("all groups");
-        states.value.update(&mut store, 8).expect("a key");
+        let (content, mut store, states) = with_one_touched(&backend);
         let mut file = Vec::new();
         store.snapshot().expect("taken").write_to(&mut file).expect("memory");
         let names: Vec<_> = image(&file).states.into_keys().collect();
@@ -358,11 +364,7 @@ fn versions_become_one_in_a_full_snapshot() {
 #[test]
 fn versions_of_a_state_that_is_not_opened_go_into_a_full_snapshot_side_by_side() {
     for backend in backends() {
-        let (checkpoint, content) = of_version_1(&backend);
-        let mut store = whole(&backend, &[checkpoint]);
-        let states = States::open(&mut store, 2);
-        store.set_current_key(0).expect("all groups");
-        states.value.update(&mut store, 8).expect("a key");
+        let (content, mut store, _) = with_one_touched(&backend);
         let mut unopened = whole(&backend, &[in_files_of(backend.name(), &mut store)]);
         let mut file = Vec::new();
         unopened.snapshot().expect("taken").write_to(&mut file).expect("memory");

@@ -1,5 +1,6 @@
 use super::super::{
-    Distribution, NewNeighbours, OperatorAssignment, StateAssignment, StateMisfit, check_all_took_in_the_same,
+    Distribution, NewNeighbours, OperatorAssignment, StateAssignment, StateMisfit, adopt_max_parallelism,
+    check_all_took_in_the_same,
 };
 use crate::base::{
     Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, ContentId, JobId, SharedFile, SharedObject,
@@ -115,6 +116,20 @@ fn rescale_refuses_another_max_parallelism_of_keyed_state() {
     let misfit = assignment.check(|_| true, &[], true).unwrap_err().to_string();
     assert_eq!(misfit, "operator `a` had max parallelism 16 and now has 32, which can never change");
     assert_eq!(assignment.check(|uid| uid != "a", &[], true), Ok(()));
+}
+
+//= spec/rescale.md#rescale-18-a-maximum-parallelism-that-nobody-has-set-is-that-of-the-checkpoint
+//= type=test
+//# An operator whose maximum parallelism the job does not set MUST take that of its state, if it is not below its parallelism.
+#[test]
+fn rescale_takes_a_max_parallelism_that_nobody_has_set_from_the_checkpoint() {
+    let adopted = |uid, parallelism| {
+        let now = OperatorMetadata { max_parallelism: 64, ..operator(uid, parallelism) };
+        adopt_max_parallelism(&now, &[operator("a", 2), operator("b", 1)])
+    };
+    assert_eq!(adopted("a", 16), operator("a", 16));
+    assert_eq!(adopted("a", 17).max_parallelism, 64, "it had fewer key groups than there are subtasks");
+    assert_eq!(adopted("new", 1).max_parallelism, 64);
 }
 
 //= spec/rescale.md#rescale-8-an-operator-that-had-finished-stays-finished

@@ -169,7 +169,15 @@ impl Master {
             Ok((metadata, from)) => match self.job.assign(&metadata, self.options.allow_non_restored_state) {
                 Ok(assignment) => {
                     tracing::info!("restored from {assignment}");
-                    return Ok((assignment, from));
+                    let operators: Vec<_> =
+                        assignment.operators.iter().map(|assigned| assigned.operator.clone()).collect();
+                    match self.job.adopt(&operators) {
+                        Ok(()) => return Ok((assignment, from)),
+                        Err(error) => {
+                            self.trouble.task_failed(attempt, subtask, error.to_string());
+                            true
+                        }
+                    }
                 }
                 Err(misfit) => {
                     // Whoever starts the right job still finds everything.

@@ -18,7 +18,7 @@ pub use options::ObjectStoreOptions;
 use super::documents::{metadata_at, not_encoded, pointer_at};
 use super::job_manager::wrong_length;
 use super::names::{
-    METADATA, POINTERS, Place, SHARED, pointer_name, pointer_sequence, shared_name, shared_object, state_name,
+    METADATA, POINTERS, Place, SHARED, listing, pointer_name, shared_name, shared_object, state_name,
 };
 use super::reader::VerifyingReader;
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
@@ -225,14 +225,7 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
     fn list(&self) -> Result<Listing, StorageError> {
         let (_, directories) = self.checkpoints.list(&self.directory(&self.checkpoints, self.job))?;
         let (pointers, _) = self.checkpoints.list(&self.pointers())?;
-        let checkpoint = |name: &String| match Place::from_name(name) {
-            Some(Place::Checkpoint(id)) => Some(id),
-            _ => None,
-        };
-        Ok(Listing {
-            pointers: pointers.iter().filter_map(|name| pointer_sequence(name)).collect(),
-            checkpoints: directories.iter().filter_map(checkpoint).collect(),
-        })
+        Ok(listing(&directories, &pointers))
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
