@@ -63,7 +63,13 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
 fn fields_of_the_json_are_documented() {
     let scene = finished(&[]);
     let mut found = BTreeSet::new();
-    for (command, options) in [("inspect", &["--json", "--entries"][..]), ("verify", &["--json"])] {
+    let commands = [
+        ("inspect", &["--json", "--entries"][..]),
+        ("verify", &["--json"]),
+        ("fsck", &["--json"]),
+        ("gc", &["--dry-run", "--json"]),
+    ];
+    for (command, options) in commands {
         fields(&json(&snapline(command, &scene.checkpoints(), options).succeeded()), &mut found);
     }
     assert!(found.len() > 40, "{found:?}");

@@ -47,6 +47,12 @@ pub enum LocationError {
         /// The path.
         path: PathBuf,
     },
+    /// What is asked for concerns all checkpoints of a job. The caller must name the directory of the job.
+    #[error("{} is a single checkpoint: name the directory of its job, or that of all jobs", path.display())]
+    Single {
+        /// The path.
+        path: PathBuf,
+    },
     /// What is there cannot be looked at.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -1,4 +1,5 @@
-//! What lies in a directory of checkpoints, for people: [`inspect`] tells what there is, [`verify`] reads all of it.
+//! What lies in a directory of checkpoints, for people: [`inspect`] tells what there is, [`verify`] reads all of it,
+//! [`fsck`] tells what refers to what, and what nobody needs.
 //!
 //! Nothing here writes, locks or deletes anything, and the job may go on meanwhile: files appear and vanish, so whatever
 //! seems to be wrong is looked at again after another look at the log of pointers. Which checkpoint is the newest, what
@@ -10,6 +11,7 @@
 mod agreement;
 mod checkpoint;
 mod describe;
+mod fsck;
 mod inspect;
 mod location;
 mod problem;
@@ -17,6 +19,7 @@ mod report;
 mod verify;
 mod view;
 
+pub use fsck::{Dangling, Fate, FileReport, Fsck, Garbage, JobFiles, References, fsck};
 pub use inspect::{Depth, inspect};
 pub use location::{Location, LocationError};
 pub use problem::Problem;

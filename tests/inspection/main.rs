@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod folder;
+mod fsck;
 
 use folder::{Folder, JOB, operators};
 use snapline::base::{Attempt, CheckpointId, SubtaskId};

@@ -12,6 +12,7 @@ mod failures;
 mod files;
 mod finished;
 mod flow;
+mod garbage;
 mod given;
 mod incremental;
 mod keys;
