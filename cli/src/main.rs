@@ -3,6 +3,7 @@
 mod alerts;
 mod check;
 mod clicks;
+mod diff;
 mod fsck;
 mod input;
 mod inspect;
@@ -46,6 +47,10 @@ enum Command {
     Fsck(fsck::FsckArgs),
     /// Tell which files in a directory of checkpoints nobody needs, and why it is safe to delete them.
     Gc(fsck::GcArgs),
+    /// Tell how two checkpoints or savepoints differ.
+    ///
+    /// The exit code is 0 if they hold the same, 1 if they differ, and 2 if one of them cannot be read.
+    Diff(diff::DiffArgs),
     /// Check the models of the protocol, exhaustively.
     Check(check::CheckArgs),
     /// Step through a model in the browser.
@@ -82,6 +87,7 @@ fn main() -> ExitCode {
         },
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Diff(args) => Ok(diff::run(&args)),
         Command::Fsck(args) => fsck::run(&args),
         Command::Gc(args) => fsck::collect_garbage(&args),
         Command::Check(args) => check::check(&args),

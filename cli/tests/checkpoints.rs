@@ -6,9 +6,10 @@ mod common;
 
 use common::{BINARY, Outcome, Running, Scene, text};
 use serde_json::Value;
+use snapline::store::Place;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn snapline(command: &str, directory: &Path, options: &[&str]) -> Outcome {
@@ -47,6 +48,11 @@ fn inspect_shows_the_states_of_a_job() {
     assert_eq!(subtasks.as_array().unwrap().iter().map(count).sum::<u64>(), 3, "{inspection}");
 }
 
+/// The directory of the newest checkpoint.
+fn newest(scene: &Scene) -> PathBuf {
+    scene.storage().path_of(Place::Checkpoint(scene.newest().unwrap()))
+}
+
 /// The names of all fields.
 fn fields(value: &Value, found: &mut BTreeSet<String>) {
     match value {
@@ -72,7 +78,14 @@ fn fields_of_the_json_are_documented() {
     for (command, options) in commands {
         fields(&json(&snapline(command, &scene.checkpoints(), options).succeeded()), &mut found);
     }
-    assert!(found.len() > 40, "{found:?}");
+    // With nothing to the left, so that every field is there.
+    let [left, right] =
+        [finished(&[]), finished(&["--parallelism", "3"])].map(|scene| (newest(&scene), scene));
+    fields(
+        &json(&snapline("diff", &left.0, &[right.0.to_str().unwrap(), "--json"]).failed(1, &[])),
+        &mut found,
+    );
+    assert!(found.len() > 60, "{found:?}");
     let document = include_str!("../../docs/TOOLS.md");
     let missing: Vec<_> = found.iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -98,6 +111,25 @@ fn verify_says_by_its_exit_code_whether_all_is_whole() {
     assert!(checkpoint["problems"][0]["offset_bytes"].is_u64(), "{checkpoint}");
     // Looking is not judging.
     snapline("inspect", &scene.checkpoints(), &[]).succeeded();
+}
+
+#[test]
+fn diff_says_by_its_exit_code_whether_two_checkpoints_hold_the_same() {
+    let [two, three] = [finished(&[]), finished(&["--parallelism", "3"])];
+    let (left, right) = (newest(&two), newest(&three));
+    // The newest one of the job is the same.
+    let same = snapline("diff", &left, &[two.storage().directory().to_str().unwrap()]).succeeded().out;
+    assert!(same.contains("both hold the same"), "{same}");
+    let differs = snapline("diff", &left, &[right.to_str().unwrap()]).failed(1, &[]).out;
+    let headings =
+        [("--- ", &left), ("+++ ", &right)].map(|(sign, path)| format!("{sign}{}", path.display()));
+    for part in [&*headings[0], &headings[1], "~ operator `count`\n    parallelism: 2 -> 3\n", "they differ"]
+    {
+        assert!(differs.contains(part), "`{part}` is not in {differs}");
+    }
+    snapline("diff", &left, &[two.output().to_str().unwrap()]).failed(2, &["holds no checkpoints"]);
+    fs::write(right.join("_metadata"), b"damaged").unwrap();
+    snapline("diff", &left, &[right.to_str().unwrap(), "--json"]).failed(2, &["_metadata at byte 7"]);
 }
 
 #[test]

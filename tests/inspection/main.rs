@@ -2,6 +2,7 @@
 #![cfg(feature = "runtime")]
 #![allow(clippy::disallowed_methods)]
 
+mod diff;
 mod folder;
 mod fsck;
 
