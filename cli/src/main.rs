@@ -4,6 +4,7 @@ mod alerts;
 mod check;
 mod clicks;
 mod diff;
+mod export;
 mod fsck;
 mod input;
 mod inspect;
@@ -40,6 +41,8 @@ enum Command {
     /// The exit code is 0 only if every published checkpoint and every savepoint is whole. Nothing is written, and the job may
     /// go on meanwhile.
     Verify(verify::VerifyArgs),
+    /// Print the entries of a checkpoint or savepoint, one in a line of JSON.
+    Export(export::ExportArgs),
     /// Tell what refers to what in a directory of checkpoints, what nothing refers to, and what is missing.
     ///
     /// The exit code is 0 only if everything is there that something refers to. Nothing is written, and the job may go on
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Diff(args) => Ok(diff::run(&args)),
+        Command::Export(args) => export::run(&args),
         Command::Fsck(args) => fsck::run(&args),
         Command::Gc(args) => fsck::collect_garbage(&args),
         Command::Check(args) => check::check(&args),

@@ -7,7 +7,7 @@ mod common;
 use common::{BINARY, Outcome, Running, Scene, text};
 use serde_json::Value;
 use snapline::store::Place;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -130,6 +130,41 @@ fn diff_says_by_its_exit_code_whether_two_checkpoints_hold_the_same() {
     snapline("diff", &left, &[two.output().to_str().unwrap()]).failed(2, &["holds no checkpoints"]);
     fs::write(right.join("_metadata"), b"damaged").unwrap();
     snapline("diff", &left, &[right.to_str().unwrap(), "--json"]).failed(2, &["_metadata at byte 7"]);
+}
+
+/// The words that were counted, and how often.
+fn counts(exported: &str) -> BTreeMap<String, u64> {
+    let entries = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let count = |entry: Value| {
+        assert_eq!((&entry["operator_uid"], &entry["kind"]), (&"count".into(), &"value".into()), "{entry}");
+        (entry["key"].as_str().unwrap().to_owned(), entry["value"].as_u64().unwrap())
+    };
+    entries.map(count).collect()
+}
+
+#[test]
+fn export_prints_an_entry_in_each_line() {
+    const WORD: &str = "snapline::wordcount::word::Word=String";
+    let scene = finished(&["--snapshot-compression"]);
+    let exported = snapline("export", &newest(&scene), &["--state", "count", "--type", WORD]).succeeded().out;
+    let expected = [("one", 2), ("three", 1), ("two", 1)].map(|(word, count)| (word.to_owned(), count));
+    assert_eq!(counts(&exported), expected.into());
+    let all = snapline("export", scene.storage().directory(), &[]).succeeded().out;
+    assert!(all.lines().count() > 3 && all.contains("\"state\":\"_runtime/watermark\""), "{all}");
+    let hex = r#""key":{"serializer":"snapline::wordcount::word::Word","hex":"03747"#;
+    assert!(all.contains(hex), "`{hex}` is not in {all}");
+    let none = snapline("export", &scene.checkpoints(), &["--state", "counts"]);
+    none.failed(1, &["there is no state `counts`; there are ", "`count`"]);
+    snapline("export", &scene.output(), &[]).failed(1, &["holds no checkpoints"]);
+    snapline("export", &scene.checkpoints(), &["--type", "Word"]).failed(2, &["NAME=TYPE"]);
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn export_of_states_in_files_of_rocksdb_is_refused() {
+    let scene = finished(&["--backend", "rocksdb", "--incremental"]);
+    let refused = snapline("export", &scene.checkpoints(), &["--state", "count"]);
+    refused.failed(1, &["the state `count` lies in files of the backend `rocksdb`"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What lies in a directory of checkpoints, for people: [`inspect`] tells what there is, [`verify`] reads all of it,
-//! [`fsck`] tells what refers to what, and what nobody needs, [`diff`] how two checkpoints differ.
+//! [`fsck`] tells what refers to what, and what nobody needs, [`diff`] how two checkpoints differ, and
+//! [`export`] shows the entries of their states.
 //!
 //! Nothing here writes, locks or deletes anything, and the job may go on meanwhile: files appear and vanish, so whatever
 //! seems to be wrong is looked at again after another look at the log of pointers. Which checkpoint is the newest, what
@@ -12,6 +13,7 @@ mod agreement;
 mod checkpoint;
 mod describe;
 mod diff;
+mod export;
 mod fsck;
 mod inspect;
 mod location;
@@ -25,6 +27,7 @@ pub use diff::{
     Change, ComparedCheckpoint, DiffError, Difference, OperatorDifference, SharedFilesDifference, Sides,
     StateDifference, diff,
 };
+pub use export::{ExportError, ExportOptions, Exported, ExportedEntry, Hex, Updated, export};
 pub use fsck::{Dangling, Fate, FileReport, Fsck, Garbage, JobFiles, References, fsck};
 pub use inspect::{Depth, inspect};
 pub use location::{Location, LocationError};

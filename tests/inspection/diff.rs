@@ -1,97 +1,18 @@
 //! How two checkpoints differ.
 
-use super::folder::{ATTEMPT, Folder, JOB};
+use super::folder::Folder;
+use super::operators::{Operator, operator, put};
 use super::{CHECKPOINT_1, CHECKPOINT_2, SAVEPOINT};
 use snapline::base::*;
-use snapline::codec::{CheckpointMetadata, OperatorMetadata};
 use snapline::inspection::*;
-use snapline::keygroup::MaxParallelism;
-use snapline::state::{
-    ChannelSide, ChannelState, KeyedStateStore, ListStateDescriptor, OperatorStateBackend, TaskSnapshot,
-    ValueStateDescriptor,
-};
+use snapline::state::{ChannelSide, ValueStateDescriptor};
 use snapline::store::*;
 use snapline::ttl::StateTtlConfig;
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 fn compared(left: impl AsRef<Path>, right: impl AsRef<Path>) -> Difference {
     diff(&Location::of(left).expect("is one"), &Location::of(right).expect("is one")).expect("is whole")
-}
-
-/// One operator with one subtask.
-struct Operator<'a> {
-    uid: &'a str,
-    max_parallelism: u16,
-    store: KeyedStateStore<u64>,
-    operator: OperatorStateBackend,
-    channels: ChannelState,
-}
-
-fn operator(uid: &str, max_parallelism: u16) -> Operator<'_> {
-    let groups = MaxParallelism::new(max_parallelism).expect("valid");
-    let store = KeyedStateStore::new(groups, groups.all_groups()).expect("valid");
-    Operator {
-        uid,
-        max_parallelism,
-        store,
-        operator: OperatorStateBackend::new(),
-        channels: ChannelState::default(),
-    }
-}
-
-impl Operator<'_> {
-    /// A value for each of these keys.
-    fn with_values<T: snapline::state::StateObject + serde::Serialize + serde::de::DeserializeOwned>(
-        mut self,
-        name: &str,
-        values: impl IntoIterator<Item = (u64, T)>,
-    ) -> Self {
-        let state = self.store.open(&ValueStateDescriptor::<T>::new(name)).expect("opens");
-        for (key, value) in values {
-            self.store.set_current_key(key).expect("owns");
-            state.update(&mut self.store, value).expect("fits");
-        }
-        self
-    }
-
-    fn with_list(mut self, items: &[u64]) -> Self {
-        let list = self.operator.list_state(&ListStateDescriptor::<u64>::new("list")).expect("opens");
-        list.add_all(&mut self.operator, items.iter().copied()).expect("adds");
-        self
-    }
-}
-
-/// Writes checkpoint `id`, and names it as the newest.
-fn put(folder: &Folder, id: u64, operators: Vec<Operator<'_>>) {
-    let mut states = BTreeMap::new();
-    let mut described = Vec::new();
-    for (number, mut operator) in operators.into_iter().enumerate() {
-        let subtask = SubtaskId::new(number as u16, 0);
-        let file = StateFile { checkpoint: CheckpointId(id), subtask, attempt: ATTEMPT, savepoint: false };
-        let keyed = Box::new(operator.store.snapshot().expect("memory"));
-        let snapshot =
-            TaskSnapshot::new(Some(keyed), operator.operator.snapshot()).with_channels(operator.channels);
-        let mut bytes = Vec::new();
-        snapshot.write_to(&mut bytes).expect("memory");
-        let mut writer = folder.storage.create_state(file).expect("creates");
-        writer.write_all(&bytes).expect("writes");
-        states.insert(subtask, Some(writer.finish().expect("finishes")));
-        described.push(OperatorMetadata {
-            uid: operator.uid.to_owned(),
-            name: "name".to_owned(),
-            parallelism: 1,
-            max_parallelism: operator.max_parallelism,
-        });
-    }
-    let (id, kind, shared) = (CheckpointId(id), CheckpointKind::Periodic, BTreeMap::new());
-    let checkpoint = CompletedCheckpoint { id, attempt: ATTEMPT, kind, states, shared };
-    folder
-        .storage
-        .put_metadata(&CheckpointMetadata { job: JOB, operators: described, checkpoint })
-        .expect("writes");
 }
 
 /// The difference of two checkpoints with these operators.

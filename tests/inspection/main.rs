@@ -3,8 +3,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod diff;
+mod export;
 mod folder;
 mod fsck;
+mod operators;
 
 use folder::{Folder, JOB, operators};
 use snapline::base::{Attempt, CheckpointId, SubtaskId};
