@@ -371,6 +371,7 @@ fn state_group_without_entries_is_read_and_written_again() {
 fn read_and_measured(file: &[u8]) -> Option<SnapshotImage> {
     let (image, measured) = (SnapshotImage::read_from(file, None), StateFileSummary::read_to_end(file));
     let Ok(image) = image else {
+        assert!(shown(file).is_err());
         // What is compressed is not looked into.
         assert!(measured.is_err() || measured.is_ok_and(|(summary, _)| summary.is_compressed));
         return None;
@@ -388,7 +389,39 @@ fn read_and_measured(file: &[u8]) -> Option<SnapshotImage> {
             image.channels.channels(side).iter().map(|(channel, records)| (*channel, records.count()));
         assert!(sizes.iter().map(|(channel, size)| (*channel, size.records)).eq(records));
     }
+    assert_eq!(shown(file).expect("it was read"), entries_of(&image));
     Some(image)
+}
+
+/// The state, the key group and the records of an entry.
+type Shown = (String, u16, Vec<Vec<u8>>);
+
+/// The entries of keyed states, one after the other.
+fn shown(file: &[u8]) -> Result<Vec<Shown>, StateError> {
+    let mut entries = Vec::new();
+    StateFileSummary::read_records(file, &|_| true, &mut |record| {
+        if let StateRecord::Keyed { state, key_group, entry, .. } = record {
+            entries.push((state.name.clone(), key_group.0, records(entry)));
+        }
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+fn records(entry: RawEntry<'_>) -> Vec<Vec<u8>> {
+    let RawEntry { key, namespace, user_key, value } = entry;
+    [Some(key), Some(namespace), user_key, Some(value)].into_iter().flatten().map(<[u8]>::to_vec).collect()
+}
+
+/// The same of what was read as a whole.
+fn entries_of(image: &SnapshotImage) -> Vec<Shown> {
+    let keyed = image.keyed.iter();
+    let states = keyed.flat_map(|keyed| keyed.header.states.iter().map(|state| &keyed.states[&state.name]));
+    let groups = states.flat_map(|state| state.groups.iter().map(move |(group, raw)| (state, group, raw)));
+    let entries = groups.flat_map(|(RawKeyedState { header, .. }, group, raw)| {
+        raw.iter(header.kind).map(|entry| (header.name.clone(), group.0, records(entry)))
+    });
+    entries.collect()
 }
 
 #[test]

@@ -3,6 +3,9 @@
 mod alerts;
 mod check;
 mod clicks;
+mod diff;
+mod export;
+mod fsck;
 mod input;
 mod inspect;
 mod run;
@@ -38,6 +41,19 @@ enum Command {
     /// The exit code is 0 only if every published checkpoint and every savepoint is whole. Nothing is written, and the job may
     /// go on meanwhile.
     Verify(verify::VerifyArgs),
+    /// Print the entries of a checkpoint or savepoint, one in a line of JSON.
+    Export(export::ExportArgs),
+    /// Tell what refers to what in a directory of checkpoints, what nothing refers to, and what is missing.
+    ///
+    /// The exit code is 0 only if everything is there that something refers to. Nothing is written, and the job may go on
+    /// meanwhile.
+    Fsck(fsck::FsckArgs),
+    /// Tell which files in a directory of checkpoints nobody needs, and why it is safe to delete them.
+    Gc(fsck::GcArgs),
+    /// Tell how two checkpoints or savepoints differ.
+    ///
+    /// The exit code is 0 if they hold the same, 1 if they differ, and 2 if one of them cannot be read.
+    Diff(diff::DiffArgs),
     /// Check the models of the protocol, exhaustively.
     Check(check::CheckArgs),
     /// Step through a model in the browser.
@@ -74,6 +90,10 @@ fn main() -> ExitCode {
         },
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Diff(args) => Ok(diff::run(&args)),
+        Command::Export(args) => export::run(&args),
+        Command::Fsck(args) => fsck::run(&args),
+        Command::Gc(args) => fsck::collect_garbage(&args),
         Command::Check(args) => check::check(&args),
         Command::Explore(args) => check::explore(&args),
     };

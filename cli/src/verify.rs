@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use snapline::inspection::{CheckpointVerdict, Location, Status, Verdict, Verification, verify};
+use snapline::inspection::{CheckpointVerdict, Location, Verdict, Verification, verify};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,8 +43,8 @@ fn print(verification: &Verification) {
         table.set_header(["checkpoint", "status", "verdict", "files", "bytes"]);
         for checkpoint in &job.checkpoints {
             let (files, bytes) = (HumanCount(checkpoint.files), HumanBytes(checkpoint.bytes));
-            let [status, verdict] = words(checkpoint);
-            table.add_row([&checkpoint.name, status, verdict, &files.to_string(), &bytes.to_string()]);
+            let (name, status, verdict) = (&checkpoint.name, checkpoint.status, verdict_of(checkpoint));
+            table.add_row([name, &status.to_string(), verdict, &files.to_string(), &bytes.to_string()]);
         }
         println!("{table}");
         let problems = job.checkpoints.iter().flat_map(|checkpoint| &checkpoint.problems);
@@ -56,20 +56,12 @@ fn print(verification: &Verification) {
     println!("{verdict}: {} read", HumanBytes(verification.read_bytes));
 }
 
-fn words(checkpoint: &CheckpointVerdict) -> [&'static str; 2] {
-    let status = match checkpoint.status {
-        Status::Newest => "newest",
-        Status::Retained => "retained",
-        Status::Savepoint => "savepoint",
-        Status::Unpublished => "unpublished",
-        Status::Unknown => "unknown",
-    };
-    let verdict = match checkpoint.verdict {
+fn verdict_of(checkpoint: &CheckpointVerdict) -> &'static str {
+    match checkpoint.verdict {
         Verdict::Whole => "whole",
         Verdict::Damaged if checkpoint.is_required => "damaged",
         Verdict::Damaged => "damaged, but not needed",
         Verdict::Unfinished => "unfinished",
         Verdict::Deleted => "deleted meanwhile",
-    };
-    [status, verdict]
+    }
 }

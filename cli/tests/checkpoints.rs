@@ -6,9 +6,10 @@ mod common;
 
 use common::{BINARY, Outcome, Running, Scene, text};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use snapline::store::Place;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn snapline(command: &str, directory: &Path, options: &[&str]) -> Outcome {
@@ -47,6 +48,11 @@ fn inspect_shows_the_states_of_a_job() {
     assert_eq!(subtasks.as_array().unwrap().iter().map(count).sum::<u64>(), 3, "{inspection}");
 }
 
+/// The directory of the newest checkpoint.
+fn newest(scene: &Scene) -> PathBuf {
+    scene.storage().path_of(Place::Checkpoint(scene.newest().unwrap()))
+}
+
 /// The names of all fields.
 fn fields(value: &Value, found: &mut BTreeSet<String>) {
     match value {
@@ -63,10 +69,23 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
 fn fields_of_the_json_are_documented() {
     let scene = finished(&[]);
     let mut found = BTreeSet::new();
-    for (command, options) in [("inspect", &["--json", "--entries"][..]), ("verify", &["--json"])] {
+    let commands = [
+        ("inspect", &["--json", "--entries"][..]),
+        ("verify", &["--json"]),
+        ("fsck", &["--json"]),
+        ("gc", &["--dry-run", "--json"]),
+    ];
+    for (command, options) in commands {
         fields(&json(&snapline(command, &scene.checkpoints(), options).succeeded()), &mut found);
     }
-    assert!(found.len() > 40, "{found:?}");
+    // With nothing to the left, so that every field is there.
+    let [left, right] =
+        [finished(&[]), finished(&["--parallelism", "3"])].map(|scene| (newest(&scene), scene));
+    fields(
+        &json(&snapline("diff", &left.0, &[right.0.to_str().unwrap(), "--json"]).failed(1, &[])),
+        &mut found,
+    );
+    assert!(found.len() > 60, "{found:?}");
     let document = include_str!("../../docs/TOOLS.md");
     let missing: Vec<_> = found.iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -92,6 +111,60 @@ fn verify_says_by_its_exit_code_whether_all_is_whole() {
     assert!(checkpoint["problems"][0]["offset_bytes"].is_u64(), "{checkpoint}");
     // Looking is not judging.
     snapline("inspect", &scene.checkpoints(), &[]).succeeded();
+}
+
+#[test]
+fn diff_says_by_its_exit_code_whether_two_checkpoints_hold_the_same() {
+    let [two, three] = [finished(&[]), finished(&["--parallelism", "3"])];
+    let (left, right) = (newest(&two), newest(&three));
+    // The newest one of the job is the same.
+    let same = snapline("diff", &left, &[two.storage().directory().to_str().unwrap()]).succeeded().out;
+    assert!(same.contains("both hold the same"), "{same}");
+    let differs = snapline("diff", &left, &[right.to_str().unwrap()]).failed(1, &[]).out;
+    let headings =
+        [("--- ", &left), ("+++ ", &right)].map(|(sign, path)| format!("{sign}{}", path.display()));
+    for part in [&*headings[0], &headings[1], "~ operator `count`\n    parallelism: 2 -> 3\n", "they differ"]
+    {
+        assert!(differs.contains(part), "`{part}` is not in {differs}");
+    }
+    snapline("diff", &left, &[two.output().to_str().unwrap()]).failed(2, &["holds no checkpoints"]);
+    fs::write(right.join("_metadata"), b"damaged").unwrap();
+    snapline("diff", &left, &[right.to_str().unwrap(), "--json"]).failed(2, &["_metadata at byte 7"]);
+}
+
+/// The words that were counted, and how often.
+fn counts(exported: &str) -> BTreeMap<String, u64> {
+    let entries = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let count = |entry: Value| {
+        assert_eq!((&entry["operator_uid"], &entry["kind"]), (&"count".into(), &"value".into()), "{entry}");
+        (entry["key"].as_str().unwrap().to_owned(), entry["value"].as_u64().unwrap())
+    };
+    entries.map(count).collect()
+}
+
+#[test]
+fn export_prints_an_entry_in_each_line() {
+    const WORD: &str = "snapline::wordcount::word::Word=String";
+    let scene = finished(&["--snapshot-compression"]);
+    let exported = snapline("export", &newest(&scene), &["--state", "count", "--type", WORD]).succeeded().out;
+    let expected = [("one", 2), ("three", 1), ("two", 1)].map(|(word, count)| (word.to_owned(), count));
+    assert_eq!(counts(&exported), expected.into());
+    let all = snapline("export", scene.storage().directory(), &[]).succeeded().out;
+    assert!(all.lines().count() > 3 && all.contains("\"state\":\"_runtime/watermark\""), "{all}");
+    let hex = r#""key":{"serializer":"snapline::wordcount::word::Word","hex":"03747"#;
+    assert!(all.contains(hex), "`{hex}` is not in {all}");
+    let none = snapline("export", &scene.checkpoints(), &["--state", "counts"]);
+    none.failed(1, &["there is no state `counts`; there are ", "`count`"]);
+    snapline("export", &scene.output(), &[]).failed(1, &["holds no checkpoints"]);
+    snapline("export", &scene.checkpoints(), &["--type", "Word"]).failed(2, &["NAME=TYPE"]);
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn export_of_states_in_files_of_rocksdb_is_refused() {
+    let scene = finished(&["--backend", "rocksdb", "--incremental"]);
+    let refused = snapline("export", &scene.checkpoints(), &["--state", "count"]);
+    refused.failed(1, &["the state `count` lies in files of the backend `rocksdb`"]);
 }
 
 #[test]

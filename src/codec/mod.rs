@@ -159,6 +159,13 @@ pub fn value_from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     }
 }
 
+/// Takes the value at the front of `bytes`; `None`, and `bytes` as they were, if there is none.
+pub fn value_at_front<T: DeserializeOwned>(bytes: &mut &[u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    *bytes = rest;
+    Some(value)
+}
+
 /// Appends `value` as a varint: seven bits to a byte, the lowest first.
 pub fn append_varint(buffer: &mut Vec<u8>, value: u64) {
     let mut bytes = [0; 10];

@@ -85,13 +85,7 @@ pub(crate) fn keyed_state(
 ) -> KeyedStateReport {
     KeyedStateReport {
         name: header.name.clone(),
-        kind: match header.kind {
-            StateKind::Value => "value",
-            StateKind::List => "list",
-            StateKind::Map => "map",
-            StateKind::Reducing => "reducing",
-            StateKind::Aggregating => "aggregating",
-        },
+        kind: kind_name(header.kind),
         namespace_serializer: serializer(&header.namespace),
         map_key_serializer: header.user_key.as_ref().map(serializer),
         value_serializer: serializer(&header.value),
@@ -102,6 +96,24 @@ pub(crate) fn keyed_state(
     }
 }
 
+pub(super) fn kind_name(kind: StateKind) -> &'static str {
+    match kind {
+        StateKind::Value => "value",
+        StateKind::List => "list",
+        StateKind::Map => "map",
+        StateKind::Reducing => "reducing",
+        StateKind::Aggregating => "aggregating",
+    }
+}
+
+pub(super) fn mode_name(mode: OperatorStateMode) -> &'static str {
+    match mode {
+        OperatorStateMode::Split => "split",
+        OperatorStateMode::Union => "union",
+        OperatorStateMode::Broadcast => "broadcast",
+    }
+}
+
 pub(crate) fn operator_state(state: &OperatorStateSummary, bytes: Option<&u64>) -> OperatorStateReport {
     let (map_key, item) = match &state.state_type {
         OperatorStateType::SplitList(item) | OperatorStateType::UnionList(item) => (None, item),
@@ -109,11 +121,7 @@ pub(crate) fn operator_state(state: &OperatorStateSummary, bytes: Option<&u64>) 
     };
     OperatorStateReport {
         name: state.name.clone(),
-        mode: match state.state_type.mode() {
-            OperatorStateMode::Split => "split",
-            OperatorStateMode::Union => "union",
-            OperatorStateMode::Broadcast => "broadcast",
-        },
+        mode: mode_name(state.state_type.mode()),
         map_key_serializer: map_key.map(serializer),
         item_serializer: serializer(item),
         items: state.items,

@@ -47,6 +47,18 @@ pub enum LocationError {
         /// The path.
         path: PathBuf,
     },
+    /// No pointer that can be read names a newest checkpoint. The caller must name a checkpoint or savepoint itself.
+    #[error("{} has no newest checkpoint: name one, chk-<n> or savepoint-<n>-<attempt>", path.display())]
+    NoNewest {
+        /// The directory of the job.
+        path: PathBuf,
+    },
+    /// What is asked for concerns all checkpoints of a job. The caller must name the directory of the job.
+    #[error("{} is a single checkpoint: name the directory of its job, or that of all jobs", path.display())]
+    Single {
+        /// The path.
+        path: PathBuf,
+    },
     /// What is there cannot be looked at.
     #[error(transparent)]
     Storage(#[from] StorageError),

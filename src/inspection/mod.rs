@@ -1,4 +1,6 @@
-//! What lies in a directory of checkpoints, for people: [`inspect`] tells what there is, [`verify`] reads all of it.
+//! What lies in a directory of checkpoints, for people: [`inspect`] tells what there is, [`verify`] reads all of it,
+//! [`fsck`] tells what refers to what, and what nobody needs, [`diff`] how two checkpoints differ, and
+//! [`export`] shows the entries of their states.
 //!
 //! Nothing here writes, locks or deletes anything, and the job may go on meanwhile: files appear and vanish, so whatever
 //! seems to be wrong is looked at again after another look at the log of pointers. Which checkpoint is the newest, what
@@ -10,14 +12,24 @@
 mod agreement;
 mod checkpoint;
 mod describe;
+mod diff;
+mod export;
+mod fsck;
 mod inspect;
 mod location;
+mod newest;
 mod problem;
 mod report;
 mod verify;
 mod view;
 
 pub(crate) use describe::{keyed_state, operator_state};
+pub use diff::{
+    Change, ComparedCheckpoint, DiffError, Difference, OperatorDifference, SharedFilesDifference, Sides,
+    StateDifference, diff,
+};
+pub use export::{ExportError, ExportOptions, Exported, ExportedEntry, Hex, Updated, export};
+pub use fsck::{Dangling, Fate, FileReport, Fsck, Garbage, JobFiles, References, fsck};
 pub use inspect::{Depth, inspect};
 pub use location::{Location, LocationError};
 pub use problem::Problem;

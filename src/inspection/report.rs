@@ -2,6 +2,7 @@
 
 use super::Problem;
 use serde::Serialize;
+use std::fmt;
 
 /// What lies in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,6 +55,18 @@ impl Status {
     #[must_use]
     pub fn is_published(self) -> bool {
         matches!(self, Status::Newest | Status::Retained)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Status::Newest => "newest",
+            Status::Retained => "retained",
+            Status::Savepoint => "savepoint",
+            Status::Unpublished => "unpublished",
+            Status::Unknown => "unknown",
+        })
     }
 }
 

@@ -80,6 +80,21 @@ impl Pointer {
         let names_any = self.newest.is_some();
         self.newest.iter().chain(&self.older).filter(move |_| names_any).copied()
     }
+
+    /// Whether nobody needs this pointer, which has the number `own`, beside those of all `pointers` of the log.
+    //= spec/publish.md#pub-11-pointers-go-with-their-segment
+    //# A pointer MUST be deleted only if it is a publication, begins no segment, and two pointers follow
+    //# that belong to later segments.
+    #[must_use]
+    pub fn is_superfluous(
+        &self,
+        own: PointerSequence,
+        pointers: &BTreeSet<PointerSequence>,
+        segment: NonZeroU64,
+    ) -> bool {
+        let later = pointers.range(own.next_segment(segment)..);
+        self.kind == PointerKind::Publication && !own.begins_segment(segment) && later.take(2).count() == 2
+    }
 }
 
 /// What a storage was seen to hold.

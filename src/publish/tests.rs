@@ -139,6 +139,18 @@ impl Storage {
         storage
     }
 
+    /// The pointers that nobody needs, as whoever looks at all of them sees it.
+    fn superfluous(&self) -> Vec<Output> {
+        let all: BTreeSet<_> = self.pointers.keys().copied().collect();
+        let is_superfluous = |number: PointerSequence, pointer: &Pointer| {
+            pointer.is_superfluous(number, &all, config().segment)
+        };
+        let pointers =
+            self.pointers.iter().filter_map(|(number, pointer)| Some((*number, pointer.as_ref()?)));
+        let superfluous = pointers.filter(|(number, pointer)| is_superfluous(*number, pointer));
+        superfluous.map(|(number, _)| Output::DeletePointer(number)).collect()
+    }
+
     fn perform(&mut self, operation: &Operation) -> Answer {
         match operation {
             Operation::List => Answer::Listed(Listing {
@@ -369,6 +381,7 @@ fn publish_deletes_pointers_with_their_segment_and_never_a_claim_or_the_first() 
         done.extend(driver.run(&mut storage));
         assert_eq!(done[0], Output::Published(CheckpointId(id)), "first durable, then deleted");
         assert_eq!(done.len() > 1, id == 5, "not before two pointers of the next segment are there");
+        assert_eq!(storage.superfluous(), done[1..]);
         deleted.extend(done.drain(1..));
     }
     assert_eq!(deleted, [2, 3, 4].map(|number| Output::DeletePointer(seq(number))));
@@ -380,6 +393,7 @@ fn publish_deletes_pointers_with_their_segment_and_never_a_claim_or_the_first() 
     next.publish(6);
     let done = next.run(&mut storage);
     assert_eq!(done[1..], [Output::DeletePointer(seq(6))], "of an earlier attempt, too");
+    assert_eq!(storage.superfluous(), done[1..]);
 }
 
 //= spec/publish.md#pub-8-a-failed-publication-is-certain

@@ -39,14 +39,23 @@ pub(super) fn read_compressed<R: Read>(
     target: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     let mut compressed = Vec::new();
-    while let Some(length) = next_piece(blocks, &mut compressed)? {
-        let before = target.len();
-        target.resize(before + length, 0);
-        if decompress_into(&compressed, &mut target[before..]).ok() != Some(length) {
-            return Err(blocks.corrupt("compressed state cannot be decompressed"));
-        }
-    }
+    while next_decompressed(blocks, &mut compressed, target)? {}
     Ok(())
+}
+
+/// Appends the next piece of it to `target`, with `compressed` to work in; says whether there was one.
+pub(super) fn next_decompressed<R: Read>(
+    blocks: &mut BlockReader<R>,
+    compressed: &mut Vec<u8>,
+    target: &mut Vec<u8>,
+) -> Result<bool, CodecError> {
+    let Some(length) = next_piece(blocks, compressed)? else { return Ok(false) };
+    let before = target.len();
+    target.resize(before + length, 0);
+    match decompress_into(compressed, &mut target[before..]) {
+        Ok(decompressed) if decompressed == length => Ok(true),
+        _ => Err(blocks.corrupt("compressed state cannot be decompressed")),
+    }
 }
 
 /// Reads over what [`write_compressed`] has written, and says how many bytes there are of it, compressed.

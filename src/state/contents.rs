@@ -112,7 +112,7 @@ impl StateFileSummary {
         Ok((StateFileSummary::new(version, header), sizes))
     }
 
-    fn new(version: u16, header: SnapshotHeader) -> Self {
+    pub(super) fn new(version: u16, header: SnapshotHeader) -> Self {
         let SnapshotHeader { keyed, operator, compression, files } = header;
         let operator = operator.into_iter().map(|OperatorStateHeader { name, state_type, items }| {
             OperatorStateSummary { name, state_type, items }
@@ -160,7 +160,7 @@ fn skip_state<R: Read>(
     Ok(size)
 }
 
-fn skip_channels<R: Read>(
+pub(super) fn skip_channels<R: Read>(
     blocks: &mut BlockReader<R>,
 ) -> Result<BTreeMap<Channel, CapturedSize>, CodecError> {
     each_channel(blocks, |blocks, record_type, records| {

@@ -20,6 +20,7 @@ mod read;
 pub mod serializer;
 mod snapshot;
 mod timers;
+mod visit;
 
 pub use channels::{CapturedRecords, ChannelSide, ChannelState};
 pub use contents::{CapturedSize, KeyedStateSize, OperatorStateSummary, StateFileSizes, StateFileSummary};
@@ -41,3 +42,4 @@ pub use operator::{
 };
 pub use snapshot::{KeyedHeader, KeyedSnapshot, KeyedStateHeader, KeyedStateWriter, StateKind, TaskSnapshot};
 pub use timers::{Timer, TimerService};
+pub use visit::{EachRecord, StateRecord};

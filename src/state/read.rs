@@ -190,7 +190,7 @@ pub(super) fn each_group<R: Read>(
 }
 
 /// Goes through the batches of a key group, each of which `read` reads when it knows the number of entries.
-fn each_batch<R: Read>(
+pub(super) fn each_batch<R: Read>(
     blocks: &mut BlockReader<R>,
     mut read: impl FnMut(&mut BlockReader<R>, u64) -> Result<(), CodecError>,
 ) -> Result<(), CodecError> {
@@ -245,7 +245,7 @@ pub(super) fn skip_group<R: Read>(
     Ok((entries, bytes))
 }
 
-fn read_batch<R: Read>(
+pub(super) fn read_batch<R: Read>(
     blocks: &mut BlockReader<R>,
     entries: u64,
     kind: StateKind,
@@ -278,7 +278,7 @@ fn read_compressed_batch<R: Read>(
     }
 }
 
-fn records_of_entry(kind: StateKind) -> u32 {
+pub(super) fn records_of_entry(kind: StateKind) -> u32 {
     match kind {
         StateKind::Map => 4,
         _ => 3,

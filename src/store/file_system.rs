@@ -257,7 +257,7 @@ fn create_durably(path: &Path) -> io::Result<()> {
 }
 
 /// The names in a directory that are text; none when it does not exist.
-fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
+pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
     let read = || -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

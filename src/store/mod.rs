@@ -10,6 +10,7 @@ mod choice;
 mod documents;
 mod error;
 mod file_system;
+mod found;
 mod job_manager;
 mod names;
 #[cfg(feature = "object-store")]
@@ -27,6 +28,7 @@ pub use choice::{CheckpointStorageChoice, CheckpointStorageFactory, CheckpointSt
 pub use documents::{decode_pointer, encode_pointer};
 pub use error::StorageError;
 pub use file_system::FileSystemCheckpointStorage;
+pub use found::{FoundFile, Meaning};
 pub use job_manager::JobManagerCheckpointStorage;
 pub use names::Place;
 pub use perform::{JobDescription, perform};

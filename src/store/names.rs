@@ -89,6 +89,19 @@ pub(super) fn state_name(file: StateFile) -> String {
     format!("{}-{}.state", file.subtask, file.attempt)
 }
 
+/// The state file whose name in the directory of `place` is `name`, if that is such a name.
+pub(super) fn state_file(place: Place, name: &str) -> Option<StateFile> {
+    let mut parts = name.strip_suffix(".state")?.split('-');
+    let mut next = || parts.next();
+    let file = StateFile {
+        checkpoint: place.id(),
+        subtask: SubtaskId::new(next()?.parse().ok()?, next()?.parse().ok()?),
+        attempt: Attempt(next()?.parse().ok()?),
+        savepoint: matches!(place, Place::Savepoint(..)),
+    };
+    (state_name(file) == name && Place::of_state(file) == place).then_some(file)
+}
+
 /// The name of a pointer in the directory of pointers.
 pub(super) fn pointer_name(sequence: PointerSequence) -> String {
     format!("{:020}", sequence.0)

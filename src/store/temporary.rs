@@ -44,6 +44,12 @@ impl TemporaryFile {
     }
 }
 
+/// The name that a temporary file of this name is to get, if it is one.
+pub(super) fn target_of(name: &str) -> Option<&str> {
+    let (target, _count) = name.strip_prefix(PREFIX)?.rsplit_once('-')?;
+    target.rsplit_once('-').map(|(target, _process)| target)
+}
+
 impl Write for TemporaryFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)

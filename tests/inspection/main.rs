@@ -2,7 +2,11 @@
 #![cfg(feature = "runtime")]
 #![allow(clippy::disallowed_methods)]
 
+mod diff;
+mod export;
 mod folder;
+mod fsck;
+mod operators;
 
 use folder::{Folder, JOB, operators};
 use snapline::base::{Attempt, CheckpointId, SubtaskId};

@@ -104,7 +104,7 @@ pub(in crate::state) fn skip_items<R: Read>(
     Ok(bytes)
 }
 
-fn records_of_item(state_type: &OperatorStateType) -> u32 {
+pub(in crate::state) fn records_of_item(state_type: &OperatorStateType) -> u32 {
     match state_type {
         OperatorStateType::SplitList(_) | OperatorStateType::UnionList(_) => 1,
         OperatorStateType::Broadcast { .. } => 2,

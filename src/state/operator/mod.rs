@@ -13,7 +13,7 @@ pub use image::OperatorImage;
 pub use list::OperatorListState;
 pub use snapshot::OperatorSnapshot;
 
-pub(super) use image::{read_operator, skip_items};
+pub(super) use image::{read_operator, records_of_item, skip_items};
 pub(super) use snapshot::OperatorStateHeader;
 
 use super::{ListStateDescriptor, MapStateDescriptor, StateError, StateObject};

@@ -23,7 +23,7 @@ pub(crate) use stamped::StampedSerializer;
 pub(in crate::state) use stamped::has_times;
 pub use versioned::{EarlierVersion, FirstVersion, VersionedSerializer, VersionedState};
 
-use crate::codec::CodecError;
+use crate::codec::{CodecError, value_from_bytes};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -94,13 +94,20 @@ impl SerializerSnapshot {
     pub fn new(id: impl Into<String>, version: u32) -> Self {
         SerializerSnapshot { id: id.into(), version, configuration: Vec::new() }
     }
+
+    /// What wrote the values themselves, if each has the time of its last update in front.
+    #[must_use]
+    pub fn without_times(&self) -> Option<SerializerSnapshot> {
+        if has_times(self) { value_from_bytes(&self.configuration) } else { None }
+    }
 }
 
 impl fmt::Display for SerializerSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.version {
-            0 => f.write_str(&self.id),
-            version => write!(f, "{}, version {version}", self.id),
+        match (self.without_times(), self.version) {
+            (Some(value), _) => write!(f, "{value} {}", self.id),
+            (None, 0) => f.write_str(&self.id),
+            (None, version) => write!(f, "{}, version {version}", self.id),
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::{Compatibility, ReadWritten, SerializerSnapshot, StateSerializer};
-use crate::codec::{CodecError, append_value, value_from_bytes};
+use crate::codec::{CodecError, append_value};
 use crate::ttl::{Stamped, split_time};
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl<V: 'static> StateSerializer<Stamped<V>> for StampedSerializer<V> {
     }
 
     fn compatibility(&self, written: &SerializerSnapshot) -> Compatibility<Stamped<V>> {
-        let Some(value) = without_times(written) else {
+        let Some(value) = written.without_times() else {
             return self.compatibility_without_times(written);
         };
         match self.value.compatibility(&value) {
@@ -77,17 +77,12 @@ pub(in crate::state) fn has_times(written: &SerializerSnapshot) -> bool {
     written.id == ID
 }
 
-/// What wrote the values themselves, if it wrote them with their times.
-fn without_times(written: &SerializerSnapshot) -> Option<SerializerSnapshot> {
-    if has_times(written) { value_from_bytes(&written.configuration) } else { None }
-}
-
 /// What wrote the values themselves, if it wrote them with their times and `own` knows none.
 pub(super) fn written_with_times(
     own: &SerializerSnapshot,
     written: &SerializerSnapshot,
 ) -> Option<SerializerSnapshot> {
-    if has_times(own) { None } else { without_times(written) }
+    if has_times(own) { None } else { written.without_times() }
 }
 
 fn read_stamped<V>(

@@ -1,11 +1,13 @@
 //! A storage that fails at one of its operations.
 
+use super::sweep::sweep;
 use snapline::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};
 use snapline::codec::CheckpointMetadata;
 use snapline::publish::{Listing, Pointer, PointerSequence};
 use snapline::store::{CheckpointStorage, Put, StateWriter, StorageError};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -36,12 +38,26 @@ pub struct Faulty {
     operations: AtomicU64,
     /// The checkpoint whose files cannot be closed.
     unclosed: OnceLock<CheckpointId>,
+    /// Where all that is safe to delete is deleted before each operation.
+    swept: Option<PathBuf>,
+    deleted: AtomicU64,
 }
 
 impl Faulty {
     pub fn new(inner: &Arc<dyn CheckpointStorage>, failure: Failure, at: u64) -> Self {
         let inner = Arc::clone(inner);
-        Faulty { inner, failure, at: at.into(), operations: AtomicU64::new(0), unclosed: OnceLock::new() }
+        let (operations, deleted) = (AtomicU64::new(0), AtomicU64::new(0));
+        Faulty { inner, failure, at: at.into(), operations, unclosed: OnceLock::new(), swept: None, deleted }
+    }
+
+    /// The same, with a directory in which all that is safe to delete is deleted before each operation.
+    pub fn swept(self, directory: &Path) -> Self {
+        Faulty { swept: Some(directory.to_owned()), ..self }
+    }
+
+    /// How many files were deleted that way.
+    pub fn deleted(&self) -> u64 {
+        self.deleted.load(Ordering::SeqCst)
     }
 
     /// Has the failure happen at the next operation.
@@ -55,6 +71,9 @@ impl Faulty {
     }
 
     fn perform<T>(&self, work: impl FnOnce() -> Result<T, StorageError>) -> Result<T, StorageError> {
+        if let Some(directory) = &self.swept {
+            self.deleted.fetch_add(sweep(directory), Ordering::SeqCst);
+        }
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
         let at = self.at.load(Ordering::SeqCst);
         let is_hit = match self.failure {

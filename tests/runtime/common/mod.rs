@@ -10,6 +10,7 @@ pub mod keys;
 mod runs_backend;
 mod sink;
 pub mod splits;
+pub mod sweep;
 pub mod ttl;
 pub mod union;
 mod watch;
