@@ -335,6 +335,10 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         self.metadata_of(Place::Savepoint(savepoint, attempt))
     }
 
+    fn checkpoint_name(&self, checkpoint: CheckpointId) -> String {
+        self.path_of(Place::Checkpoint(checkpoint)).display().to_string()
+    }
+
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
         self.path_of(Place::Savepoint(savepoint, attempt)).display().to_string()
     }
