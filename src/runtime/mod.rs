@@ -13,6 +13,7 @@ mod builder;
 mod channel;
 mod clock;
 mod control;
+mod disposal;
 mod error;
 pub mod file;
 mod function;
@@ -42,6 +43,7 @@ mod windowed;
 pub use broadcast::{BroadcastContext, KeyedBroadcastProcessFunction, ReadOnlyContext};
 pub use builder::{BroadcastConnectedStream, BroadcastStream, Job, JobBuilder, KeyedStream, Stream};
 pub use control::{CheckpointType, JobControl, JobHandle, RequestHandle, RequestedCheckpoint};
+pub use disposal::{Disposal, DisposalError, dispose_savepoint};
 pub use error::{JobError, RequestError, TaskError, Unrecoverable};
 pub use function::{
     Collector, Durability, KeyedContext, KeyedProcessFunction, Record, SourceCollector, SourceFunction,
