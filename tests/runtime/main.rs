@@ -18,6 +18,8 @@ mod incremental;
 mod keys;
 mod operator_state;
 mod rescale;
+#[cfg(feature = "rest")]
+mod rest;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod storage;
