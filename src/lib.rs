@@ -20,6 +20,8 @@ pub mod keygroup;
 pub mod operator;
 pub mod publish;
 pub mod rescale;
+#[cfg(feature = "rest")]
+pub mod rest;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod shared;

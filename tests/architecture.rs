@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base  <-  keygroup codec align shared ttl watermark window configuration  <-  subtask publish rescale commit
-//!       <-  coordinator  <-  backend  <-  state store  <-  backend::rocksdb  <-  operator inspection  <-  runtime  <-  testkit
+//!       <-  coordinator  <-  backend  <-  state store  <-  backend::rocksdb  <-  operator inspection  <-  runtime  <-  rest testkit
 //! ```
 //!
 //! A module imports only from the left of itself. The model imports the pure machines only.
@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["rocksdb"],
     &["operator", "inspection"],
     &["runtime"],
-    &["testkit"],
+    &["rest", "testkit"],
 ];
 
 /// Modules that see the outside world only through their inputs.

@@ -8,6 +8,7 @@ mod export;
 mod fsck;
 mod input;
 mod inspect;
+mod rest;
 mod run;
 mod sessions;
 mod verify;
@@ -34,6 +35,14 @@ enum Command {
     /// Run a job until its input ends, it is stopped, or it fails.
     #[command(subcommand)]
     Run(Box<Job>),
+    /// Tell which jobs are served at an address.
+    List(rest::ListArgs),
+    /// Take a savepoint of a running job, which goes on; or delete one.
+    Savepoint(rest::SavepointArgs),
+    /// Stop a running job with a savepoint.
+    Stop(rest::StopArgs),
+    /// Cancel a running job, without a savepoint unless one is asked for.
+    Cancel(rest::CancelArgs),
     /// Tell what lies in a directory of checkpoints.
     Inspect(inspect::InspectArgs),
     /// Read all that the checkpoints in a directory refer to, and tell whether they are whole.
@@ -88,6 +97,10 @@ fn main() -> ExitCode {
             Job::Sessions(args) => sessions::run(args),
             Job::Alerts(args) => alerts::run(args),
         },
+        Command::List(args) => rest::list(&args),
+        Command::Savepoint(args) => rest::savepoint(&args),
+        Command::Stop(args) => rest::stop(&args),
+        Command::Cancel(args) => rest::cancel(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Diff(args) => Ok(diff::run(&args)),

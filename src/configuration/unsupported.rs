@@ -119,7 +119,7 @@ pub const ALL: &[Unsupported] = &[
     group("jobmanager.", ONE_PROCESS),
     group("taskmanager.", ONE_PROCESS),
     group("cluster.", ONE_PROCESS),
-    group("rest.", ONE_PROCESS),
+    group("rest.", "`snapline run --rest` says where a job is served"),
     group("web.", ONE_PROCESS),
     group("historyserver.", ONE_PROCESS),
     group("blob.", ONE_PROCESS),

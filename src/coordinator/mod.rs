@@ -41,6 +41,7 @@ mod reason;
 mod requests;
 mod retention;
 mod shared;
+mod status;
 mod tolerance;
 mod triggers;
 
@@ -51,6 +52,7 @@ pub use plan::{Edge, EdgePattern};
 pub use reason::{AbortReason, Outcome};
 pub use requests::{Refusal, RequestId, RequestKind, RequestOutcome, StopMode};
 pub use retention::Retention;
+pub use status::JobStatus;
 
 use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Millis, Misuse, SubtaskId, Violation};
 use crate::publish::{self, Publisher};

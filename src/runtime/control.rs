@@ -1,9 +1,10 @@
 //! How a running job is watched and told what to do.
 
 use super::error::{JobError, RequestError};
-use super::progress::{JobSummary, Meters, Progress};
+use super::progress::{JobSummary, Progress};
+use super::watch::JobWatch;
 use crate::base::CheckpointId;
-use crate::coordinator::{Refusal, RequestKind, RequestOutcome, StopMode};
+use crate::coordinator::{Refusal, RequestKind, StopMode};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,10 +13,23 @@ use std::time::Duration;
 /// What a user wants of a job.
 pub(super) enum Wish {
     /// To be answered through the channel, once.
-    Request(RequestKind, Sender<RequestOutcome>),
+    Request(RequestKind, Sender<Answer>),
+    /// A savepoint, which is answered like any other, and the end of the job once it is complete.
+    CancelWithSavepoint(Sender<Answer>),
     SwitchPeriodicCheckpoints(bool),
     Cancel,
     Suspend,
+}
+
+pub(super) type Answer = Result<RequestedCheckpoint, RequestError>;
+
+/// A checkpoint that a user has asked for and that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedCheckpoint {
+    /// Its number.
+    pub id: CheckpointId,
+    /// The full name of its directory, as its storage says it.
+    pub external_path: String,
 }
 
 /// What a checkpoint that a user asks for may refer to (Flink: `CheckpointType`).
@@ -33,9 +47,7 @@ pub enum CheckpointType {
 /// A job that runs, or has run. The job goes on when this is dropped.
 pub struct JobHandle {
     pub(super) control: JobControl,
-    pub(super) meters: Meters,
-    /// Closes when the thread ends.
-    pub(super) ended: Receiver<()>,
+    pub(super) watch: JobWatch,
     pub(super) thread: JoinHandle<Result<JobSummary, JobError>>,
 }
 
@@ -43,7 +55,13 @@ impl JobHandle {
     /// How the job goes on.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.meters.read()
+        self.watch.progress()
+    }
+
+    /// What the job is watched through, from any thread.
+    #[must_use]
+    pub fn watch(&self) -> JobWatch {
+        self.watch.clone()
     }
 
     /// What the job is told through, from any thread.
@@ -55,7 +73,7 @@ impl JobHandle {
     /// Waits for the end of the job, but not longer than `timeout`, and says whether it has ended.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+        self.watch.ended().recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
     }
 
     /// Waits for the end of the job.
@@ -99,6 +117,13 @@ impl JobControl {
         let _ = (self.send)(Wish::Cancel);
     }
 
+    /// Asks for a savepoint, and ends the job as [`cancel`](Self::cancel) does once it is complete: nothing is committed
+    /// that the savepoint does not hold, since no periodic checkpoint is taken meanwhile. Without a savepoint the job goes
+    /// on.
+    pub fn cancel_with_savepoint(&self) -> RequestHandle {
+        self.ask(Wish::CancelWithSavepoint)
+    }
+
     /// Ends the job in this process without another checkpoint; all that it has stay for whoever goes on with it.
     pub fn suspend(&self) {
         let _ = (self.send)(Wish::Suspend);
@@ -110,10 +135,14 @@ impl JobControl {
     }
 
     fn request(&self, kind: RequestKind) -> RequestHandle {
+        self.ask(|answer| Wish::Request(kind, answer))
+    }
+
+    fn ask(&self, wish: impl FnOnce(Sender<Answer>) -> Wish) -> RequestHandle {
         let (sender, answer) = bounded(1);
-        if !(self.send)(Wish::Request(kind, sender.clone())) {
+        if !(self.send)(wish(sender.clone())) {
             // There is room for one answer.
-            let _ = sender.try_send(RequestOutcome::Refused(Refusal::JobEnding));
+            let _ = sender.try_send(Err(RequestError::Refused(Refusal::JobEnding)));
         }
         RequestHandle { answer }
     }
@@ -123,7 +152,7 @@ impl JobControl {
 /// at the latest. The request stands when this is dropped.
 #[derive(Debug)]
 pub struct RequestHandle {
-    answer: Receiver<RequestOutcome>,
+    answer: Receiver<Answer>,
 }
 
 impl RequestHandle {
@@ -132,7 +161,15 @@ impl RequestHandle {
     /// # Errors
     /// Why there is none.
     pub fn wait(self) -> Result<CheckpointId, RequestError> {
-        answer(self.answer.recv().ok())
+        self.wait_for_checkpoint().map(|checkpoint| checkpoint.id)
+    }
+
+    /// Waits for the answer: the checkpoint that is complete, and where it lies.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn wait_for_checkpoint(self) -> Result<RequestedCheckpoint, RequestError> {
+        self.answer.recv().unwrap_or(Err(RequestError::Unanswered))
     }
 
     /// Waits for the answer, but not longer than `timeout`: `None` if there is none by then. It is given once.
@@ -140,22 +177,15 @@ impl RequestHandle {
     /// # Errors
     /// Why there is no complete checkpoint.
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<CheckpointId, RequestError>> {
-        match self.answer.recv_timeout(timeout) {
-            Ok(outcome) => Some(answer(Some(outcome))),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(answer(None)),
-        }
+        self.poll(timeout).map(|answer| answer.map(|checkpoint| checkpoint.id))
     }
-}
 
-fn answer(outcome: Option<RequestOutcome>) -> Result<CheckpointId, RequestError> {
-    match outcome {
-        Some(RequestOutcome::Completed(checkpoint)) => Ok(checkpoint),
-        Some(RequestOutcome::Aborted(checkpoint, reason)) => {
-            Err(RequestError::Aborted { checkpoint, reason })
+    /// The same, with where the checkpoint lies.
+    pub(crate) fn poll(&self, timeout: Duration) -> Option<Result<RequestedCheckpoint, RequestError>> {
+        match self.answer.recv_timeout(timeout) {
+            Ok(answer) => Some(answer),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(RequestError::Unanswered)),
         }
-        Some(RequestOutcome::Unknown(checkpoint)) => Err(RequestError::Unknown(checkpoint)),
-        Some(RequestOutcome::Refused(refusal)) => Err(RequestError::Refused(refusal)),
-        None => Err(RequestError::Unanswered),
     }
 }

@@ -13,11 +13,13 @@ mod builder;
 mod channel;
 mod clock;
 mod control;
+mod disposal;
 mod error;
 pub mod file;
 mod function;
 mod gate;
 mod given;
+mod history;
 mod incremental;
 mod io;
 mod key_groups;
@@ -36,22 +38,26 @@ mod source;
 mod subtask_state;
 mod task;
 mod upload;
+mod watch;
 mod watermarks;
 mod windowed;
 
 pub use broadcast::{BroadcastContext, KeyedBroadcastProcessFunction, ReadOnlyContext};
 pub use builder::{BroadcastConnectedStream, BroadcastStream, Job, JobBuilder, KeyedStream, Stream};
-pub use control::{CheckpointType, JobControl, JobHandle, RequestHandle};
+pub use control::{CheckpointType, JobControl, JobHandle, RequestHandle, RequestedCheckpoint};
+pub use disposal::{Disposal, DisposalError, dispose_savepoint};
 pub use error::{JobError, PlanError, RequestError, TaskError, Unrecoverable};
 pub use function::{
     Collector, Durability, KeyedContext, KeyedProcessFunction, Record, SourceCollector, SourceFunction,
     SourceStatus, SubtaskContext, TransactionalSink, UserError,
 };
 pub use given::GivenCheckpoint;
+pub use history::{CheckpointEnd, CheckpointHistory, CheckpointStatistics, RestoredCheckpoint};
 pub use options::JobOptions;
 pub use plan::{OperatorPlan, RestorePlan, Start};
 pub use processing_time::{ManualClock, ProcessingTime};
 pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};
 pub use settings::{JobSettings, LegacyStateBackend};
+pub use watch::{JobWatch, SavepointFormat};
 pub use watermarks::WithWatermarks;
 pub use windowed::WindowFunction;

@@ -1,4 +1,6 @@
+use super::history::CheckpointHistory;
 use crate::base::{Attempt, CheckpointId, CheckpointKind, Millis};
+use crate::coordinator::JobStatus;
 use crate::state::{ExpiredButPresent, TtlMetrics};
 use crate::subtask::Durations;
 use std::sync::Arc;
@@ -24,6 +26,10 @@ pub struct CheckpointSummary {
 /// How a job goes on, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// What state the job is in.
+    pub status: JobStatus,
+    /// How long after its start it has ended in this process, if it has.
+    pub ended: Option<Millis>,
     /// Records emitted by sources, in all attempts.
     pub records_read: u64,
     /// Records taken by sinks, in all attempts.
@@ -81,6 +87,7 @@ pub(super) struct Meters {
     /// Counted, but shown nowhere: what goes between operators.
     pub(super) records_between: Arc<AtomicU64>,
     checkpoints: Arc<Mutex<Progress>>,
+    history: Arc<Mutex<CheckpointHistory>>,
 }
 
 impl Meters {
@@ -93,5 +100,13 @@ impl Meters {
         progress.records_read = self.records_read.load(Ordering::Relaxed);
         progress.records_written = self.records_written.load(Ordering::Relaxed);
         progress
+    }
+
+    pub(super) fn update_history(&self, change: impl FnOnce(&mut CheckpointHistory)) {
+        change(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn history(&self) -> CheckpointHistory {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

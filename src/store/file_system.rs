@@ -256,6 +256,11 @@ fn create_durably(path: &Path) -> io::Result<()> {
     sync_directory(parent)
 }
 
+/// The name of a directory for somebody who may be in another one.
+fn full_name(path: PathBuf) -> String {
+    std::path::absolute(&path).unwrap_or(path).display().to_string()
+}
+
 /// The names in a directory that are text; none when it does not exist.
 pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
     let read = || -> io::Result<Vec<String>> {
@@ -336,8 +341,12 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         self.metadata_of(Place::Savepoint(savepoint, attempt))
     }
 
+    fn checkpoint_name(&self, checkpoint: CheckpointId) -> String {
+        full_name(self.path_of(Place::Checkpoint(checkpoint)))
+    }
+
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
-        self.path_of(Place::Savepoint(savepoint, attempt)).display().to_string()
+        full_name(self.path_of(Place::Savepoint(savepoint, attempt)))
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {

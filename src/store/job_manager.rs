@@ -114,6 +114,10 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
         self.metadata_of(Place::Savepoint(savepoint, attempt))
     }
 
+    fn checkpoint_name(&self, checkpoint: CheckpointId) -> String {
+        format!("memory:/{}/{}", self.job, Place::Checkpoint(checkpoint))
+    }
+
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
         format!("memory:/{}/{}", self.job, Place::Savepoint(savepoint, attempt))
     }

@@ -94,6 +94,9 @@ pub trait CheckpointStorage: Send + Sync + Debug {
         attempt: Attempt,
     ) -> Result<Option<CheckpointMetadata>, StorageError>;
 
+    /// The full name of the directory of a checkpoint that is no savepoint, for people.
+    fn checkpoint_name(&self, checkpoint: CheckpointId) -> String;
+
     /// The full name of the directory of a savepoint, for its owner.
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String;
 

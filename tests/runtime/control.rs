@@ -2,8 +2,11 @@
 
 use crate::common::{Place, World, job, memory, options, run, wait_until};
 use snapline::base::{CheckpointKind, Millis};
-use snapline::coordinator::{AbortReason, Refusal, Retention, StopMode};
-use snapline::runtime::{CheckpointType, JobControl, JobEnd, JobHandle, JobOptions, RequestError};
+use snapline::coordinator::{AbortReason, ClaimMode, JobStatus, Refusal, Retention, StopMode};
+use snapline::runtime::{
+    CheckpointEnd, CheckpointHistory, CheckpointType, GivenCheckpoint, JobControl, JobEnd, JobHandle,
+    JobOptions, RequestError,
+};
 use snapline::store::CheckpointStorage;
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,6 +148,127 @@ fn control_cancelled_job_keeps_or_deletes_its_checkpoints_as_it_was_told() {
         assert_eq!(storage.list().unwrap().checkpoints.is_empty(), !is_kept);
         assert_eq!(is_restored(&world, &storage), is_kept, "{externalized_checkpoint_retention:?}");
     }
+}
+
+#[test]
+fn control_cancel_with_savepoint_commits_nothing_that_the_savepoint_does_not_hold() {
+    let (world, storage) = (World::new(), memory());
+    world.hold_from(Some(1));
+    let handle = start(&world, JobOptions { max_concurrent_checkpoints: 9, ..options(0) }, &storage);
+    wait_until(&handle, || handle.progress().completed > 0);
+    let (watch, attempt) = (handle.watch(), handle.progress().attempt);
+    world.close(Place::SnapshotSource);
+    let cancelled = handle.control().cancel_with_savepoint();
+    world.wait_for_arrival();
+    assert!(!handle.wait_timeout(Duration::from_millis(20)), "others would be taken meanwhile");
+    world.open_again();
+    let savepoint = cancelled.wait_for_checkpoint().unwrap();
+    assert_eq!(savepoint.external_path, storage.savepoint_name(savepoint.id, attempt));
+    let summary = handle.wait().unwrap();
+    assert_eq!(summary.end, JobEnd::Cancelled);
+    assert_eq!(summary.progress.status, JobStatus::Canceled);
+    let last = summary.progress.last.unwrap();
+    assert_eq!((last.id, last.kind), (savepoint.id, CheckpointKind::Savepoint), "nothing came after it");
+    let history = watch.checkpoints();
+    let all = history.ended.iter().map(|ended| ended.id).chain(history.in_progress.into_keys());
+    assert_eq!(all.max(), Some(savepoint.id), "nothing was triggered after it");
+    world.hold_from(None);
+    let metadata = storage.read_savepoint(savepoint.id, attempt).unwrap().unwrap();
+    let given = GivenCheckpoint::new(storage, metadata, ClaimMode::NoClaim);
+    run(&world, 2, JobOptions { restore: Some(given), ..options(0) }, &memory()).unwrap();
+    world.assert_exact(2);
+}
+
+#[test]
+fn control_cancel_with_savepoint_that_fails_leaves_the_job_and_its_periodic_checkpoints() {
+    let world = World::new();
+    world.close(Place::Process);
+    let options =
+        JobOptions { checkpoint_timeout: Millis(5), tolerable_failed_checkpoints: u32::MAX, ..options(0) };
+    let handle = start(&world, options, &memory());
+    wait_until(&handle, || handle.progress().aborted > 0);
+    let control = handle.control();
+    let cancelled = control.cancel_with_savepoint().wait();
+    assert!(
+        matches!(cancelled, Err(RequestError::Aborted { reason: AbortReason::Expired, .. })),
+        "{cancelled:?}"
+    );
+    let aborted = handle.progress().aborted;
+    wait_until(&handle, || handle.progress().aborted > aborted);
+    // Who has switched them off does not want them back.
+    control.switch_periodic_checkpoints(false);
+    control.cancel_with_savepoint().wait().unwrap_err();
+    let taken = control.trigger_checkpoint(CheckpointType::Configured).wait();
+    let Err(RequestError::Aborted { checkpoint, .. }) = taken else { panic!("{taken:?}") };
+    let next = control.trigger_checkpoint(CheckpointType::Configured).wait();
+    let Err(RequestError::Aborted { checkpoint: next, .. }) = next else { panic!("{next:?}") };
+    assert_eq!(next, checkpoint.next(), "nothing came between");
+    control.switch_periodic_checkpoints(true);
+    world.open_again();
+    assert_eq!(handle.wait().unwrap().end, JobEnd::Finished);
+    world.assert_exact(2);
+}
+
+#[test]
+fn control_watch_tells_the_status_of_a_job_to_its_end() {
+    let world = World::new();
+    world.close(Place::Open);
+    let handle = start(&world, options(1), &memory());
+    let watch = handle.watch();
+    world.wait_for_arrival();
+    assert_eq!(watch.progress().status, JobStatus::Initializing);
+    world.hold_from(Some(0));
+    world.open_again();
+    wait_until(&handle, || watch.progress().status == JobStatus::Running);
+    world.close(Place::Open);
+    world.fail_next(Place::Poll);
+    wait_until(&handle, || watch.progress().status == JobStatus::Restarting);
+    world.open_again();
+    wait_until(&handle, || watch.progress().status == JobStatus::Running);
+    world.fail_next(Place::Poll);
+    handle.wait().unwrap_err();
+    assert_eq!(watch.progress().status, JobStatus::Failed);
+    assert_eq!(watch.operators().len(), 3);
+}
+
+#[test]
+fn control_history_tells_what_became_of_checkpoints() {
+    let (world, storage) = (World::new(), memory());
+    let handle = start_held(&world, options(1), &storage);
+    let (watch, control) = (handle.watch(), handle.control());
+    let savepoint = control.trigger_savepoint().wait_for_checkpoint().unwrap();
+    let latest = watch.checkpoints().latest_savepoint.unwrap();
+    let Some(CheckpointEnd::Completed { at, bytes, external_path }) = latest.end else { panic!() };
+    assert_eq!((latest.id, external_path), (savepoint.id, savepoint.external_path));
+    assert!(bytes > 0 && at >= latest.latest_acknowledgement.unwrap(), "{at}, {bytes}");
+    assert!(latest.latest_acknowledgement.unwrap() >= latest.triggered);
+    assert_eq!((latest.subtasks, latest.acknowledged), (6, 6));
+    wait_until(&handle, || handle.progress().completed > 20);
+    control.switch_periodic_checkpoints(false);
+    let last = control.trigger_checkpoint(CheckpointType::Full).wait_for_checkpoint().unwrap();
+    assert_eq!(last.external_path, storage.checkpoint_name(last.id));
+    let history = watch.checkpoints();
+    assert_eq!(history.ended.len(), 10);
+    assert_eq!(history.ended.back(), history.latest_completed.as_ref());
+    assert_eq!(history.completed, handle.progress().completed);
+    assert_eq!(history.latest_completed.unwrap().kind, CheckpointKind::Full);
+    assert_eq!((history.in_progress.len(), history.failed, history.restored), (0, 0, 0));
+    // One that is cut off by a failure, from which the job is restored.
+    world.close(Place::SnapshotSource);
+    let failed = control.trigger_checkpoint(CheckpointType::Configured);
+    let under_way = |history: CheckpointHistory| history.in_progress.into_keys().next();
+    wait_until(&handle, || under_way(watch.checkpoints()) == Some(last.id.next()));
+    world.fail_next(Place::SnapshotSource);
+    world.open_again();
+    failed.wait().unwrap_err();
+    wait_until(&handle, || handle.progress().restarts > 0);
+    let history = watch.checkpoints();
+    let (cut_off, restored) = (history.latest_failed.unwrap(), history.latest_restored.unwrap());
+    assert!(matches!(cut_off.end, Some(CheckpointEnd::Failed { .. })), "{cut_off:?}");
+    assert_eq!((cut_off.id, history.failed), (last.id.next(), 1));
+    assert_eq!((restored.id, restored.kind, history.restored), (last.id, CheckpointKind::Full, 1));
+    control.cancel();
+    handle.wait().unwrap();
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod broadcast;
 mod builder;
 mod control;
 mod damage;
+mod disposal;
 mod failures;
 mod files;
 mod finished;
@@ -19,6 +20,8 @@ mod incremental;
 mod keys;
 mod operator_state;
 mod rescale;
+#[cfg(feature = "rest")]
+mod rest;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod storage;

@@ -77,6 +77,15 @@ fn store_savepoints_of_two_attempts_under_one_number_are_both_there() {
 }
 
 #[test]
+fn store_names_of_directories_are_full_wherever_somebody_is() {
+    let storage = FileSystemCheckpointStorage::for_reading("checkpoints", JOB);
+    let here = std::env::current_dir().expect("somewhere").join("checkpoints");
+    let name = |name: &str| here.join(name).display().to_string();
+    assert_eq!(storage.savepoint_name(CheckpointId(3), Attempt(2)), name("savepoint-3-2"));
+    assert_eq!(storage.checkpoint_name(CheckpointId(3)), name("chk-3"));
+}
+
+#[test]
 fn store_savepoint_goes_where_its_directory_is_and_the_directory_with_its_last_file() {
     let (checkpoints, savepoints) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
     let storage = FileSystemCheckpointStorage::open(checkpoints.path(), JOB).expect("opens");

@@ -13,6 +13,7 @@ pub use directories::Directories;
 pub use options::{RunArgs, duration};
 pub use settings::{Parallelism, Settings};
 
+use crate::rest;
 use anyhow::{Context, Result, anyhow};
 use native_metrics::NativeMetrics;
 use snapline::base::JobId;
@@ -51,11 +52,17 @@ pub fn run(
     }
     let storage = settings.storage.open(directories.job)?;
     let is_in_memory = settings.is_in_memory();
+    let listener = args.rest.map(snapline::rest::listen).transpose()?;
     let native_metrics = NativeMetrics::watch();
     let handle = job.start(settings.job, storage)?;
+    let server = listener.map(|listener| rest::serve(&handle, listener, &settings.name)).transpose()?;
     stop_on_interrupt(handle.control())?;
     progress::watch(&handle);
-    let summary = handle.wait().map_err(|error| explain(error, directories))?;
+    let ended = handle.wait();
+    if let Some(server) = server {
+        server.join();
+    }
+    let summary = ended.map_err(|error| explain(error, directories))?;
     let metrics = native_metrics.of_ended_instances();
     summary::print(args.json, is_in_memory, directories, &summary, metrics)?;
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 use clap::{Args, ValueEnum};
 use snapline::base::Millis;
 use snapline::keygroup::MaxParallelism;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,6 +89,10 @@ pub struct RunArgs {
     /// Print which state would go where, and start nothing.
     #[arg(long)]
     pub plan: bool,
+    /// Serve the job over HTTP while it runs, for `snapline savepoint` and the like. Whoever can reach the address can stop
+    /// the job. Port 0 takes one that is free.
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8081")]
+    pub rest: Option<SocketAddr>,
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,

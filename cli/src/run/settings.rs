@@ -19,6 +19,8 @@ const DEFAULT_PARALLELISM: u16 = 2;
 /// The settings of a run.
 #[derive(Debug)]
 pub struct Settings {
+    /// What the job is called.
+    pub name: String,
     /// How the job runs.
     pub job: JobOptions,
     /// Where its checkpoints are kept.
@@ -72,6 +74,7 @@ impl Settings {
             eprintln!("warning: {warning}");
         }
         let settings = Settings {
+            name: name.to_owned(),
             job: settings.options,
             storage: settings.storage,
             checkpoints,

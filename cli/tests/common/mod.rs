@@ -8,9 +8,11 @@ use snapline::publish::{Config, Pointer, PointerKind, PointerSequence};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -261,13 +263,14 @@ pub struct Running {
     child: Child,
     out: JoinHandle<String>,
     err: JoinHandle<String>,
+    err_so_far: Arc<Mutex<String>>,
     ended: Receiver<()>,
 }
 
 impl Running {
     pub fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (mut out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (sender, ended) = mpsc::channel();
         let out = std::thread::spawn(move || {
             let text = std::io::read_to_string(&mut out).unwrap();
@@ -275,8 +278,17 @@ impl Running {
             let _ = sender.send(());
             text
         });
-        let err = std::thread::spawn(move || std::io::read_to_string(&mut err).unwrap());
-        Running { child, out, err, ended }
+        let err_so_far = Arc::new(Mutex::new(String::new()));
+        let so_far = Arc::clone(&err_so_far);
+        let err = std::thread::spawn(move || {
+            for line in BufReader::new(err).lines() {
+                let mut all = so_far.lock().unwrap();
+                all.push_str(&line.unwrap());
+                all.push('\n');
+            }
+            so_far.lock().unwrap().clone()
+        });
+        Running { child, out, err, err_so_far, ended }
     }
 
     /// Ends the process at once after `delay`, unless it ends before; says whether it had to.
@@ -304,6 +316,11 @@ impl Running {
             assert!(start.elapsed() < PATIENCE, "what is waited for does not happen: {}", self.threads());
         }
         true
+    }
+
+    /// What the process has written to stderr until now, whole lines only.
+    pub fn err_so_far(&self) -> String {
+        self.err_so_far.lock().unwrap().clone()
     }
 
     pub fn interrupt(&self) {

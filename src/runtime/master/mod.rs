@@ -1,5 +1,6 @@
 //! The coordinator's thread: it feeds the coordinator's machine and carries out what the machine answers.
 
+mod answers;
 mod cleanup;
 mod start;
 mod tasks;
@@ -7,17 +8,18 @@ mod trouble;
 
 use super::builder::Job;
 use super::clock::Clock;
-use super::control::Wish;
-use super::error::JobError;
+use super::control::{RequestedCheckpoint, Wish};
+use super::error::{JobError, RequestError};
 use super::io::{IoPool, IoQueue};
 use super::options::JobOptions;
 use super::progress::{CheckpointSummary, JobSummary, Meters};
 use super::task::{Control, Report, TaskReport, discard, guarded, report_leftover};
 use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Millis, SubtaskId};
-use crate::coordinator::{Coordinator, Input, Outcome, Output, Refusal, RequestId, RequestOutcome, Restore};
+use crate::coordinator::{Coordinator, Input, JobStatus, Outcome, Output, Refusal, Restore};
 use crate::publish::{Answer, Operation, Ticket};
 use crate::store::{CheckpointStorage, StorageError, perform};
 use crate::subtask::Durations;
+use answers::Answers;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, never};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -53,10 +55,7 @@ struct Master {
     reports: Sender<TaskReport>,
     tasks: Tasks,
     under_way: BTreeMap<CheckpointId, Measured>,
-    /// Where users wait for answers.
-    answers: BTreeMap<RequestId, Sender<RequestOutcome>>,
-    /// How many requests were made so far.
-    requests: u64,
+    answers: Answers,
     trouble: Trouble,
     outcome: Option<Outcome>,
 }
@@ -80,6 +79,7 @@ impl Master {
                 for output in outputs {
                     inputs.extend(self.carry_out(output, &io));
                 }
+                self.tell_status();
             }
             if self.outcome.is_none() {
                 inputs.extend(self.next(inbox, reports));
@@ -87,8 +87,8 @@ impl Master {
         }
         self.tasks.cancel_and_join();
         for message in inbox.try_iter() {
-            if let Message::User(Wish::Request(_, answer)) = message {
-                let _ = answer.send(RequestOutcome::Refused(Refusal::JobEnding));
+            if let Message::User(Wish::Request(_, answer) | Wish::CancelWithSavepoint(answer)) = message {
+                let _ = answer.send(Err(RequestError::Refused(Refusal::JobEnding)));
             }
         }
         let (progress, elapsed) = (self.meters.read(), self.clock.now());
@@ -97,7 +97,7 @@ impl Master {
     }
 
     /// Waits for a message or for the machine's deadline.
-    fn next(&mut self, inbox: &Receiver<Message>, reports: &Receiver<TaskReport>) -> Option<Input> {
+    fn next(&mut self, inbox: &Receiver<Message>, reports: &Receiver<TaskReport>) -> Vec<Input> {
         let deadline = self.coordinator.deadline().and_then(|deadline| self.clock.instant(deadline));
         let timer = deadline.map_or_else(never, crossbeam_channel::at);
         let message = crossbeam_channel::select_biased! {
@@ -105,7 +105,7 @@ impl Master {
             recv(reports) -> report => report.map(Message::Task).map_err(|_| RecvTimeoutError::Disconnected),
             recv(timer) -> _ => Err(RecvTimeoutError::Timeout),
         };
-        match message {
+        let input = match message {
             Ok(Message::Task(TaskReport { attempt, subtask, report })) => self.task(attempt, subtask, report),
             Ok(Message::Storage(ticket, answer, error)) => {
                 if let Some(error) = &error {
@@ -118,22 +118,27 @@ impl Master {
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
             Ok(Message::Cleaned(input)) => Some(input),
-            Ok(Message::User(wish)) => Some(self.wish(wish)),
+            Ok(Message::User(wish)) => return self.wish(wish),
             Err(_) => Some(Input::Tick),
+        };
+        input.into_iter().collect()
+    }
+
+    fn wish(&mut self, wish: Wish) -> Vec<Input> {
+        match wish {
+            Wish::Request(kind, answer) => vec![self.answers.ask(kind, answer)],
+            Wish::CancelWithSavepoint(answer) => self.answers.ask_and_cancel(answer),
+            Wish::SwitchPeriodicCheckpoints(on) => vec![self.answers.switch_periodic(on)],
+            Wish::Cancel => vec![Input::CancelRequested],
+            Wish::Suspend => vec![Input::SuspendRequested],
         }
     }
 
-    fn wish(&mut self, wish: Wish) -> Input {
-        match wish {
-            Wish::Request(kind, answer) => {
-                self.requests += 1;
-                let request = RequestId(self.requests);
-                self.answers.insert(request, answer);
-                Input::CheckpointRequested { request, kind }
-            }
-            Wish::SwitchPeriodicCheckpoints(on) => Input::PeriodicCheckpointsSwitched { on },
-            Wish::Cancel => Input::CancelRequested,
-            Wish::Suspend => Input::SuspendRequested,
+    fn tell_status(&self) {
+        let outcome = self.outcome.map(JobStatus::from);
+        let ended = outcome.map(|_| self.clock.now());
+        if let Some(status) = outcome.or_else(|| self.coordinator.status()) {
+            self.meters.update(|progress| (progress.status, progress.ended) = (status, ended));
         }
     }
 
@@ -144,6 +149,8 @@ impl Master {
                 if let Some(measured) = self.under_way.get_mut(&checkpoint) {
                     measured.longest = measured.longest.longest(durations);
                 }
+                let now = self.clock.now();
+                self.meters.update_history(|history| history.acknowledged(checkpoint, now));
                 Some(Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared })
             }
             Report::Decline(checkpoint, reason) => {
@@ -179,6 +186,10 @@ impl Master {
                 let triggered = self.clock.now();
                 let measured = Measured { triggered, longest: Durations::default() };
                 self.under_way.entry(checkpoint).or_insert(measured);
+                let subtasks = self.tasks.count();
+                self.meters.update_history(|history| {
+                    history.triggered(checkpoint, options.kind(), triggered, subtasks);
+                });
                 self.tasks.tell(attempt, subtask, Control::Trigger(checkpoint, options));
             }
             Output::NotifyComplete { subtask, attempt, checkpoint } => {
@@ -194,6 +205,8 @@ impl Master {
                 self.under_way.remove(&checkpoint);
                 self.trouble.aborted(checkpoint, reason, self.options.checkpoint_timeout);
                 self.meters.update(|progress| progress.aborted += 1);
+                let now = self.clock.now();
+                self.meters.update_history(|history| history.failed(checkpoint, now, reason));
             }
             Output::DiscardState(file) => self.clean(io, move |storage| discard(storage, file)),
             Output::DeleteCheckpoint(id) => self.delete(id, io),
@@ -204,10 +217,7 @@ impl Master {
             Output::ListShared => self.list_shared(io),
             Output::RequestAnswered { request, outcome } => {
                 tracing::info!(request = request.0, ?outcome, "request answered");
-                if let Some(answer) = self.answers.remove(&request) {
-                    // Who has asked may not want to know any more.
-                    let _ = answer.send(outcome);
-                }
+                return self.answers.answer(request, outcome);
             }
             Output::JobEnded(outcome) => self.outcome = Some(outcome),
         }
@@ -216,13 +226,20 @@ impl Master {
 
     fn completed(&mut self, checkpoint: &CompletedCheckpoint) {
         let Measured { triggered, longest } = self.under_way.remove(&checkpoint.id).unwrap_or_default();
-        let duration = self.clock.now().since(triggered);
+        let now = self.clock.now();
+        let duration = now.since(triggered);
         let (id, kind, bytes) = (checkpoint.id, checkpoint.kind, checkpoint.state_bytes());
         tracing::info!(checkpoint = %id, %kind, %duration, bytes, ?longest, "checkpoint completed");
         self.meters.update(|progress| {
             progress.completed += 1;
             progress.last = Some(CheckpointSummary { id, kind, duration, longest, bytes });
         });
+        let external_path = match kind.is_savepoint() {
+            true => self.storage.savepoint_name(id, checkpoint.attempt),
+            false => self.storage.checkpoint_name(id),
+        };
+        self.meters.update_history(|history| history.completed(checkpoint, now, external_path.clone()));
+        self.answers.completed(RequestedCheckpoint { id, external_path });
     }
 
     fn perform(&self, ticket: Ticket, operation: Operation, io: &IoQueue) {

@@ -7,15 +7,19 @@ use super::super::error::JobError;
 use super::super::io::IoPool;
 use super::super::options::JobOptions;
 use super::super::progress::Meters;
+use super::super::watch::{JobWatch, SavepointFormat};
+use super::answers::Answers;
 use super::tasks::Tasks;
 use super::trouble::Trouble;
 use super::{Master, Message};
 use crate::coordinator::{Config, Coordinator};
 use crate::publish;
+use crate::state::backend::StateBackend;
 use crate::store::CheckpointStorage;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The threads that wait for storages.
 const IO_THREADS: usize = 4;
@@ -51,6 +55,7 @@ impl Job {
         let (messages, inbox) = unbounded();
         let (reports, task_reports) = unbounded();
         let meters = Meters::default();
+        let (description, stop_format) = (self.description.clone(), stop_format(&options));
         let master = Master {
             job: self,
             options,
@@ -63,8 +68,7 @@ impl Job {
             reports,
             tasks: Tasks::default(),
             under_way: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            requests: 0,
+            answers: Answers::new(),
             trouble: Trouble::default(),
             outcome: None,
         };
@@ -77,7 +81,17 @@ impl Job {
             })
             .map_err(no_thread)?;
         let send = move |wish: Wish| messages.send(Message::User(wish)).is_ok();
-        Ok(JobHandle { control: JobControl { send: Arc::new(send) }, meters, ended, thread })
+        let watch = JobWatch { description, started: SystemTime::now(), stop_format, meters, ended };
+        Ok(JobHandle { control: JobControl { send: Arc::new(send) }, watch, thread })
+    }
+}
+
+/// A backend that keeps its state in files writes these where checkpoints may be incremental.
+fn stop_format(options: &JobOptions) -> SavepointFormat {
+    match options.state_backend {
+        StateBackend::HashMap { .. } => SavepointFormat::Canonical,
+        _ if options.incremental => SavepointFormat::Native,
+        _ => SavepointFormat::Canonical,
     }
 }
 

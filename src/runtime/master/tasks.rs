@@ -2,6 +2,7 @@
 
 use super::super::error::TaskError;
 use super::super::function::SubtaskContext;
+use super::super::history::RestoredCheckpoint;
 use super::super::io::IoQueue;
 use super::super::restore::RestoredFrom;
 use super::super::task::{Control, Environment, Report, TaskReport, guarded};
@@ -44,6 +45,11 @@ impl Tasks {
         self.running.len() == self.controls.len()
     }
 
+    /// How many have been started.
+    pub(super) fn count(&self) -> usize {
+        self.controls.len()
+    }
+
     fn cancel(&self) {
         for control in self.controls.values() {
             let _ = control.send(Control::Cancel);
@@ -79,6 +85,12 @@ impl Master {
                 (attempt, restored_from, restarts);
             progress.expired_but_present = ExpiredButPresent::default();
         });
+        let at = self.clock.now();
+        if let Some(restored) =
+            newest.map(|newest| RestoredCheckpoint { id: newest.id, kind: newest.kind, at })
+        {
+            self.meters.update_history(|history| history.restored(restored));
+        }
         tracing::info!(%attempt, ?restored_from, "starting tasks");
         let assignment = match newest.map(|newest| self.assign(attempt, newest)) {
             Some(Err(failure)) => return Some(failure),

@@ -205,6 +205,10 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
         self.metadata_of(Place::Savepoint(savepoint, attempt))
     }
 
+    fn checkpoint_name(&self, checkpoint: CheckpointId) -> String {
+        name(self.place(Place::Checkpoint(checkpoint)))
+    }
+
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
         name(self.place(Place::Savepoint(savepoint, attempt)))
     }

@@ -184,6 +184,9 @@ impl CheckpointStorage for Faulty {
     ) -> Result<Option<CheckpointMetadata>, StorageError> {
         self.perform(|| self.inner.read_savepoint(savepoint, attempt))
     }
+    fn checkpoint_name(&self, checkpoint: CheckpointId) -> String {
+        self.inner.checkpoint_name(checkpoint)
+    }
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
         self.inner.savepoint_name(savepoint, attempt)
     }

@@ -1,0 +1,111 @@
+//! Savepoints, after which the job goes on, is cancelled or stops.
+
+use super::context::Context;
+use super::operations::{Asked, Ended, UnderWay, cause};
+use super::refused::Refused;
+use super::request::{Body, OfJob, Triggered};
+use super::trigger_id::TriggerId;
+use crate::configuration::options::SAVEPOINT_DIRECTORY;
+use crate::coordinator::StopMode;
+use crate::runtime::SavepointFormat;
+use axum::Json;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Flink: `SavepointTriggerRequestBody`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavepointBody {
+    #[serde(rename = "cancel-job")]
+    cancel_job: Option<bool>,
+    #[serde(rename = "target-directory")]
+    target_directory: Option<String>,
+    #[serde(rename = "formatType")]
+    format: Option<Format>,
+    #[serde(rename = "triggerId")]
+    trigger: Option<TriggerId>,
+}
+
+/// Flink: `StopWithSavepointRequestBody`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StopBody {
+    drain: Option<bool>,
+    #[serde(rename = "targetDirectory")]
+    target_directory: Option<String>,
+    #[serde(rename = "formatType")]
+    format: Option<Format>,
+    #[serde(rename = "triggerId")]
+    trigger: Option<TriggerId>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Format {
+    Canonical,
+    Native,
+}
+
+pub(super) async fn trigger(
+    OfJob(context): OfJob,
+    Body(body): Body<SavepointBody>,
+) -> Result<(StatusCode, Json<Value>), Refused> {
+    check_target(body.target_directory.as_deref())?;
+    check_format(body.format, SavepointFormat::Canonical)?;
+    let Context { savepoints, control, .. } = &*context;
+    match body.cancel_job {
+        Some(true) => savepoints.trigger(body.trigger, Asked::CancelWithSavepoint, || {
+            UnderWay::Request(control.cancel_with_savepoint())
+        }),
+        _ => savepoints
+            .trigger(body.trigger, Asked::Savepoint, || UnderWay::Request(control.trigger_savepoint())),
+    }
+}
+
+pub(super) async fn stop(
+    OfJob(context): OfJob,
+    Body(body): Body<StopBody>,
+) -> Result<(StatusCode, Json<Value>), Refused> {
+    check_target(body.target_directory.as_deref())?;
+    check_format(body.format, context.watch.stop_format())?;
+    let mode = if body.drain == Some(true) { StopMode::Drain } else { StopMode::Suspend };
+    let start = || UnderWay::Request(context.control.stop_with_savepoint(mode));
+    context.savepoints.trigger(body.trigger, Asked::Stop(mode), start)
+}
+
+pub(super) async fn status(
+    OfJob(context): OfJob,
+    Triggered(trigger): Triggered,
+) -> Result<Json<Value>, Refused> {
+    context.savepoints.status(trigger, |ended| match ended {
+        Ended::Checkpoint(savepoint) => json!({ "location": savepoint.external_path }),
+        Ended::Failed { class, what } => json!({ "failure-cause": cause(class, &what) }),
+        Ended::Disposed => json!({}),
+    })
+}
+
+/// Tasks may still write into a savepoint when it is over, so where savepoints lie is the storage's to say.
+fn check_target(directory: Option<&str>) -> Result<(), Refused> {
+    let Some(directory) = directory else { return Ok(()) };
+    let key = SAVEPOINT_DIRECTORY.key;
+    let what = format!(
+        "the target directory `{directory}` cannot be chosen: savepoints lie where the job was told to put them with `{key}`"
+    );
+    Err(Refused::bad_request(what))
+}
+
+fn check_format(asked: Option<Format>, is: SavepointFormat) -> Result<(), Refused> {
+    match (asked, is) {
+        (None, _)
+        | (Some(Format::Canonical), SavepointFormat::Canonical)
+        | (Some(Format::Native), SavepointFormat::Native) => Ok(()),
+        (Some(Format::Native), SavepointFormat::Canonical) => Err(Refused::bad_request(
+            "the format NATIVE is not supported here: this savepoint is written in the format CANONICAL",
+        )),
+        (Some(Format::Canonical), SavepointFormat::Native) => Err(Refused::bad_request(
+            "the format CANONICAL is not supported here: a job with incremental checkpoints is stopped with one in the format \
+             NATIVE; trigger a savepoint first",
+        )),
+    }
+}

@@ -1,0 +1,75 @@
+use super::history::CheckpointHistory;
+use super::progress::{Meters, Progress};
+use crate::base::{JobId, Millis};
+use crate::codec::OperatorMetadata;
+use crate::store::JobDescription;
+use crossbeam_channel::Receiver;
+use std::time::{Duration, SystemTime};
+
+/// What a job is watched through. It goes on telling when the job has ended.
+#[derive(Clone)]
+pub struct JobWatch {
+    pub(super) description: JobDescription,
+    pub(super) started: SystemTime,
+    pub(super) stop_format: SavepointFormat,
+    pub(super) meters: Meters,
+    /// Closes when the coordinator's thread ends.
+    pub(super) ended: Receiver<()>,
+}
+
+/// In which format keyed state is written (Flink: `SavepointFormatType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavepointFormat {
+    /// Every state backend can read it.
+    Canonical,
+    /// In files of the state backend.
+    Native,
+}
+
+impl JobWatch {
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> JobId {
+        self.description.job
+    }
+
+    /// Its operators, from the sources to the sinks.
+    #[must_use]
+    pub fn operators(&self) -> &[OperatorMetadata] {
+        &self.description.operators
+    }
+
+    /// How it goes on.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.meters.read()
+    }
+
+    /// What became of its newest checkpoints.
+    #[must_use]
+    pub fn checkpoints(&self) -> CheckpointHistory {
+        self.meters.history()
+    }
+
+    /// When it was started in this process, by the clock of the system.
+    #[must_use]
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// The moment that was so long after the start of the job.
+    #[must_use]
+    pub fn at(&self, since_start: Millis) -> SystemTime {
+        self.started + Duration::from_millis(since_start.0)
+    }
+
+    /// The format of the savepoint with which the job is stopped. That of other savepoints is canonical.
+    #[must_use]
+    pub fn stop_format(&self) -> SavepointFormat {
+        self.stop_format
+    }
+
+    pub(crate) fn ended(&self) -> &Receiver<()> {
+        &self.ended
+    }
+}
