@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
 
 mod common;
-#[allow(dead_code, reason = "no test uses all of it")]
 #[path = "../../tests/support/s3/mod.rs"]
 mod s3;
 

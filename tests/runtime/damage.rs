@@ -3,6 +3,8 @@
 //! `_metadata` is damaged in all of its bits and truncated to each length, every other file in as many bits as
 //! `SNAPLINE_FLIPS` says, 10 without it, and truncated to some lengths.
 
+#![allow(clippy::disallowed_methods, reason = "the files are what is tested")]
+
 use crate::common::{self, JOB, World, in_files, options, wait_until};
 use snapline::base::Millis;
 use snapline::coordinator::{ClaimMode, StopMode};
@@ -143,7 +145,10 @@ fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for name in names(from) {
         let (from, to) = (from.join(&name), to.join(&name));
-        if from.is_dir() { copy_folder(&from, &to) } else { drop(fs::copy(from, to).unwrap()) }
+        match from.is_dir() {
+            true => copy_folder(&from, &to),
+            false => assert!(fs::copy(from, to).unwrap() > 0),
+        }
     }
 }
 

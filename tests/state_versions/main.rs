@@ -345,7 +345,7 @@ fn with_one_touched(backend: &StateBackend) -> (Content, Store, States) {
 #[test]
 fn versions_become_one_in_a_full_snapshot() {
     for backend in backends() {
-        let (content, mut store, states) = with_one_touched(&backend);
+        let (content, mut store, _) = with_one_touched(&backend);
         let mut file = Vec::new();
         store.snapshot().expect("taken").write_to(&mut file).expect("memory");
         let names: Vec<_> = image(&file).states.into_keys().collect();
