@@ -8,6 +8,7 @@ mod backends;
 mod broadcast;
 mod builder;
 mod control;
+mod damage;
 mod failures;
 mod files;
 mod finished;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-fn on_rocksdb(attempts: u32, directory: &Path, incremental: bool) -> JobOptions {
+pub fn on_rocksdb(attempts: u32, directory: &Path, incremental: bool) -> JobOptions {
     let directory = directory.to_str().unwrap().to_owned();
     let chosen = BTreeMap::from([("state.backend.rocksdb.localdir".to_owned(), directory)]);
     let state_backend = StateBackend::Custom(Arc::new(RocksDbStateBackendFactory), chosen);
