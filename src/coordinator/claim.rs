@@ -29,7 +29,7 @@ impl Config {
     pub(super) fn with_attempts_above_given(mut self) -> Self {
         if let Some(restore) = &self.restore {
             //= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
-            //# The first attempt of a job that starts from another one's checkpoint MUST be above the attempt that took it.
+            //# Every attempt of a job that is given another one's checkpoint MUST be above the attempt that took it.
             let above = Attempt(restore.checkpoint.attempt.0.saturating_add(1));
             self.publish.first_attempt = self.publish.first_attempt.max(above);
         }

@@ -50,7 +50,7 @@ pub struct Config {
     pub recovery_retries: u32,
     /// How many numbers a segment of the log of pointers has: the same in every process of the job, for ever.
     pub segment: NonZeroU64,
-    /// The number of the first attempt of the job: 1, unless it starts from the checkpoint of another job, whose transactions
+    /// No attempt of the job has a lower number: 1, unless it starts from the checkpoint of another job, whose transactions
     /// and files have the attempts of that one in their names.
     pub first_attempt: Attempt,
     /// What a recovery does when the newest checkpoint cannot be read.

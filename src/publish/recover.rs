@@ -104,7 +104,7 @@ impl Recovery {
             frontier: known,
             pointer: None,
             //= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
-            //# The first attempt of a job that starts from another one's checkpoint MUST be above the attempt that took it.
+            //# Every attempt of a job that is given another one's checkpoint MUST be above the attempt that took it.
             attempt: config.first_attempt,
             unread: BTreeSet::new(),
             read: Vec::new(),
@@ -170,7 +170,10 @@ impl Recovery {
         }
         // Each pointer between the two may stand for one more attempt.
         let unreadable = u32::try_from(self.frontier.0 - number.0).unwrap_or(u32::MAX);
-        self.attempt = Attempt(pointer.attempt.0.saturating_add(unreadable).saturating_add(1));
+        let next = Attempt(pointer.attempt.0.saturating_add(unreadable).saturating_add(1));
+        //= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
+        //# Every attempt of a job that is given another one's checkpoint MUST be above the attempt that took it.
+        self.attempt = next.max(self.config.first_attempt);
         self.unread = pointer.checkpoints().collect();
         self.read.clear();
         self.pointer = Some((number, pointer));

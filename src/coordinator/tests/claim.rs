@@ -62,7 +62,7 @@ fn coord_job_starts_from_what_it_was_given_until_it_has_published() {
 
 //= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
 //= type=test
-//# The first attempt of a job that starts from another one's checkpoint MUST be above the attempt that took it.
+//# Every attempt of a job that is given another one's checkpoint MUST be above the attempt that took it.
 #[test]
 fn coord_first_attempt_is_above_the_one_that_took_the_given_checkpoint() {
     let (job, _) = next_process(Job::new(config()), given(ClaimMode::NoClaim));
