@@ -42,6 +42,10 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
         }
         exported => exported?,
     }
-    out.flush().context("the entries cannot be written")?;
-    Ok(ExitCode::SUCCESS)
+    match out.flush() {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("the entries cannot be written")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }

@@ -155,3 +155,22 @@ fn given_checkpoint_that_is_none_is_refused_with_what_to_do() {
         assert!(!scene.path("elsewhere").exists(), "{options:?}");
     }
 }
+
+/// It would be deleted, claimed by a job that has never begun there.
+#[test]
+fn given_checkpoint_of_another_job_than_the_one_that_is_resumed_is_refused() {
+    let (scene, checkpoint, _) = killed(&[]);
+    let resume = ["--resume", "--from", path(&checkpoint), "--claim-mode", "claim"];
+    run(&scene, &["--interval", "off"]).succeeded();
+    run(&scene, &resume).failed(1, &["was not started from a checkpoint of another one"]);
+    let (other, _, _) = killed(&[]);
+    let begun = |scene: &Scene| fs::read_to_string(scene.path("elsewhere/_snapline_job")).unwrap();
+    assert_eq!(begun(&scene).lines().count(), 1);
+    run(&other, &["--from", path(&checkpoint)]).succeeded();
+    assert_eq!(begun(&other).lines().nth(1), Some(path(&checkpoint)));
+    let newest = other.newest().unwrap();
+    let own = other.checkpoints().join(other.job().unwrap().to_string()).join(format!("chk-{newest}"));
+    run(&other, &["--resume", "--from", path(&own), "--claim-mode", "claim"])
+        .failed(1, &["was started from", path(&checkpoint), "and cannot go on from"]);
+    assert!(own.exists() && checkpoint.exists());
+}

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use crossbeam_channel::bounded;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Flink: `SavepointDisposalRequest`.
@@ -25,7 +26,12 @@ pub(super) async fn trigger(
     State(context): State<Arc<Context>>,
     Body(body): Body<DisposalBody>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    let path = body.savepoint_path;
+    let path = body.savepoint_path.strip_prefix("file://").unwrap_or(&body.savepoint_path).to_owned();
+    // A relative one would be looked for where this process happens to run.
+    if !Path::new(&path).is_absolute() {
+        let what = format!("`savepoint-path` must be an absolute path of the file system: {path}");
+        return Err(Refused::bad_request(what));
+    }
     context.disposals.trigger(None, Asked::Disposal(path.clone()), || {
         let (sender, disposed) = bounded(1);
         tokio::task::spawn_blocking(move || {

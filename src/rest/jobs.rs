@@ -28,7 +28,8 @@ pub(super) async fn overview(State(context): State<Arc<Context>>) -> Json<Value>
 pub(super) async fn details(OfJob(context): OfJob) -> Json<Value> {
     let mut job = common(&context);
     job["now"] = json!(timestamp(SystemTime::now()));
-    let operators = context.watch.operators().iter().map(|operator| {
+    let operators = context.watch.operators();
+    let operators = operators.iter().map(|operator| {
         json!({
             "id": operator.uid,
             "name": operator.name,

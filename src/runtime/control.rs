@@ -117,9 +117,9 @@ impl JobControl {
         let _ = (self.send)(Wish::Cancel);
     }
 
-    /// Asks for a savepoint, and ends the job as [`cancel`](Self::cancel) does once it is complete: nothing is committed
-    /// that the savepoint does not hold, since no periodic checkpoint is taken meanwhile. Without a savepoint the job goes
-    /// on.
+    /// Asks for a savepoint, and ends the job as [`cancel`](Self::cancel) does once it is complete: no periodic
+    /// checkpoint is taken meanwhile, so that nothing is committed that the savepoint does not hold, unless somebody asks for a
+    /// checkpoint and several may be under way. Without a savepoint the job goes on.
     pub fn cancel_with_savepoint(&self) -> RequestHandle {
         self.ask(Wish::CancelWithSavepoint)
     }

@@ -40,7 +40,7 @@ pub enum DisposalError {
     /// The directory is no savepoint, or one that was never completed. The caller must name another one.
     #[error(transparent)]
     Location(#[from] LocationError),
-    /// Something may still be there. To dispose of it again goes on where this ended.
+    /// Something may still be there. If it has no `_metadata` any more, the caller must delete the directory by other means.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -56,9 +56,14 @@ pub fn dispose_savepoint(path: impl AsRef<Path>) -> Result<Disposal, DisposalErr
     let path = path.as_ref();
     let is_absent =
         |path| matches!(symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound);
-    let directory = if path.ends_with("_metadata") { path.parent().unwrap_or(path) } else { path };
-    if is_absent(directory) {
-        return absent(directory);
+    let parent_of = |path: &Path| match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let directory = if path.ends_with("_metadata") { parent_of(path) } else { path.to_owned() };
+    // What lies nowhere was perhaps never looked for in the right place.
+    if is_absent(&directory) && parent_of(&directory).is_dir() {
+        return absent(&directory);
     }
     let given = GivenCheckpoint::open(path, ClaimMode::Claim)?;
     let CompletedCheckpoint { id, kind, .. } = given.metadata().checkpoint;

@@ -90,7 +90,7 @@ impl GivenCheckpoint {
     /// Whether the job finds the shared files by itself.
     fn files_lie_in(&self, own: &dyn CheckpointStorage) -> bool {
         let mut objects = self.metadata.checkpoint.shared.values().flatten();
-        objects.all(|object| own.shared_name(object) == self.storage.shared_name(object))
+        objects.all(|object| is_same(&own.shared_name(object), &self.storage.shared_name(object)))
     }
 
     /// Whether it has this number and is the job's to delete.
@@ -106,6 +106,12 @@ impl GivenCheckpoint {
             Place::Savepoint(..) => self.storage.delete_savepoint(id, attempt),
         }
     }
+}
+
+/// Whether two names, of which one may be relative or lead through a link, are those of one file or object.
+fn is_same(one: &str, other: &str) -> bool {
+    let canonical = |name| std::fs::canonicalize(name).ok();
+    one == other || canonical(one).is_some_and(|one| canonical(other) == Some(one))
 }
 
 impl PartialEq for GivenCheckpoint {

@@ -1,5 +1,6 @@
 use super::history::CheckpointHistory;
 use crate::base::{Attempt, CheckpointId, CheckpointKind, Millis};
+use crate::codec::OperatorMetadata;
 use crate::coordinator::JobStatus;
 use crate::state::{ExpiredButPresent, TtlMetrics};
 use crate::subtask::Durations;
@@ -88,6 +89,7 @@ pub(super) struct Meters {
     pub(super) records_between: Arc<AtomicU64>,
     checkpoints: Arc<Mutex<Progress>>,
     history: Arc<Mutex<CheckpointHistory>>,
+    operators: Arc<Mutex<Vec<OperatorMetadata>>>,
 }
 
 impl Meters {
@@ -100,6 +102,14 @@ impl Meters {
         progress.records_read = self.records_read.load(Ordering::Relaxed);
         progress.records_written = self.records_written.load(Ordering::Relaxed);
         progress
+    }
+
+    pub(super) fn set_operators(&self, operators: &[OperatorMetadata]) {
+        *self.operators.lock().unwrap_or_else(PoisonError::into_inner) = operators.to_vec();
+    }
+
+    pub(super) fn operators(&self) -> Vec<OperatorMetadata> {
+        self.operators.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn update_history(&self, change: impl FnOnce(&mut CheckpointHistory)) {

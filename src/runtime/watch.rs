@@ -2,14 +2,13 @@ use super::history::CheckpointHistory;
 use super::progress::{Meters, Progress};
 use crate::base::{JobId, Millis};
 use crate::codec::OperatorMetadata;
-use crate::store::JobDescription;
 use crossbeam_channel::Receiver;
 use std::time::{Duration, SystemTime};
 
 /// What a job is watched through. It goes on telling when the job has ended.
 #[derive(Clone)]
 pub struct JobWatch {
-    pub(super) description: JobDescription,
+    pub(super) job: JobId,
     pub(super) started: SystemTime,
     pub(super) stop_format: SavepointFormat,
     pub(super) meters: Meters,
@@ -30,13 +29,14 @@ impl JobWatch {
     /// The job.
     #[must_use]
     pub fn job(&self) -> JobId {
-        self.description.job
+        self.job
     }
 
-    /// Its operators, from the sources to the sinks.
+    /// Its operators, from the sources to the sinks. Once its tasks have started, a maximum parallelism that the program does not
+    /// set is that of the checkpoint.
     #[must_use]
-    pub fn operators(&self) -> &[OperatorMetadata] {
-        &self.description.operators
+    pub fn operators(&self) -> Vec<OperatorMetadata> {
+        self.meters.operators()
     }
 
     /// How it goes on.

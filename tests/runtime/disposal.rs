@@ -67,6 +67,10 @@ fn disposal_of_anything_else_is_refused_and_says_what_was_found() {
     fs::write(foreign.join("letter"), "dear").unwrap();
     assert!(told(&foreign).contains("holds no checkpoints"), "{}", told(&foreign));
     assert!(told(&folder.path().join("nothing")).contains("does not exist"));
+    // Where the savepoints of a job would be there is nothing either, so this is another place.
+    for elsewhere in [folder.path().join("misspelt/savepoint-3-1"), "s3://bucket/savepoint-3-1".into()] {
+        assert!(told(&elsewhere).contains("cannot be read"), "{}", told(&elsewhere));
+    }
     // The metadata of a checkpoint does not make a savepoint of its directory.
     let disguised = job.join("savepoint-99-1");
     fs::create_dir(&disguised).unwrap();

@@ -120,10 +120,10 @@ fn files_of_a_job_that_goes_on_elsewhere_are_committed_where_they_are() {
     let lost = sink.commit(one).unwrap_err();
     assert!(lost.is::<Unrecoverable>());
     let text = lost.to_string();
-    let expected = format!("which is not in {} nor in {}", third.display(), first.display());
+    let expected =
+        format!("which is not in {} nor in {} nor in {}", third.display(), first.display(), second.display());
     assert!(text.contains(&expected) && text.contains(".part-0-1-0.inprogress"), "{text}");
-    let known = state.union_list_state(&snapline::state::ListStateDescriptor::<(u32, String)>::new(
-        "_runtime/directories",
-    ));
+    let known =
+        state.union_list_state(&snapline::state::ListStateDescriptor::<String>::new("_runtime/directories"));
     assert_eq!(known.unwrap().get(&state).unwrap().len(), 3, "one for each directory");
 }

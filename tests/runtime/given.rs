@@ -8,6 +8,7 @@ use snapline::runtime::{GivenCheckpoint, JobEnd, JobError, JobOptions, RequestEr
 use snapline::store::{
     CheckpointStorage, FileSystemCheckpointStorage, JobManagerCheckpointStorage, Place as InStorage,
 };
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -194,7 +195,7 @@ fn given_checkpoint_is_restored_again_after_a_failure_before_the_first_own_one()
 fn given_checkpoint_that_does_not_fit_starts_nothing() {
     let (world, directory) = (World::new(), in_memory());
     let [savepoint, checkpoint] = first_job(&world, directory.path(), options(0));
-    let job = job_under(SECOND, &world, Shape { sources: 1, counts: 100 }).unwrap();
+    let job = job_under(SECOND, &world, Shape { sources: 1, counts: 129 }).unwrap();
     let storage = shared(&storage_of(directory.path(), SECOND));
     let refused = job.start(from(&checkpoint, ClaimMode::Claim, options(0)), Arc::clone(&storage));
     let Err(error) = refused else { panic!("it was started") };
@@ -255,4 +256,23 @@ fn given_checkpoint_that_is_not_claimed_stays_when_the_jobs_own_of_its_number_go
         assert_eq!(own.read_metadata(number).unwrap(), None, "it was subsumed");
         assert_eq!(given.read_metadata(number).unwrap().is_some(), mode == ClaimMode::NoClaim);
     }
+}
+
+/// The paths are different, the files are the same.
+#[cfg(unix)]
+#[test]
+fn given_checkpoint_that_is_claimed_by_another_path_leaves_no_shared_file_behind() {
+    let (world, directory) = (World::new(), in_memory());
+    let [_, checkpoint] = first_job(&world, directory.path(), in_files(0));
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+    let first = storage_of(directory.path(), FIRST);
+    assert!(!first.list_shared().unwrap().is_empty());
+    second_job(&world, &link, from(&checkpoint, ClaimMode::Claim, in_files(0)));
+    let second = storage_of(directory.path(), SECOND);
+    let newest = second.list().unwrap().checkpoints.pop_last().unwrap();
+    let shared = second.read_metadata(newest).unwrap().unwrap().checkpoint.shared;
+    let of_first: BTreeSet<_> =
+        shared.into_values().flatten().filter(|object| object.file.job == FIRST).collect();
+    assert_eq!(first.list_shared().unwrap().into_iter().collect::<BTreeSet<_>>(), of_first);
 }

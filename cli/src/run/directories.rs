@@ -74,10 +74,23 @@ fn resume(output: PathBuf, settings: &Settings) -> Result<Directories> {
     // Output appears after the checkpoint that covers it, so it must be looked at first.
     let checkpoints = settings.checkpoints.clone();
     let has_checkpoint = has_checkpoint(settings, job)?;
-    if let Some(given) = given.filter(|_| settings.job.restore.is_none() && !has_checkpoint) {
-        bail!("job {job} was started from {given} and has no checkpoint of its own yet; add --from {given}");
+    let named = settings.job.restore.as_ref().and_then(GivenCheckpoint::path);
+    let named = named.map(std::path::absolute).transpose()?;
+    match (&given, &named) {
+        (Some(given), None) if !has_checkpoint => bail!(
+            "job {job} was started from {given} and has no checkpoint of its own yet; add --from {given}"
+        ),
+        (Some(given), Some(named)) if named != Path::new(given) => {
+            bail!("job {job} was started from {given} and cannot go on from {}", named.display())
+        }
+        (None, Some(named)) => bail!(
+            "job {job} was not started from a checkpoint of another one and cannot go on from {}; name another \
+             --output, without --resume",
+            named.display()
+        ),
+        _ => {}
     }
-    if has_parts(&output)? && !has_checkpoint {
+    if has_parts(&output)? && !has_checkpoint && named.is_none() {
         bail!(
             "{} holds output of job {job}, but nothing in {} points to a checkpoint of it; name the right \
              --checkpoint-dir, or put the pointers back from a copy",

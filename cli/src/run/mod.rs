@@ -47,6 +47,9 @@ pub fn run(
             (false, _) => eprintln!("starting from {plan}"),
         }
     }
+    if args.plan && directories.has_checkpoint {
+        eprintln!("job {} goes on from its own newest checkpoint", directories.job);
+    }
     if args.plan {
         return Ok(ExitCode::SUCCESS);
     }

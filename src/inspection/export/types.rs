@@ -51,8 +51,9 @@ fn parse(name: &str, aliases: &Aliases, depth: u32) -> Option<ValueType> {
     }
     if let Some(array) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let (element, length) = array.rsplit_once(';')?;
-        let length: usize = length.trim().parse().ok().filter(|length| *length <= MAX_ARRAY)?;
-        return Some(ValueType::Tuple(vec![inner(element)?; length]));
+        let (element, length) = (inner(element)?, length.trim().parse::<usize>().ok()?);
+        let is_shown = element.size().checked_mul(length).is_some_and(|size| size <= MAX_ARRAY);
+        return is_shown.then(|| ValueType::Tuple(vec![element; length]));
     }
     let Some((outer, parts)) = name.strip_suffix('>').and_then(|name| name.split_once('<')) else {
         return plain(last(name));
@@ -71,7 +72,19 @@ fn parse(name: &str, aliases: &Aliases, depth: u32) -> Option<ValueType> {
     }
 }
 
-/// The longest array that is shown.
+impl ValueType {
+    /// How many types are written down in this one, itself at least.
+    fn size(&self) -> usize {
+        match self {
+            ValueType::Tuple(parts) => parts.iter().map(ValueType::size).sum::<usize>().max(1),
+            ValueType::Option(inner) | ValueType::List(inner) => inner.size(),
+            ValueType::Map(key, value) => key.size() + value.size(),
+            _ => 1,
+        }
+    }
+}
+
+/// How many elements the longest array has that is shown, with those of the arrays in it.
 const MAX_ARRAY: usize = 1024;
 
 /// The name behind the path to it.

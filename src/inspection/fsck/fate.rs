@@ -216,6 +216,10 @@ impl<'a> Judge<'a> {
             return Judgement::left_alone("COORD-65", reason);
         };
         match self.newest() {
+            // What was empty when it was listed may have been filled since.
+            Ok(_) if self.reach.view.status(place).is_published() && matches!(meaning, Meaning::Empty(_)) => {
+                Judgement::left_alone("PUB-2", "its checkpoint was published meanwhile")
+            }
             Ok(_) if self.reach.view.status(place).is_published() => Judgement::safe(
                 "PUB-2",
                 "the metadata of its checkpoint is written, and does not refer to it",

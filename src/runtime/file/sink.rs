@@ -21,7 +21,6 @@ pub struct FileSink<T, F> {
     directory: PathBuf,
     written: WrittenDirectories,
     subtask: SubtaskId,
-    attempt: Attempt,
     format: F,
     open: Option<(PathBuf, BufWriter<File>)>,
     line: Vec<u8>,
@@ -39,7 +38,6 @@ where
             directory: directory.into(),
             written: WrittenDirectories::default(),
             subtask: context.subtask,
-            attempt: context.attempt,
             format,
             open: None,
             line: Vec::new(),
@@ -68,7 +66,9 @@ fn commit_in(directory: &Path, transaction: TransactionId) -> Result<bool, UserE
     let to = directory.join(format!("part-{transaction}"));
     match fs::rename(in_progress(directory, transaction), &to) {
         Ok(()) => sync_directory(directory).map(|()| true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(to.exists()),
+        Err(error) if error.kind() == ErrorKind::NotFound && !to.exists() => Ok(false),
+        // Whoever has renamed it may have died before this.
+        Err(error) if error.kind() == ErrorKind::NotFound => sync_directory(directory).map(|()| true),
         Err(error) => Err(cannot_write(&to, error)),
     }
 }
@@ -89,7 +89,7 @@ where
     type In = T;
 
     fn initialize_state(&mut self, state: &mut OperatorStateBackend) -> Result<(), UserError> {
-        self.written = WrittenDirectories::restore(state, self.attempt, &self.directory)?;
+        self.written = WrittenDirectories::restore(state, &self.directory)?;
         Ok(())
     }
 
@@ -129,10 +129,10 @@ where
     }
 
     fn commit(&mut self, transaction: TransactionId) -> Result<(), UserError> {
-        let before = self.written.before(transaction.attempt);
-        let directories = || std::iter::once(&self.directory).chain(&before);
+        let directories =
+            || std::iter::once(self.directory.clone()).chain(self.written.besides(&self.directory));
         for directory in directories() {
-            if commit_in(directory, transaction)? {
+            if commit_in(&directory, transaction)? {
                 return Ok(());
             }
         }

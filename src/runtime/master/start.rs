@@ -55,7 +55,8 @@ impl Job {
         let (messages, inbox) = unbounded();
         let (reports, task_reports) = unbounded();
         let meters = Meters::default();
-        let (description, stop_format) = (self.description.clone(), stop_format(&options));
+        meters.set_operators(&self.description.operators);
+        let (job, stop_format) = (self.description.job, stop_format(&options));
         let master = Master {
             job: self,
             options,
@@ -81,7 +82,7 @@ impl Job {
             })
             .map_err(no_thread)?;
         let send = move |wish: Wish| messages.send(Message::User(wish)).is_ok();
-        let watch = JobWatch { description, started: SystemTime::now(), stop_format, meters, ended };
+        let watch = JobWatch { job, started: SystemTime::now(), stop_format, meters, ended };
         Ok(JobHandle { control: JobControl { send: Arc::new(send) }, watch, thread })
     }
 }

@@ -184,7 +184,10 @@ impl Master {
                     let operators: Vec<_> =
                         assignment.operators.iter().map(|assigned| assigned.operator.clone()).collect();
                     match self.job.adopt(&operators) {
-                        Ok(()) => return Ok((assignment, from)),
+                        Ok(()) => {
+                            self.meters.set_operators(&operators);
+                            return Ok((assignment, from));
+                        }
                         Err(error) => {
                             self.trouble.task_failed(attempt, subtask, error.to_string());
                             true

@@ -167,7 +167,8 @@ impl ObjectStoreOptions {
                 options.store.insert(setting.to_owned(), entry.value.clone());
             } else if !OBJECT_STORE_OPTIONS.iter().any(|option| option.key == key) {
                 let what = "there is no such option of object storages".to_owned();
-                read.refuse_wrong(WrongOption { key: key.to_owned(), value: entry.value.clone(), what });
+                // It may be a secret whose key lacks `store.`.
+                read.refuse_wrong(WrongOption { key: key.to_owned(), value: "..".to_owned(), what });
             }
         }
         read.finish(options)
