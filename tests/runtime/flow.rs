@@ -152,7 +152,7 @@ fn checkpoint_with_too_much_state_names_the_limit() {
 fn checkpoint_of_other_max_parallelism_is_refused() {
     let (world, storage) = (World::new(), memory());
     run(&world, 2, options(0), &storage).unwrap();
-    let error = run(&world, 100, options(3), &storage).unwrap_err();
+    let error = run(&world, 129, options(3), &storage).unwrap_err();
     assert!(matches!(error, JobError::Incompatible { .. }), "{error}");
     world.assert_exact(2);
 }

@@ -78,7 +78,7 @@ fn storage_that_hides_the_operators_once_is_asked_again() {
     run(&world, 2, options(0), &inner).unwrap();
     for at in 0..8 {
         let storage: Arc<dyn CheckpointStorage> = Arc::new(Faulty::new(&inner, Failure::Once, at));
-        let error = run(&world, 100, options(1), &storage).unwrap_err();
+        let error = run(&world, 129, options(1), &storage).unwrap_err();
         assert!(matches!(error, JobError::Incompatible { .. }), "{at}: {error}");
         world.assert_exact(2);
     }
