@@ -95,11 +95,8 @@ impl Coordinator {
         if !self.config.retention.deletes_after(outcome) {
             return self.end(outcome, out);
         }
-        // What a user has stopped the job with is still needed, also if the job would have taken it anyway.
-        let is_of_stop = |newest: &mut CompletedCheckpoint| {
-            newest.kind == CheckpointKind::Stop || (self.stop.is_some() && self.terminal == Some(newest.id))
-        };
-        match self.retained.pop_if(is_of_stop) {
+        // What a user has stopped the job with is still needed.
+        match self.retained.pop_if(|newest| newest.kind == CheckpointKind::Stop) {
             Some(stop) => {
                 self.delete_all_below(now, stop.id, out);
                 self.retained.push(stop);
