@@ -120,7 +120,7 @@ impl Coordinator {
                     //# progress.
                     self.phase = Phase::Restarting { until: now + delay };
                 }
-                Ending::Job(outcome) => self.conclude(now, outcome, out),
+                Ending::Job(outcome) => self.conclude(outcome, out),
             }
         }
     }
@@ -136,7 +136,7 @@ impl Coordinator {
                 out.push(Output::CancelTasks { attempt: self.attempt });
             }
             Phase::Cancelling(Ending::Restart(_)) => self.phase = Phase::Cancelling(Ending::Job(outcome)),
-            Phase::Restarting { .. } => self.conclude(now, outcome, out),
+            Phase::Restarting { .. } => self.conclude(outcome, out),
             // Nobody knows yet which checkpoints there are, so that they stay.
             Phase::Created | Phase::Recovering => self.end(outcome, out),
             Phase::Cancelling(Ending::Job(_)) | Phase::Retiring(_) | Phase::Ended => {}

@@ -199,6 +199,9 @@ impl Coordinator {
         if complete.kind.is_terminal() {
             self.terminal = Some(checkpoint);
             self.answer_stop(RequestOutcome::Completed(checkpoint), out);
+            if let Some(stop) = &mut self.stop {
+                stop.is_fulfilled = true;
+            }
             self.refuse_queued(Refusal::JobEnding, out);
         }
         for subtask in self.running_tasks() {

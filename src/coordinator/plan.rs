@@ -85,7 +85,7 @@ impl Coordinator {
             }
             _ => Outcome::Finished,
         };
-        self.conclude(now, outcome, out);
+        self.conclude(outcome, out);
     }
 
     /// A source has no more data, so that it has no backlog either.

@@ -100,6 +100,8 @@ pub(super) struct Stop {
     pub(super) mode: StopMode,
     /// Who is told of its end.
     requests: Vec<RequestId>,
+    /// Whether there is the checkpoint that was wished for.
+    pub(super) is_fulfilled: bool,
 }
 
 impl Coordinator {
@@ -130,7 +132,7 @@ impl Coordinator {
             Some(stop) if stop.mode == mode => stop.requests.push(request),
             Some(_) => refuse(request, Refusal::JobEnding, out),
             None => {
-                self.stop = Some(Stop { mode, requests: vec![request] });
+                self.stop = Some(Stop { mode, requests: vec![request], is_fulfilled: false });
                 self.drain_sources(out);
             }
         }

@@ -91,27 +91,31 @@ impl Coordinator {
     }
 
     /// Ends a job whose tasks are gone, after its checkpoints if they are to go with it.
-    pub(super) fn conclude(&mut self, now: Millis, outcome: Outcome, out: &mut Vec<Output>) {
-        if !self.config.retention.deletes_after(outcome) {
-            return self.end(outcome, out);
-        }
-        // What a user has stopped the job with is still needed.
-        match self.retained.pop_if(|newest| newest.kind == CheckpointKind::Stop) {
-            Some(stop) => {
-                self.delete_all_below(now, stop.id, out);
-                self.retained.push(stop);
-                self.end(outcome, out);
-            }
-            None => self.phase = Phase::Retiring(outcome),
+    pub(super) fn conclude(&mut self, outcome: Outcome, out: &mut Vec<Output>) {
+        match self.config.retention.deletes_after(outcome) {
+            true => self.phase = Phase::Retiring(outcome),
+            false => self.end(outcome, out),
         }
     }
 
-    /// Once no publication can make another checkpoint visible, claims the right to delete all of them.
+    /// Once no publication can make another checkpoint visible, claims the right to delete all of them, or deletes all but the
+    /// one that a user has stopped the job with.
     pub(super) fn retire(&mut self, now: Millis, out: &mut Vec<Output>) -> Result<(), Misuse> {
-        if matches!(self.phase, Phase::Retiring(_)) && !self.publisher().is_busy() {
-            let highest = CheckpointId(self.next_checkpoint.0.saturating_sub(1));
-            self.publish(now, publish::Input::RetirementRequested { highest }, out)?;
+        let Phase::Retiring(outcome) = self.phase else { return Ok(()) };
+        if self.publisher().is_busy() {
+            return Ok(());
         }
+        // It may be the one that the job would have taken anyway.
+        let is_of_stop = |newest: &mut CompletedCheckpoint| {
+            newest.kind == CheckpointKind::Stop || self.stop.as_ref().is_some_and(|stop| stop.is_fulfilled)
+        };
+        let Some(stop) = self.retained.pop_if(is_of_stop) else {
+            let highest = CheckpointId(self.next_checkpoint.0.saturating_sub(1));
+            return self.publish(now, publish::Input::RetirementRequested { highest }, out);
+        };
+        self.delete_all_below(now, stop.id, out);
+        self.retained.push(stop);
+        self.end(outcome, out);
         Ok(())
     }
 

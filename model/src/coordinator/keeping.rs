@@ -159,7 +159,10 @@ fn retiring() -> Vec<P> {
             let gone = |process: &Process| {
                 let deletes = process.watch.outcome.is_some_and(|outcome| goes(run, outcome))
                     && !process.watch.gave_up_blindly;
-                let kept = world.store.metadata.values().all(|it| it.kind == CheckpointKind::Stop);
+                let is_answered = process.watch.stop_is_answered;
+                let is_of_stop =
+                    |kind| kind == CheckpointKind::Stop || kind == CheckpointKind::Final && is_answered;
+                let kept = world.store.metadata.values().all(|it| is_of_stop(it.kind));
                 !deletes || kept
             };
             !world.is_settled() || !is_clean || world.processes.len() > 1 || world.all(gone)
@@ -180,6 +183,24 @@ fn retiring() -> Vec<P> {
                 && !world.store.published.is_empty()
                 && world.store.metadata.is_empty()
         }),
+        P::always("COORD-42 what a stop was answered with stays", |_, world| {
+            let is_stopped = |process: &Process| {
+                let is_good = matches!(process.watch.outcome, Some(Outcome::Finished | Outcome::Stopped(_)));
+                is_good && process.watch.stop_is_answered
+            };
+            let is_kept = world.store.newest().is_some_and(|newest| world.store.is_whole(newest));
+            world.processes.len() > 1 || !world.some(is_stopped) || is_kept
+        }),
+        P::sometimes(
+            "a stop is answered with the final checkpoint, which stays at an end that deletes",
+            |model, world| {
+                let run = model.run(world);
+                world.ended_as(Outcome::Finished)
+                    && goes(run, Outcome::Finished)
+                    && world.some_watch(|watch| watch.stop_is_answered)
+                    && world.store.metadata.values().any(|it| it.kind == CheckpointKind::Final)
+            },
+        ),
         P::sometimes("a job is stopped and its checkpoint stays", |_, world| {
             world.some_watch(|watch| matches!(watch.outcome, Some(Outcome::Stopped(_))))
                 && world.store.metadata.len() == 1

@@ -8,7 +8,9 @@ use super::store::Store;
 use super::world::{Life, Tasks};
 use serde::Serialize;
 use snapline::base::{Attempt, CheckpointId, CheckpointKind, DeclineReason, Millis, StateFile, SubtaskId};
-use snapline::coordinator::{AbortReason, ClaimMode, Input, Outcome, Output, RequestId, RequestKind};
+use snapline::coordinator::{
+    AbortReason, ClaimMode, Input, Outcome, Output, RequestId, RequestKind, RequestOutcome,
+};
 use snapline::publish::PublicationFailure;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,6 +91,8 @@ pub(super) struct Watch {
     /// Whether a terminal checkpoint is complete.
     pub is_last: bool,
     pub unanswered: BTreeMap<RequestId, RequestKind>,
+    /// Whether the wish to stop was answered with a checkpoint.
+    pub stop_is_answered: bool,
     /// Whether the job is to end without a checkpoint: somebody wants it, or no restart can help.
     pub gave_up: bool,
     /// Whether somebody wanted it when no tasks were there, so that perhaps nobody knew which checkpoints there are.
@@ -166,8 +170,11 @@ impl Watch {
                 Output::DeleteCheckpoint(_) | Output::DeletePointer(_) => {
                     self.wrong.fenced_deletes |= scene.is_fenced;
                 }
-                Output::RequestAnswered { request, .. } => {
-                    self.wrong.answered_twice |= self.unanswered.remove(request).is_none();
+                Output::RequestAnswered { request, outcome } => {
+                    let asked = self.unanswered.remove(request);
+                    self.wrong.answered_twice |= asked.is_none();
+                    let is_completed = matches!(outcome, RequestOutcome::Completed(_));
+                    self.stop_is_answered |= is_completed && matches!(asked, Some(RequestKind::Stop(_)));
                 }
                 Output::JobEnded(outcome) => self.ends(scene, *outcome),
                 _ => {}

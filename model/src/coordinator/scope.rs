@@ -258,6 +258,7 @@ impl Scope {
             stopped_or_not.with(Budgets { requests: 2, ..CALM }),
             stopped.with(Budgets { requests: 1, task_failures: 1, declines: 1, ..CALM }),
             suspended.with(Budgets { requests: 1, ends: 1, declines: 1, ..CALM }),
+            stopped.with(Budgets { requests: 1, ends: 1, ..CALM }),
             delayed.with(Budgets { requests: 1, task_failures: 1, endings: 1, ..CALM }),
             cancelled.with(Budgets { requests: 1, task_failures: 1, endings: 1, ..CALM }),
             claimed.with(Budgets { task_failures: 1, endings: 1, ..CALM }),

@@ -102,6 +102,26 @@ fn coord_end_of_the_job_deletes_what_its_retention_says() {
 //# The checkpoints of a job MUST be deleted at its end exactly when its retention says so for that end,
 //# except the newest if a stop has asked for it.
 #[test]
+fn coord_final_checkpoint_that_a_stop_was_answered_with_stays() {
+    for is_stopped in [true, false] {
+        let mut job = with_two_checkpoints(Retention::NO_EXTERNALIZED_CHECKPOINTS);
+        end_of_data(&mut job);
+        if is_stopped {
+            job.request(1, RequestKind::Stop(StopMode::Suspend));
+        }
+        job.complete(3);
+        let mut done = finish(&mut job);
+        done.extend(job.store());
+        assert_eq!(deleted(&done), if is_stopped { vec![2] } else { vec![2, 3] });
+        assert_eq!(job.coordinator.retained().len(), usize::from(is_stopped));
+    }
+}
+
+//= spec/coordinator.md#coord-42-the-end-of-the-job-decides-what-stays
+//= type=test
+//# The checkpoints of a job MUST be deleted at its end exactly when its retention says so for that end,
+//# except the newest if a stop has asked for it.
+#[test]
 fn coord_savepoint_of_a_stop_stays_and_everything_older_may_go() {
     for (mode, outcome) in
         [(StopMode::Suspend, Outcome::Stopped(CheckpointId(3))), (StopMode::Drain, Outcome::Finished)]
