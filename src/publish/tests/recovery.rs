@@ -246,3 +246,18 @@ fn publish_claim_whose_reads_are_behind_waits_between_its_attempts() {
     assert_eq!(driver.asked, None, "a storage that is behind is not asked without a pause");
     assert!(driver.publisher.deadline().is_some());
 }
+
+//= spec/publish.md#pub-46-names-of-another-job-are-not-used-again
+//= type=test
+//# Every attempt of a job that is given another one's checkpoint MUST be above the attempt that took it.
+#[test]
+fn publish_first_attempt_of_a_job_that_was_given_a_checkpoint_is_above_that_ones() {
+    let driver = || Driver::with(Config { first_attempt: Attempt(8), ..config() });
+    assert_eq!(recovery_by(driver(), Storage::default()), Ok((8, None, 1)));
+    let claimed = Storage::with(&[(1, pointer(Claim, 8, 9, None))]);
+    assert_eq!(recovery_by(driver(), claimed), Ok((9, None, 1)));
+    let claimed_before = Storage::with(&[(1, pointer(Claim, 1, 9, None))]);
+    assert_eq!(recovery_by(driver(), claimed_before), Ok((8, None, 1)), "it was given one only now");
+    let published_before = Storage::with(&[(1, pointer(Publication, 3, 9, Some(4)))]);
+    assert_eq!(recovery_by(driver(), published_before), Ok((8, Some(4), 5)));
+}
