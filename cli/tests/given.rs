@@ -7,6 +7,8 @@ mod common;
 use common::job::JobFolder;
 use common::{BINARY, Outcome, Running, Scene, names, text};
 use serde_json::Value;
+use snapline::base::CheckpointKind;
+use snapline::store::CheckpointStorage;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,14 @@ fn killed(options: &[&str]) -> (Scene, PathBuf, Vec<Vec<u8>>) {
         let scene = Scene::new(std::slice::from_ref(&words));
         let running = scene.start(&[options, &["--interval", "5ms"]].concat());
         let has_checkpoint = || scene.job().is_some() && scene.newest().is_some_and(|newest| newest.0 > 2);
-        if running.wait_until(has_checkpoint) && running.kill_after(Duration::ZERO) {
+        let is_caught = running.wait_until(has_checkpoint) && running.kill_after(Duration::ZERO);
+        // Killed in the moment between its last checkpoint and its end, it would have nothing left to do.
+        let is_within = || {
+            let newest = scene.newest().unwrap();
+            let metadata = scene.storage().read_metadata(newest).unwrap().unwrap();
+            metadata.checkpoint.kind == CheckpointKind::Periodic
+        };
+        if is_caught && is_within() {
             let checkpoint = format!("chk-{}", scene.newest().unwrap());
             let path = scene.checkpoints().join(scene.job().unwrap().to_string()).join(checkpoint);
             return (scene, path, counted(&words));
@@ -99,7 +108,11 @@ fn given_checkpoint_is_needed_again_until_there_is_one_of_the_new_job() {
         let killed = killed(&[]);
         let running = start(&killed.0, &["--from", path(&killed.1), "--interval", "off"]);
         assert!(running.wait_until(|| killed.0.path("elsewhere/_snapline_job").exists()));
-        running.kill_after(Duration::ZERO).then_some(killed)
+        let is_killed = running.kill_after(Duration::ZERO);
+        let job = fs::read_to_string(killed.0.path("elsewhere/_snapline_job")).unwrap();
+        let of_job = killed.0.checkpoints().join(job.trim());
+        let is_early = !of_job.exists() || !names(&of_job).iter().any(|name| name.starts_with("chk-"));
+        (is_killed && is_early).then_some(killed)
     };
     let (scene, checkpoint, expected) = (0..9).find_map(until_killed).expect("it is killed before it ends");
     run(&scene, &["--resume"])
