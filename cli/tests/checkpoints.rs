@@ -4,23 +4,12 @@
 
 mod common;
 
-use common::{BINARY, Outcome, Running, Scene, text};
+use common::{Scene, snapline, text};
 use serde_json::Value;
 use snapline::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-fn snapline(command: &str, directory: &Path, options: &[&str]) -> Outcome {
-    let mut process = Command::new(BINARY);
-    process.arg(command).arg(directory).args(options);
-    Running::of(process).end()
-}
-
-fn json(outcome: &Outcome) -> Value {
-    serde_json::from_str(&outcome.out).unwrap()
-}
+use std::path::PathBuf;
 
 /// A job that has counted three words.
 fn finished(options: &[&str]) -> Scene {
@@ -38,7 +27,7 @@ fn inspect_shows_the_states_of_a_job() {
     for part in [&*job, &newest, "operator 1 `count`, uid `count`: parallelism 2", "value `count` of u64: "] {
         assert!(tree.contains(part), "`{part}` is not in {tree}");
     }
-    let inspection = json(&snapline("inspect", &scene.checkpoints(), &["--entries", "--json"]).succeeded());
+    let inspection = snapline("inspect", &scene.checkpoints(), &["--entries", "--json"]).succeeded().json();
     let subtasks = &inspection["jobs"][0]["checkpoints"][0]["operators"][1]["subtasks"];
     let count = |subtask: &Value| {
         let states = subtask["state_file"]["keyed_states"].as_array().cloned().unwrap_or_default();
@@ -76,13 +65,13 @@ fn fields_of_the_json_are_documented() {
         ("gc", &["--dry-run", "--json"]),
     ];
     for (command, options) in commands {
-        fields(&json(&snapline(command, &scene.checkpoints(), options).succeeded()), &mut found);
+        fields(&snapline(command, &scene.checkpoints(), options).succeeded().json(), &mut found);
     }
     // With nothing to the left, so that every field is there.
     let [left, right] =
         [finished(&[]), finished(&["--parallelism", "3"])].map(|scene| (newest(&scene), scene));
     fields(
-        &json(&snapline("diff", &left.0, &[right.0.to_str().unwrap(), "--json"]).failed(1, &[])),
+        &snapline("diff", &left.0, &[right.0.to_str().unwrap(), "--json"]).failed(1, &[]).json(),
         &mut found,
     );
     assert!(found.len() > 60, "{found:?}");
@@ -103,7 +92,7 @@ fn verify_says_by_its_exit_code_whether_all_is_whole() {
     fs::write(&metadata, bytes).unwrap();
     let damaged = snapline("verify", &scene.checkpoints(), &[]).failed(1, &[]);
     assert!(damaged.out.contains(&format!("{} at byte ", metadata.display())), "{}", damaged.out);
-    let verification = json(&snapline("verify", &scene.checkpoints(), &["--json"]).failed(1, &[]));
+    let verification = snapline("verify", &scene.checkpoints(), &["--json"]).failed(1, &[]).json();
     assert_eq!(verification["is_whole"], false);
     let checkpoint = &verification["jobs"][0]["checkpoints"][0];
     assert_eq!((&checkpoint["status"], &checkpoint["verdict"]), (&"newest".into(), &"damaged".into()));
@@ -185,8 +174,8 @@ fn finds_nothing_wrong_while_the_job_runs(options: &[&str], bytes: usize) {
     let mut verified = 0;
     for _ in 0..10 {
         let inspection =
-            json(&snapline("inspect", &scene.checkpoints(), &["--entries", "--json"]).succeeded());
-        let verification = json(&snapline("verify", &scene.checkpoints(), &["--json"]).succeeded());
+            snapline("inspect", &scene.checkpoints(), &["--entries", "--json"]).succeeded().json();
+        let verification = snapline("verify", &scene.checkpoints(), &["--json"]).succeeded().json();
         for checkpoint in inspection["jobs"][0]["checkpoints"].as_array().unwrap() {
             let is_needed = checkpoint["status"] == "newest" || checkpoint["status"] == "retained";
             assert!(!is_needed || checkpoint["problems"].as_array().unwrap().is_empty(), "{checkpoint}");

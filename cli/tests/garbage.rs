@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{BINARY, Chance, Outcome, Running, Scene, text};
+use common::{Chance, Running, Scene, snapline, text};
 use serde_json::Value;
 use snapline::base::Attempt;
 use snapline::publish::PointerKind;
@@ -18,19 +18,9 @@ use std::time::{Duration, Instant};
 /// How often the process is killed.
 const KILLS: u32 = 8;
 
-fn snapline(command: &str, directory: &Path, options: &[&str]) -> Outcome {
-    let mut process = Command::new(BINARY);
-    process.arg(command).arg(directory).args(options);
-    Running::of(process).end()
-}
-
-fn json(outcome: &Outcome) -> Value {
-    serde_json::from_str(&outcome.out).unwrap()
-}
-
 /// What `gc` says that could be deleted.
 fn garbage(scene: &Scene) -> BTreeSet<PathBuf> {
-    let told = json(&snapline("gc", &scene.checkpoints(), &["--dry-run", "--json"]).succeeded());
+    let told = snapline("gc", &scene.checkpoints(), &["--dry-run", "--json"]).succeeded().json();
     let files = told["files"].as_array().unwrap().iter();
     files.map(|file| PathBuf::from(file["file"].as_str().unwrap())).collect()
 }
@@ -139,7 +129,7 @@ fn fsck_says_by_its_exit_code_whether_something_is_missing() {
     let told = snapline("fsck", &scene.checkpoints(), &[]).failed(1, &[]).out;
     let expected = format!("! {} at byte 0: the file is missing; chk-{newest} refers to it", path.display());
     assert!(told.contains(&expected), "{told}");
-    let told = json(&snapline("fsck", &scene.checkpoints(), &["--json"]).failed(1, &[]));
+    let told = snapline("fsck", &scene.checkpoints(), &["--json"]).failed(1, &[]).json();
     assert_eq!(told["is_complete"], false);
     let dangling = &told["jobs"][0]["dangling"][0];
     assert_eq!((&dangling["object"], &dangling["offset_bytes"]), (&path.to_str().unwrap().into(), &0.into()));

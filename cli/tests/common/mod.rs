@@ -3,6 +3,7 @@
 
 pub mod job;
 
+use serde_json::Value;
 use snapline::base::{CheckpointId, JobId};
 use snapline::publish::{Config, Pointer, PointerKind, PointerSequence};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
@@ -228,6 +229,13 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// Runs a command that looks at a directory.
+pub fn snapline(command: &str, directory: &Path, options: &[&str]) -> Outcome {
+    let mut process = Command::new(BINARY);
+    process.arg(command).arg(directory).args(options);
+    Running::of(process).end()
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Outcome {
@@ -237,6 +245,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What it has printed, which is JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap()
+    }
+
     /// It ended well.
     #[track_caller]
     pub fn succeeded(self) -> Self {
