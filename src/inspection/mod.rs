@@ -18,6 +18,7 @@ mod fsck;
 mod inspect;
 mod location;
 mod newest;
+mod parallel;
 mod problem;
 mod report;
 mod verify;

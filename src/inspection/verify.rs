@@ -1,14 +1,15 @@
 use super::agreement::within_metadata;
 use super::checkpoint::{metadata_name, read_state};
+use super::parallel::in_parallel;
 use super::view::{View, look_again};
 use super::{Location, Problem, Status};
-use crate::base::{SharedObject, SubtaskId};
+use crate::base::{SharedObject, StateHandle, SubtaskId};
 use crate::codec::CheckpointMetadata;
 use crate::state::StateFileSummary;
 use crate::state::backend::BackendFile;
 use crate::store::{CheckpointStorage, FileSystemCheckpointStorage, Place, StorageError};
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read;
 
 /// How many bytes of a shared file are read at a time.
@@ -184,70 +185,108 @@ impl Verifier<'_> {
         verdict
     }
 
+    /// Reads all files that the metadata names, and compares them with it and with each other.
     fn files(&mut self, place: Place, metadata: &CheckpointMetadata, verdict: &mut CheckpointVerdict) {
         let (checkpoint, object) = (&metadata.checkpoint, metadata_name(self.storage, place));
         verdict.bytes = checkpoint.state_bytes();
         let problems = &mut verdict.problems;
         problems.extend(within_metadata(metadata).into_iter().map(|what| Problem::new(&object, what)));
-        for (subtask, handle) in &checkpoint.states {
-            let Some(handle) = handle else { continue };
-            verdict.files += 1;
-            let read = |reader| {
-                let counted =
-                    Counted { inner: reader, read_bytes: &mut self.read_bytes, progress: self.progress };
-                StateFileSummary::read_to_end(counted).map(|(summary, _)| summary)
-            };
-            let of = (*subtask, handle);
-            let summary = read_state(self.storage, metadata, of, read, |summary| summary, problems);
-            let files = summary.as_ref().and_then(|summary| summary.files.as_ref());
-            let files = files.map_or(&[][..], |files| &files.files);
-            self.backend_files(metadata, *subtask, files, problems);
+        let of_states = checkpoint.states.iter();
+        let states: Vec<_> =
+            of_states.filter_map(|(subtask, handle)| Some((*subtask, handle.as_ref()?))).collect();
+        let shared: BTreeSet<_> = checkpoint.shared.values().flatten().copied().collect();
+        verdict.files += (states.len() + checkpoint.shared.values().flatten().count()) as u64;
+        let states = states.into_iter().map(|(subtask, handle)| File::State(subtask, handle));
+        let unread = shared.into_iter().filter(|object| !self.checksums.contains_key(object));
+        let mut files = BTreeMap::new();
+        for found in self.read(metadata, &states.chain(unread.map(File::Shared)).collect::<Vec<_>>()) {
+            match found {
+                Found::State(subtask, named, found) => {
+                    problems.extend(found);
+                    files.insert(subtask, named);
+                }
+                Found::Shared(object, checksum) => drop(self.checksums.insert(object, checksum)),
+            }
         }
-        verdict.files += checkpoint.shared.values().flatten().count() as u64;
+        for (subtask, objects) in &checkpoint.shared {
+            let named = files.get(subtask).map_or(&[][..], Vec::as_slice);
+            self.backend_files(objects, named, problems);
+        }
     }
 
-    /// Compares the shared files of a subtask with what its state file says about them.
+    /// Reads files to their ends, several at once.
+    fn read(&mut self, metadata: &CheckpointMetadata, files: &[File<'_>]) -> Vec<Found> {
+        let Verifier { storage, read_bytes, progress, .. } = self;
+        let mut tell = |read| {
+            *read_bytes += read;
+            progress(*read_bytes);
+        };
+        in_parallel(files, &mut tell, |file, tell| match *file {
+            File::State(subtask, handle) => {
+                let mut problems = Vec::new();
+                let of = (subtask, handle);
+                let read = |inner| {
+                    let counted = Counted { inner, untold: 0, tell };
+                    StateFileSummary::read_to_end(counted).map(|(summary, _)| summary)
+                };
+                let summary = read_state(storage, metadata, of, read, |summary| summary, &mut problems);
+                let files = summary.and_then(|summary| summary.files).map(|files| files.files);
+                Found::State(subtask, files.unwrap_or_default(), problems)
+            }
+            File::Shared(object) => {
+                Found::Shared(object, read_shared(storage, &object, tell).map_err(Problem::from))
+            }
+        })
+    }
+
+    /// Compares the shared files of a subtask with what its state file, that names `files`, says about them.
     fn backend_files(
-        &mut self,
-        metadata: &CheckpointMetadata,
-        subtask: SubtaskId,
+        &self,
+        objects: &BTreeSet<SharedObject>,
         files: &[BackendFile],
         problems: &mut Vec<Problem>,
     ) {
         let known: BTreeMap<_, u32> = files.iter().filter_map(BackendFile::shared).collect();
-        for object in metadata.checkpoint.shared.get(&subtask).into_iter().flatten() {
-            match (self.checksum(object), known.get(&object.file.content)) {
-                (Err(problem), _) => problems.push(problem),
-                (Ok(found), Some(expected)) if found != *expected => problems.push(Problem::new(
+        for object in objects {
+            match (self.checksums.get(object), known.get(&object.file.content)) {
+                (Some(Err(problem)), _) => problems.push(problem.clone()),
+                (Some(Ok(found)), Some(expected)) if found != expected => problems.push(Problem::new(
                     self.storage.shared_name(object),
                     "the checksum of the whole file is not that of the state file that refers to it",
                 )),
-                (Ok(_), _) => {}
+                _ => {}
             }
         }
     }
+}
 
-    fn checksum(&mut self, object: &SharedObject) -> Result<u32, Problem> {
-        if let Some(known) = self.checksums.get(object) {
-            return known.clone();
-        }
-        let found = self.read_shared(object).map_err(Problem::from);
-        self.checksums.insert(*object, found.clone());
-        found
-    }
+/// A file to read.
+enum File<'a> {
+    State(SubtaskId, &'a StateHandle),
+    Shared(SharedObject),
+}
 
-    fn read_shared(&mut self, object: &SharedObject) -> Result<u32, StorageError> {
-        let reader = self.storage.read_shared(object)?;
-        let mut counted =
-            Counted { inner: reader, read_bytes: &mut self.read_bytes, progress: self.progress };
-        let (mut piece, mut checksum) = (vec![0; PIECE_BYTES], 0);
-        loop {
-            match counted.read(&mut piece) {
-                Ok(0) => return Ok(checksum),
-                Ok(read) => checksum = crc32c::crc32c_append(checksum, &piece[..read]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(StorageError::from_io(self.storage.shared_name(object), error)),
-            }
+/// What a file has come to.
+enum Found {
+    /// Which files of a backend it names, and what is wrong with it.
+    State(SubtaskId, Vec<BackendFile>, Vec<Problem>),
+    Shared(SharedObject, Result<u32, Problem>),
+}
+
+/// The checksum of a shared file.
+fn read_shared(
+    storage: &FileSystemCheckpointStorage,
+    object: &SharedObject,
+    tell: &mut dyn FnMut(u64),
+) -> Result<u32, StorageError> {
+    let mut counted = Counted { inner: storage.read_shared(object)?, untold: 0, tell };
+    let (mut piece, mut checksum) = (vec![0; PIECE_BYTES], 0);
+    loop {
+        match counted.read(&mut piece) {
+            Ok(0) => return Ok(checksum),
+            Ok(read) => checksum = crc32c::crc32c_append(checksum, &piece[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(StorageError::from_io(storage.shared_name(object), error)),
         }
     }
 }
@@ -255,21 +294,26 @@ impl Verifier<'_> {
 /// Tells how much has been read.
 struct Counted<'a, R> {
     inner: R,
-    read_bytes: &'a mut u64,
-    progress: &'a mut dyn FnMut(u64),
+    untold: u64,
+    tell: &'a mut dyn FnMut(u64),
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(target)?;
-        let before = *self.read_bytes;
-        *self.read_bytes += read as u64;
-        if before / PROGRESS_BYTES != *self.read_bytes / PROGRESS_BYTES {
-            (self.progress)(*self.read_bytes);
+        self.untold += read as u64;
+        if self.untold >= PROGRESS_BYTES {
+            (self.tell)(std::mem::take(&mut self.untold));
         }
         Ok(read)
     }
 }
 
-/// After how many bytes progress is told.
+impl<R> Drop for Counted<'_, R> {
+    fn drop(&mut self) {
+        (self.tell)(self.untold);
+    }
+}
+
+/// After how many bytes of a file progress is told.
 const PROGRESS_BYTES: u64 = 16 * 1024 * 1024;
