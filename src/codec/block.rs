@@ -196,15 +196,18 @@ pub struct BlockReader<R: Read> {
     used: usize,
     /// Where the header of `block` stands in the file.
     block_offset: u64,
-    /// How many bytes of the file have been read.
+    /// How many bytes of the file have been used.
     offset: u64,
+    /// What was read of the header behind `block`, together with that.
+    ahead: [u8; BLOCK_HEADER_BYTES],
+    ahead_bytes: usize,
     chain: u32,
     ended: bool,
     scratch: Vec<u8>,
 }
 
 impl<R: Read> BlockReader<R> {
-    /// Opens a file that must be of `kind`, on `inner`, which should be cheap to read in small pieces.
+    /// Opens a file that must be of `kind`, on `inner`, of which whole blocks are read at a time.
     ///
     /// # Errors
     /// The file is of another kind or of a version that this release does not know, or `inner` failed.
@@ -216,6 +219,8 @@ impl<R: Read> BlockReader<R> {
             used: 0,
             block_offset: 0,
             offset: 0,
+            ahead: [0; BLOCK_HEADER_BYTES],
+            ahead_bytes: 0,
             chain: 0,
             ended: false,
             scratch: Vec::new(),
@@ -377,15 +382,16 @@ impl<R: Read> BlockReader<R> {
         }
         self.block_offset = self.offset;
         self.used = 0;
-        self.block.clear();
-        let mut header = [0; BLOCK_HEADER_BYTES];
-        self.fill(&mut header, "the file is truncated between blocks")?;
+        // What an error leaves has nothing to hand out.
+        let mut block = std::mem::take(&mut self.block);
+        let mut header = self.ahead;
+        let ahead = std::mem::take(&mut self.ahead_bytes);
+        self.offset += ahead as u64;
+        self.fill(&mut header[ahead..], "the file is truncated between blocks")?;
         let [a, b, c, d, e, f, g, h] = header;
         let length = length_of_word(u32::from_le_bytes([a, b, c, d]))
             .ok_or_else(|| Corrupt::at(self.block_offset, "the length of a block is damaged"))?;
-        let mut block = std::mem::take(&mut self.block);
-        block.resize(length, 0);
-        self.fill(&mut block, "the file is truncated within a block")?;
+        self.fill_block(&mut block, length)?;
         self.chain = crc32c::crc32c_append(self.chain, &header[..4]);
         self.chain = crc32c::crc32c_append(self.chain, &block);
         if self.chain != u32::from_le_bytes([e, f, g, h]) {
@@ -394,6 +400,27 @@ impl<R: Read> BlockReader<R> {
         self.block = block;
         self.ended = length == 0;
         Ok(!self.ended)
+    }
+
+    /// Reads `length` bytes, and as much of the header behind them as comes with them: a file is read once for each block.
+    fn fill_block(&mut self, block: &mut Vec<u8>, length: usize) -> Result<(), CodecError> {
+        let behind = if length == 0 { 0 } else { BLOCK_HEADER_BYTES };
+        block.resize(length + behind, 0);
+        let mut filled = 0;
+        while filled < length {
+            match read_some(&mut self.inner, &mut block[filled..])? {
+                0 => {
+                    let end = self.offset + filled as u64;
+                    return Err(Corrupt::at(end, "the file is truncated within a block").into());
+                }
+                read => filled += read,
+            }
+        }
+        self.ahead_bytes = filled - length;
+        self.ahead[..self.ahead_bytes].copy_from_slice(&block[length..filled]);
+        block.truncate(length);
+        self.offset += length as u64;
+        Ok(())
     }
 
     fn fill(&mut self, mut target: &mut [u8], truncated: &'static str) -> Result<(), CodecError> {

@@ -317,8 +317,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         let path = self.state_path(handle.file);
         let object = path.display().to_string();
         let file = open(&path, handle.bytes)?;
-        let buffered = io::BufReader::with_capacity(64 * 1024, file);
-        Ok(Box::new(VerifyingReader::new(buffered, object, *handle)))
+        Ok(Box::new(VerifyingReader::new(file, object, *handle)))
     }
 
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {
