@@ -187,14 +187,20 @@ impl Coordinator {
 
     pub(super) fn published(&mut self, now: Millis, checkpoint: CheckpointId, out: &mut Vec<Output>) {
         let Some(complete) = self.publishing.remove(&checkpoint) else { return };
-        let request = complete.request;
+        let (request, cancels) = (complete.request, complete.cancels);
         let complete = complete.complete(checkpoint, self.attempt);
         out.push(Output::Completed(complete.clone()));
         self.failures.succeeded(checkpoint);
         self.end_of_pause = now + self.config.min_pause;
         requests::answer(request, RequestOutcome::Completed(checkpoint), out);
         if complete.kind.is_savepoint() {
-            return self.savepoint_completed(now, checkpoint, out);
+            self.savepoint_completed(now, checkpoint, out);
+            if cancels {
+                //= spec/coordinator.md#coord-68-a-savepoint-that-cancels-ends-the-job
+                //# A job MUST end without another checkpoint when the savepoint is complete that was to cancel it.
+                self.give_up(now, Outcome::Cancelled, out);
+            }
+            return;
         }
         if complete.kind.is_terminal() {
             self.terminal = Some(checkpoint);

@@ -19,6 +19,8 @@ pub(super) struct Pending {
     pub(super) kind: CheckpointKind,
     /// Who asked for it, if not the clock.
     pub(super) request: Option<RequestId>,
+    /// Whether the job is cancelled once it is complete.
+    pub(super) cancels: bool,
     pub(super) expires: Millis,
     /// Who had finished when it was triggered, and so does not take part.
     finished: BTreeSet<SubtaskId>,
@@ -35,7 +37,7 @@ impl Pending {
         finished: BTreeSet<SubtaskId>,
     ) -> Self {
         let (acknowledged, shared) = (BTreeMap::new(), BTreeMap::new());
-        Pending { kind, request, expires, finished, acknowledged, shared }
+        Pending { kind, request, cancels: false, expires, finished, acknowledged, shared }
     }
 
     /// Whether a task of the job takes part and has not acknowledged yet.

@@ -18,6 +18,8 @@ pub enum RequestKind {
     },
     /// A savepoint, after which the job goes on.
     Savepoint,
+    /// A savepoint, after which the job is cancelled (Flink: cancel with savepoint). Without one the job goes on.
+    CancelWithSavepoint,
     /// A savepoint that ends the job.
     Stop(StopMode),
 }
@@ -60,6 +62,8 @@ pub enum Refusal {
 pub(super) struct Queued {
     pub(super) request: RequestId,
     pub(super) kind: CheckpointKind,
+    /// Whether the job is cancelled once the checkpoint is complete.
+    pub(super) cancels: bool,
 }
 
 /// The requests that wait, the next one first.
@@ -69,6 +73,10 @@ pub(super) struct RequestQueue(Vec<Queued>);
 impl RequestQueue {
     pub(super) fn first(&self) -> Option<Queued> {
         self.0.first().copied()
+    }
+
+    pub(super) fn cancels(&self) -> bool {
+        self.0.iter().any(|queued| queued.cancels)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -107,6 +115,7 @@ pub(super) struct Stop {
 impl Coordinator {
     pub(super) fn requested(&mut self, request: RequestId, kind: RequestKind, out: &mut Vec<Output>) {
         let ending = matches!(self.phase, Phase::Retiring(_) | Phase::Ended) || self.terminal.is_some();
+        let cancels = kind == RequestKind::CancelWithSavepoint;
         let kind = match kind {
             _ if ending => return refuse(request, Refusal::JobEnding, out),
             RequestKind::Stop(mode) => return self.stop_requested(request, mode, out),
@@ -116,14 +125,20 @@ impl Coordinator {
             _ if self.stop.is_some() || self.terminal_kind().is_some() => {
                 return refuse(request, Refusal::JobEnding, out);
             }
-            RequestKind::Savepoint => CheckpointKind::Savepoint,
+            RequestKind::Savepoint | RequestKind::CancelWithSavepoint => CheckpointKind::Savepoint,
             RequestKind::Checkpoint { full: true } => CheckpointKind::Full,
             RequestKind::Checkpoint { full: false } => CheckpointKind::Periodic,
         };
-        let surplus = self.queue.add(Queued { request, kind }, self.config.max_queued_requests);
+        let surplus = self.queue.add(Queued { request, kind, cancels }, self.config.max_queued_requests);
         if let Some(surplus) = surplus {
             refuse(surplus, Refusal::TooManyRequests, out);
         }
+    }
+
+    /// Whether the job is cancelled once a savepoint is complete that was asked for.
+    pub(super) fn awaits_savepoint_to_cancel(&self) -> bool {
+        let mut under_way = self.pending.values().chain(self.publishing.values());
+        self.queue.cancels() || under_way.any(|pending| pending.cancels)
     }
 
     /// A second wish joins the first, unless it asks for another way.

@@ -143,14 +143,19 @@ impl Coordinator {
         //= spec/coordinator.md#coord-3-concurrency-is-bounded
         //# A checkpoint that is not forced MUST NOT be triggered while the configured maximum is under way.
         let room = under_way < self.config.max_concurrent;
+        //= spec/coordinator.md#coord-67-a-savepoint-that-cancels-holds-checkpoints-back
+        //# Until a savepoint has ended after which the job is to be cancelled, a checkpoint that is neither a savepoint nor
+        //# terminal MUST NOT be triggered.
+        let only_savepoints = self.awaits_savepoint_to_cancel();
         match self.queue.first() {
+            Some(queued) if only_savepoints && !queued.kind.is_savepoint() => None,
             Some(queued) if room || self.is_forced(queued.kind) => {
                 let cause = Cause::Request(queued);
                 Some(Next { due: Millis(0), cause, kind: self.ordinary_kind(queued.kind) })
             }
             //= spec/coordinator.md#coord-6-the-minimum-pause-is-kept
             //# A periodic checkpoint MUST NOT be triggered within the minimum pause after a completion.
-            None if room => self.schedule.due().map(|due| Next {
+            None if room && !only_savepoints => self.schedule.due().map(|due| Next {
                 due: due.max(self.end_of_pause),
                 cause: Cause::Clock,
                 kind: self.ordinary_kind(CheckpointKind::Periodic),
@@ -192,23 +197,25 @@ impl Coordinator {
         //= spec/coordinator.md#coord-2-ids-strictly-increase
         //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
         self.next_checkpoint = checkpoint.next();
-        let request = match next.cause {
+        let (request, cancels) = match next.cause {
             Cause::Request(queued) => {
                 self.queue.take_first();
-                Some(queued.request)
+                (Some(queued.request), queued.cancels)
             }
             Cause::Clock => {
                 self.schedule.triggered(now, self.end_of_pause, &self.config);
-                None
+                (None, false)
             }
             Cause::End => {
                 // Nothing else is due before the pause of a repetition would be over.
                 self.schedule.start(now, &self.config);
-                None
+                (None, false)
             }
         };
         let (expires, finished) = (now + self.config.timeout, self.finished_tasks.clone());
-        self.pending.insert(checkpoint, Pending::new(kind, request, expires, finished));
+        let mut pending = Pending::new(kind, request, expires, finished);
+        pending.cancels = cancels;
+        self.pending.insert(checkpoint, pending);
         let options = self.config.options(now, kind);
         for subtask in self.tasks_to_trigger() {
             out.push(Output::Trigger { subtask, attempt: self.attempt, checkpoint, options });

@@ -14,8 +14,6 @@ use std::time::Duration;
 pub(super) enum Wish {
     /// To be answered through the channel, once.
     Request(RequestKind, Sender<Answer>),
-    /// A savepoint, which is answered like any other, and the end of the job once it is complete.
-    CancelWithSavepoint(Sender<Answer>),
     SwitchPeriodicCheckpoints(bool),
     Cancel,
     Suspend,
@@ -117,11 +115,10 @@ impl JobControl {
         let _ = (self.send)(Wish::Cancel);
     }
 
-    /// Asks for a savepoint, and ends the job as [`cancel`](Self::cancel) does once it is complete: no periodic
-    /// checkpoint is taken meanwhile, so that nothing is committed that the savepoint does not hold, unless somebody asks for a
-    /// checkpoint and several may be under way. Without a savepoint the job goes on.
+    /// Asks for a savepoint, and ends the job as [`cancel`](Self::cancel) does once it is complete: no other
+    /// checkpoint begins meanwhile, so that nothing is committed that the savepoint does not hold. Without a savepoint the job goes on.
     pub fn cancel_with_savepoint(&self) -> RequestHandle {
-        self.ask(Wish::CancelWithSavepoint)
+        self.request(RequestKind::CancelWithSavepoint)
     }
 
     /// Ends the job in this process without another checkpoint; all that it has stay for whoever goes on with it.
@@ -135,12 +132,8 @@ impl JobControl {
     }
 
     fn request(&self, kind: RequestKind) -> RequestHandle {
-        self.ask(|answer| Wish::Request(kind, answer))
-    }
-
-    fn ask(&self, wish: impl FnOnce(Sender<Answer>) -> Wish) -> RequestHandle {
         let (sender, answer) = bounded(1);
-        if !(self.send)(wish(sender.clone())) {
+        if !(self.send)(Wish::Request(kind, sender.clone())) {
             // There is room for one answer.
             let _ = sender.try_send(Err(RequestError::Refused(Refusal::JobEnding)));
         }

@@ -27,6 +27,8 @@ pub(super) struct Wrong {
     pub beside_terminal: bool,
     /// An ordinary checkpoint began although a stop was asked for.
     pub after_stop: bool,
+    /// A checkpoint that is neither a savepoint nor terminal began although a savepoint was to cancel the job.
+    pub beside_cancelling_savepoint: bool,
     /// A checkpoint began while not all tasks ran.
     pub tasks_not_running: bool,
     /// A checkpoint began at another task than the first that runs.
@@ -91,6 +93,8 @@ pub(super) struct Watch {
     /// Whether a terminal checkpoint is complete.
     pub is_last: bool,
     pub unanswered: BTreeMap<RequestId, RequestKind>,
+    /// Whether the savepoint is complete that was to cancel the job, once that is known.
+    pub savepoint_to_cancel: Option<bool>,
     /// Whether the wish to stop was answered with a checkpoint.
     pub stop_is_answered: bool,
     /// Whether the job is to end without a checkpoint: somebody wants it, or no restart can help.
@@ -175,6 +179,12 @@ impl Watch {
                     self.wrong.answered_twice |= asked.is_none();
                     let is_completed = matches!(outcome, RequestOutcome::Completed(_));
                     self.stop_is_answered |= is_completed && matches!(asked, Some(RequestKind::Stop(_)));
+                    if asked == Some(RequestKind::CancelWithSavepoint) {
+                        self.gave_up |= is_completed;
+                        // What another one that waits is told changes nothing.
+                        let is_complete = is_completed || self.savepoint_to_cancel == Some(true);
+                        self.savepoint_to_cancel = Some(is_complete);
+                    }
                 }
                 Output::JobEnded(outcome) => self.ends(scene, *outcome),
                 _ => {}
@@ -217,6 +227,9 @@ impl Watch {
             || (kind.is_terminal() && !self.under_way.is_empty());
         let stop = |kind: &RequestKind| matches!(kind, RequestKind::Stop(_));
         self.wrong.after_stop |= !kind.is_terminal() && self.unanswered.values().any(stop);
+        let commits_and_goes_on = !kind.is_terminal() && !kind.is_savepoint();
+        self.wrong.beside_cancelling_savepoint |= commits_and_goes_on
+            && self.unanswered.values().any(|kind| *kind == RequestKind::CancelWithSavepoint);
         self.wrong.cleaning_behind |= scene.cleaning > scene.run.concurrent;
         let is_unclaimed = scene.run.given == Some(ClaimMode::NoClaim) && scene.store.published.is_empty();
         self.wrong.not_full |= is_unclaimed && kind == CheckpointKind::Periodic;
@@ -288,7 +301,7 @@ impl Watch {
         let is_asked_for = match input {
             Input::TaskFailed { attempt, .. } => *attempt == scene.tasks.attempt,
             Input::CancelRequested | Input::SuspendRequested => true,
-            _ => scene.is_fenced,
+            _ => scene.is_fenced || self.savepoint_to_cancel == Some(true),
         };
         let news = self.failures > had_failures;
         self.wrong.stopped_without_reason |= stops && !is_asked_for && !(too_many && news);

@@ -122,6 +122,38 @@ fn triggering() -> Vec<P> {
             world.never(|wrong| wrong.after_stop)
         }),
         P::sometimes("a stop checkpoint is under way", |_, world| world.has_under_way(CheckpointKind::Stop)),
+        //= spec/coordinator.md#coord-67-a-savepoint-that-cancels-holds-checkpoints-back
+        //= type=test
+        //# Until a savepoint has ended after which the job is to be cancelled, a checkpoint that is neither a savepoint nor
+        //# terminal MUST NOT be triggered.
+        P::always("COORD-67 nothing commits what a savepoint that cancels does not hold", |_, world| {
+            world.never(|wrong| wrong.beside_cancelling_savepoint)
+        }),
+        //= spec/coordinator.md#coord-68-a-savepoint-that-cancels-ends-the-job
+        //= type=test
+        //# A job MUST end without another checkpoint when the savepoint is complete that was to cancel it.
+        P::always("COORD-68 a job ends with the savepoint that cancels it", |_, world| {
+            let ends = |process: &Process| match process.watch.outcome {
+                _ if process.watch.savepoint_to_cancel != Some(true) => true,
+                Some(outcome) => !matches!(outcome, Outcome::Finished | Outcome::Stopped(_)),
+                None => !process.coordinator.is_running(),
+            };
+            world.all(ends)
+        }),
+        P::sometimes("a savepoint has cancelled the job", |_, world| {
+            world.ended_as(Outcome::Cancelled)
+                && world.some_watch(|watch| watch.savepoint_to_cancel == Some(true))
+        }),
+        P::sometimes(
+            "a checkpoint begins after a savepoint that was to cancel the job and has failed",
+            |_, world| {
+                let goes_on = |watch: &Watch| {
+                    watch.savepoint_to_cancel == Some(false)
+                        && watch.under_way.values().any(|one| one.kind == CheckpointKind::Periodic)
+                };
+                world.some_watch(goes_on)
+            },
+        ),
     ]
 }
 

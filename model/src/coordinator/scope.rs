@@ -121,6 +121,7 @@ const DUEL: Budgets = Budgets { coordinators: 1, ..CALM };
 
 const CHECKPOINT: RequestKind = RequestKind::Checkpoint { full: false };
 const SAVEPOINT: RequestKind = RequestKind::Savepoint;
+const CANCEL: RequestKind = RequestKind::CancelWithSavepoint;
 const SUSPEND: RequestKind = RequestKind::Stop(StopMode::Suspend);
 const DRAIN: RequestKind = RequestKind::Stop(StopMode::Drain);
 
@@ -252,6 +253,7 @@ impl Scope {
         let delayed = Run { delay: Millis(1), requests: &[SUSPEND, SAVEPOINT], ..Run::CALM };
         let retention = Retention::RETAIN_ON_CANCELLATION;
         let cancelled = Run { requests: &[SAVEPOINT], retained: 2, retention, ..Run::CALM };
+        let ended_by_savepoint = Run { requests: &[CANCEL, CHECKPOINT], ..Run::CALM };
         let not_externalized = Run { retention: Retention::NO_EXTERNALIZED_CHECKPOINTS, ..Run::CALM };
         let claimed = Run { given: Some(ClaimMode::Claim), ..Run::CALM };
         vec![
@@ -261,6 +263,8 @@ impl Scope {
             stopped.with(Budgets { requests: 1, ends: 1, ..CALM }),
             delayed.with(Budgets { requests: 1, task_failures: 1, endings: 1, ..CALM }),
             cancelled.with(Budgets { requests: 1, task_failures: 1, endings: 1, ..CALM }),
+            ended_by_savepoint.with(Budgets { requests: 2, declines: 1, ..CALM }),
+            ended_by_savepoint.with(Budgets { requests: 1, ends: 1, task_failures: 1, ..CALM }),
             claimed.with(Budgets { task_failures: 1, endings: 1, ..CALM }),
             not_externalized.with(Budgets { finishes: 1, ends: 1, task_failures: 1, ..CALM }),
             Run::CALM.with(Budgets { jumps: 1, coordinators: 1, endings: 1, ..CALM }),

@@ -292,3 +292,42 @@ proptest! {
         }
     }
 }
+
+//= spec/coordinator.md#coord-67-a-savepoint-that-cancels-holds-checkpoints-back
+//= type=test
+//# Until a savepoint has ended after which the job is to be cancelled, a checkpoint that is neither a savepoint nor
+//# terminal MUST NOT be triggered.
+//= spec/coordinator.md#coord-68-a-savepoint-that-cancels-ends-the-job
+//= type=test
+//# A job MUST end without another checkpoint when the savepoint is complete that was to cancel it.
+#[test]
+fn coord_savepoint_that_cancels_lets_no_checkpoint_begin_and_ends_the_job() {
+    let mut job = Job::running(Config { max_concurrent: 9, timeout: Millis(9_999), ..config() });
+    assert_eq!(job.tick(10), triggers(1, CheckpointKind::Periodic));
+    assert_eq!(job.request(1, RequestKind::CancelWithSavepoint), triggers(2, CheckpointKind::Savepoint));
+    assert_eq!(job.request(2, CHECKPOINT), [], "it waits, although there is room");
+    assert_eq!((job.tick(1_000), job.coordinator.next_trigger()), (vec![], None));
+    assert_eq!(job.request(3, RequestKind::Savepoint), triggers(3, CheckpointKind::Savepoint));
+    assert!(!job.complete(1).contains(&CANCEL), "one that began before it");
+    assert!(!job.complete(3).contains(&CANCEL), "another savepoint");
+    let done = job.complete(2);
+    assert!(done.contains(&answered(1, RequestOutcome::Completed(CheckpointId(2)))));
+    assert!(done.contains(&refused(2, Refusal::TasksNotRunning)) && done.contains(&CANCEL), "{done:?}");
+    let ended = job.on(Input::TasksStopped { attempt: Attempt(1) });
+    assert_eq!(ended, [Output::JobEnded(Outcome::Cancelled)]);
+}
+
+#[test]
+fn coord_savepoint_that_was_to_cancel_and_fails_lets_the_job_go_on() {
+    let mut job = Job::running(Config { tolerable_failures: 9, ..config() });
+    assert_eq!(job.request(1, RequestKind::CancelWithSavepoint), triggers(1, CheckpointKind::Savepoint));
+    job.request(2, CHECKPOINT);
+    job.now = 50;
+    let done = job.decline(1, DeclineReason::SyncPartFailed);
+    assert_eq!(done.last(), triggers(2, CheckpointKind::Periodic).last(), "what has waited begins");
+    assert_eq!(job.complete(2).last(), triggers(3, CheckpointKind::Periodic).last());
+    job.request(3, RequestKind::Savepoint);
+    job.request(4, RequestKind::CancelWithSavepoint);
+    job.restart();
+    assert!(job.coordinator.next_trigger().is_some(), "the wish does not outlive the attempt");
+}

@@ -54,6 +54,10 @@ fn situations() -> Vec<(&'static str, Job)> {
             }),
         ),
         ("savepoint pending", with(&|job| drop(job.request(1, RequestKind::Savepoint)))),
+        (
+            "savepoint that cancels pending",
+            with(&|job| drop(job.request(1, RequestKind::CancelWithSavepoint))),
+        ),
         ("draining", with(&|job| drop(job.request(1, RequestKind::Stop(StopMode::Drain))))),
         ("stop pending", with(&|job| drop(job.request(1, RequestKind::Stop(StopMode::Suspend))))),
         (
@@ -144,6 +148,7 @@ fn inputs(job: &Job) -> Vec<(String, Input)> {
         ("tasks stopped".into(), Input::TasksStopped { attempt }),
         ("request: checkpoint".into(), request(RequestKind::Checkpoint { full: false })),
         ("request: savepoint".into(), request(RequestKind::Savepoint)),
+        ("request: cancel with savepoint".into(), request(RequestKind::CancelWithSavepoint)),
         ("request: stop".into(), request(RequestKind::Stop(StopMode::Suspend))),
         ("request: drain".into(), request(RequestKind::Stop(StopMode::Drain))),
         ("cancel".into(), Input::CancelRequested),

@@ -87,7 +87,7 @@ impl Master {
         }
         self.tasks.cancel_and_join();
         for message in inbox.try_iter() {
-            if let Message::User(Wish::Request(_, answer) | Wish::CancelWithSavepoint(answer)) = message {
+            if let Message::User(Wish::Request(_, answer)) = message {
                 let _ = answer.send(Err(RequestError::Refused(Refusal::JobEnding)));
             }
         }
@@ -97,7 +97,7 @@ impl Master {
     }
 
     /// Waits for a message or for the machine's deadline.
-    fn next(&mut self, inbox: &Receiver<Message>, reports: &Receiver<TaskReport>) -> Vec<Input> {
+    fn next(&mut self, inbox: &Receiver<Message>, reports: &Receiver<TaskReport>) -> Option<Input> {
         let deadline = self.coordinator.deadline().and_then(|deadline| self.clock.instant(deadline));
         let timer = deadline.map_or_else(never, crossbeam_channel::at);
         let message = crossbeam_channel::select_biased! {
@@ -105,7 +105,7 @@ impl Master {
             recv(reports) -> report => report.map(Message::Task).map_err(|_| RecvTimeoutError::Disconnected),
             recv(timer) -> _ => Err(RecvTimeoutError::Timeout),
         };
-        let input = match message {
+        match message {
             Ok(Message::Task(TaskReport { attempt, subtask, report })) => self.task(attempt, subtask, report),
             Ok(Message::Storage(ticket, answer, error)) => {
                 if let Some(error) = &error {
@@ -118,19 +118,17 @@ impl Master {
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
             Ok(Message::Cleaned(input)) => Some(input),
-            Ok(Message::User(wish)) => return self.wish(wish),
+            Ok(Message::User(wish)) => Some(self.wish(wish)),
             Err(_) => Some(Input::Tick),
-        };
-        input.into_iter().collect()
+        }
     }
 
-    fn wish(&mut self, wish: Wish) -> Vec<Input> {
+    fn wish(&mut self, wish: Wish) -> Input {
         match wish {
-            Wish::Request(kind, answer) => vec![self.answers.ask(kind, answer)],
-            Wish::CancelWithSavepoint(answer) => self.answers.ask_and_cancel(answer),
-            Wish::SwitchPeriodicCheckpoints(on) => vec![self.answers.switch_periodic(on)],
-            Wish::Cancel => vec![Input::CancelRequested],
-            Wish::Suspend => vec![Input::SuspendRequested],
+            Wish::Request(kind, answer) => self.answers.ask(kind, answer),
+            Wish::SwitchPeriodicCheckpoints(on) => Input::PeriodicCheckpointsSwitched { on },
+            Wish::Cancel => Input::CancelRequested,
+            Wish::Suspend => Input::SuspendRequested,
         }
     }
 
@@ -217,7 +215,7 @@ impl Master {
             Output::ListShared => self.list_shared(io),
             Output::RequestAnswered { request, outcome } => {
                 tracing::info!(request = request.0, ?outcome, "request answered");
-                return self.answers.answer(request, outcome);
+                self.answers.answer(request, outcome);
             }
             Output::JobEnded(outcome) => self.outcome = Some(outcome),
         }

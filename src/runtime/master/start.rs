@@ -69,7 +69,7 @@ impl Job {
             reports,
             tasks: Tasks::default(),
             under_way: BTreeMap::new(),
-            answers: Answers::new(),
+            answers: Answers::default(),
             trouble: Trouble::default(),
             outcome: None,
         };
