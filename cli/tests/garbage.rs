@@ -4,15 +4,13 @@
 
 mod common;
 
-use common::{Chance, Running, Scene, snapline, text};
-use serde_json::Value;
+use common::{Chance, Scene, snapline, text};
 use snapline::base::Attempt;
 use snapline::publish::PointerKind;
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often the process is killed.

@@ -16,7 +16,7 @@ pub(crate) use causes::WithCauses;
 pub use checkpoint::{CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle};
 pub use domain::TimeDomain;
 pub use identity::{Attempt, Channel, CheckpointId, Incarnation, JobId, ParseJobIdError, SubtaskId};
-pub use options::{Alignment, CheckpointOptions, CheckpointingMode};
+pub use options::{Alignment, CheckpointOptions, CheckpointingMode, SavepointFormat};
 pub use shared::{ContentId, Ownership, RestoredFiles, SharedFile, SharedObject, SharedState, Sharing};
 pub use time::{EventTime, Millis};
 

@@ -149,7 +149,9 @@ impl Coordinator {
             requests::answer(pending.request.take(), RequestOutcome::Unknown(*checkpoint), out);
         }
         self.refuse_queued(Refusal::JobEnding, out);
-        self.answer_stop(RequestOutcome::Refused(Refusal::JobEnding), out);
+        let in_publication = self.publishing.iter().find(|(_, pending)| pending.kind.is_terminal());
+        let of_stop = in_publication.map(|(checkpoint, _)| RequestOutcome::Unknown(*checkpoint));
+        self.answer_stop(of_stop.unwrap_or(RequestOutcome::Refused(Refusal::JobEnding)), out);
         out.push(Output::JobEnded(outcome));
     }
 }

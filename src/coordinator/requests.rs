@@ -1,7 +1,7 @@
 //! What users ask for: which request is next, which is refused, and that each is answered once.
 
 use super::{AbortReason, Coordinator, Output, Phase};
-use crate::base::{CheckpointId, CheckpointKind};
+use crate::base::{CheckpointId, CheckpointKind, SavepointFormat};
 use serde::{Deserialize, Serialize};
 
 /// Names a request of a user. The driver draws it and never uses one twice.
@@ -17,11 +17,11 @@ pub enum RequestKind {
         full: bool,
     },
     /// A savepoint, after which the job goes on.
-    Savepoint,
+    Savepoint(SavepointFormat),
     /// A savepoint, after which the job is cancelled (Flink: cancel with savepoint). Without one the job goes on.
-    CancelWithSavepoint,
+    CancelWithSavepoint(SavepointFormat),
     /// A savepoint that ends the job.
-    Stop(StopMode),
+    Stop(StopMode, SavepointFormat),
 }
 
 /// How a job is stopped with a savepoint.
@@ -64,6 +64,8 @@ pub(super) struct Queued {
     pub(super) kind: CheckpointKind,
     /// Whether the job is cancelled once the checkpoint is complete.
     pub(super) cancels: bool,
+    /// That of a savepoint.
+    pub(super) format: SavepointFormat,
 }
 
 /// The requests that wait, the next one first.
@@ -106,6 +108,7 @@ impl RequestQueue {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(super) struct Stop {
     pub(super) mode: StopMode,
+    pub(super) format: SavepointFormat,
     /// Who is told of its end.
     requests: Vec<RequestId>,
     /// Whether there is the checkpoint that was wished for.
@@ -115,21 +118,24 @@ pub(super) struct Stop {
 impl Coordinator {
     pub(super) fn requested(&mut self, request: RequestId, kind: RequestKind, out: &mut Vec<Output>) {
         let ending = matches!(self.phase, Phase::Retiring(_) | Phase::Ended) || self.terminal.is_some();
-        let cancels = kind == RequestKind::CancelWithSavepoint;
-        let kind = match kind {
+        let cancels = matches!(kind, RequestKind::CancelWithSavepoint(_));
+        let (kind, format) = match kind {
             _ if ending => return refuse(request, Refusal::JobEnding, out),
-            RequestKind::Stop(mode) => return self.stop_requested(request, mode, out),
+            RequestKind::Stop(mode, format) => return self.stop_requested(request, mode, format, out),
             //= spec/coordinator.md#coord-5-checkpoints-need-running-tasks
             //# A checkpoint MUST be triggered only while every task of the attempt runs.
             _ if self.phase != Phase::Running => return refuse(request, Refusal::TasksNotRunning, out),
             _ if self.stop.is_some() || self.terminal_kind().is_some() => {
                 return refuse(request, Refusal::JobEnding, out);
             }
-            RequestKind::Savepoint | RequestKind::CancelWithSavepoint => CheckpointKind::Savepoint,
-            RequestKind::Checkpoint { full: true } => CheckpointKind::Full,
-            RequestKind::Checkpoint { full: false } => CheckpointKind::Periodic,
+            RequestKind::Savepoint(format) | RequestKind::CancelWithSavepoint(format) => {
+                (CheckpointKind::Savepoint, format)
+            }
+            RequestKind::Checkpoint { full: true } => (CheckpointKind::Full, SavepointFormat::default()),
+            RequestKind::Checkpoint { full: false } => (CheckpointKind::Periodic, SavepointFormat::default()),
         };
-        let surplus = self.queue.add(Queued { request, kind, cancels }, self.config.max_queued_requests);
+        let surplus =
+            self.queue.add(Queued { request, kind, cancels, format }, self.config.max_queued_requests);
         if let Some(surplus) = surplus {
             refuse(surplus, Refusal::TooManyRequests, out);
         }
@@ -142,12 +148,18 @@ impl Coordinator {
     }
 
     /// A second wish joins the first, unless it asks for another way.
-    fn stop_requested(&mut self, request: RequestId, mode: StopMode, out: &mut Vec<Output>) {
+    fn stop_requested(
+        &mut self,
+        request: RequestId,
+        mode: StopMode,
+        format: SavepointFormat,
+        out: &mut Vec<Output>,
+    ) {
         match &mut self.stop {
-            Some(stop) if stop.mode == mode => stop.requests.push(request),
+            Some(stop) if (stop.mode, stop.format) == (mode, format) => stop.requests.push(request),
             Some(_) => refuse(request, Refusal::JobEnding, out),
             None => {
-                self.stop = Some(Stop { mode, requests: vec![request], is_fulfilled: false });
+                self.stop = Some(Stop { mode, format, requests: vec![request], is_fulfilled: false });
                 self.drain_sources(out);
             }
         }

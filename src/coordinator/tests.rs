@@ -1,6 +1,7 @@
 use super::*;
 use crate::base::{
-    CheckpointKind, CheckpointOptions, DeclineReason, Incarnation, JobId, StateFile, StateHandle,
+    CheckpointKind, CheckpointOptions, DeclineReason, Incarnation, JobId, SavepointFormat, StateFile,
+    StateHandle,
 };
 use crate::publish::{Answer, Listing, Operation, Pointer, PointerKind, PointerSequence, PublicationFailure};
 
@@ -21,6 +22,10 @@ mod triggering;
 const JOB: JobId = JobId(1);
 const SOURCE: SubtaskId = SubtaskId::new(0, 0);
 const SINK: SubtaskId = SubtaskId::new(1, 0);
+const SAVEPOINT: RequestKind = RequestKind::Savepoint(SavepointFormat::Canonical);
+const CANCEL_WITH_SAVEPOINT: RequestKind = RequestKind::CancelWithSavepoint(SavepointFormat::Canonical);
+const SUSPEND: RequestKind = RequestKind::Stop(StopMode::Suspend, SavepointFormat::Canonical);
+const DRAIN: RequestKind = RequestKind::Stop(StopMode::Drain, SavepointFormat::Canonical);
 /// No checkpoint, and no file.
 const NONE: [u64; 0] = [];
 

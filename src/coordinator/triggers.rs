@@ -2,7 +2,7 @@
 
 use super::requests::Queued;
 use super::{Config, Coordinator, Output, Phase, pending::Pending, requests::StopMode};
-use crate::base::{CheckpointKind, Millis, SubtaskId};
+use crate::base::{CheckpointKind, Millis, SavepointFormat, SubtaskId};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -197,26 +197,26 @@ impl Coordinator {
         //= spec/coordinator.md#coord-2-ids-strictly-increase
         //# Ids MUST strictly increase over the triggers of an attempt and over all publications of a job.
         self.next_checkpoint = checkpoint.next();
-        let (request, cancels) = match next.cause {
+        let (request, cancels, format) = match next.cause {
             Cause::Request(queued) => {
                 self.queue.take_first();
-                (Some(queued.request), queued.cancels)
+                (Some(queued.request), queued.cancels, queued.format)
             }
             Cause::Clock => {
                 self.schedule.triggered(now, self.end_of_pause, &self.config);
-                (None, false)
+                (None, false, SavepointFormat::default())
             }
             Cause::End => {
                 // Nothing else is due before the pause of a repetition would be over.
                 self.schedule.start(now, &self.config);
-                (None, false)
+                (None, false, self.stop.as_ref().map(|stop| stop.format).unwrap_or_default())
             }
         };
         let (expires, finished) = (now + self.config.timeout, self.finished_tasks.clone());
         let mut pending = Pending::new(kind, request, expires, finished);
         pending.cancels = cancels;
         self.pending.insert(checkpoint, pending);
-        let options = self.config.options(now, kind);
+        let options = self.config.options(now, kind).in_format(format);
         for subtask in self.tasks_to_trigger() {
             out.push(Output::Trigger { subtask, attempt: self.attempt, checkpoint, options });
         }

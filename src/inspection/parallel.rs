@@ -15,28 +15,35 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
 ) -> Vec<R> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
     let (work, next) = (&work, &AtomicUsize::new(0));
+    let left = move || {
+        let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        numbers.map_while(|number| Some((number, items.get(number)?)))
+    };
     let mut done: Vec<(usize, R)> = thread::scope(|scope| {
         let (sender, reports) = mpsc::channel();
         let start = |_| {
             let sender = sender.clone();
-            scope.spawn(move || {
+            let run = move || {
                 // The receiver stays until all are gone.
                 let mut tell = |read_bytes| {
                     let _ = sender.send(read_bytes);
                 };
-                let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-                let items = numbers.map_while(|number| Some((number, items.get(number)?)));
-                items.map(|(number, item)| (number, work(item, &mut tell))).collect::<Vec<_>>()
-            })
+                left().map(|(number, item)| (number, work(item, &mut tell))).collect::<Vec<_>>()
+            };
+            thread::Builder::new().spawn_scoped(scope, run).ok()
         };
-        let workers: Vec<_> = (0..threads).map(start).collect();
+        let workers: Vec<_> = (0..threads).map_while(start).collect();
         drop(sender);
-        reports.into_iter().for_each(progress);
+        for read_bytes in reports {
+            progress(read_bytes);
+        }
         let join = |worker: thread::ScopedJoinHandle<'_, Vec<_>>| {
             worker.join().unwrap_or_else(|cause| panic::resume_unwind(cause))
         };
         workers.into_iter().flat_map(join).collect()
     });
+    // All of them, where no thread could be started.
+    done.extend(left().map(|(number, item)| (number, work(item, progress))));
     done.sort_unstable_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, found)| found).collect()
 }

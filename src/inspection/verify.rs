@@ -3,7 +3,7 @@ use super::checkpoint::{metadata_name, read_state};
 use super::parallel::in_parallel;
 use super::view::{View, look_again};
 use super::{Location, Problem, Status};
-use crate::base::{SharedObject, StateHandle, SubtaskId};
+use crate::base::{ContentId, SharedObject, StateHandle, SubtaskId};
 use crate::codec::CheckpointMetadata;
 use crate::state::StateFileSummary;
 use crate::state::backend::BackendFile;
@@ -209,8 +209,7 @@ impl Verifier<'_> {
             }
         }
         for (subtask, objects) in &checkpoint.shared {
-            let named = files.get(subtask).map_or(&[][..], Vec::as_slice);
-            self.backend_files(objects, named, problems);
+            self.backend_files(objects, files.get(subtask).unwrap_or(&BTreeMap::new()), problems);
         }
     }
 
@@ -231,7 +230,8 @@ impl Verifier<'_> {
                 };
                 let summary = read_state(storage, metadata, of, read, |summary| summary, &mut problems);
                 let files = summary.and_then(|summary| summary.files).map(|files| files.files);
-                Found::State(subtask, files.unwrap_or_default(), problems)
+                let shared = files.iter().flatten().filter_map(BackendFile::shared).collect();
+                Found::State(subtask, shared, problems)
             }
             File::Shared(object) => {
                 Found::Shared(object, read_shared(storage, &object, tell).map_err(Problem::from))
@@ -239,14 +239,13 @@ impl Verifier<'_> {
         })
     }
 
-    /// Compares the shared files of a subtask with what its state file, that names `files`, says about them.
+    /// Compares the shared files of a subtask with the checksums that its state file knows.
     fn backend_files(
         &self,
         objects: &BTreeSet<SharedObject>,
-        files: &[BackendFile],
+        known: &BTreeMap<ContentId, u32>,
         problems: &mut Vec<Problem>,
     ) {
-        let known: BTreeMap<_, u32> = files.iter().filter_map(BackendFile::shared).collect();
         for object in objects {
             match (self.checksums.get(object), known.get(&object.file.content)) {
                 (Some(Err(problem)), _) => problems.push(problem.clone()),
@@ -268,8 +267,8 @@ enum File<'a> {
 
 /// What a file has come to.
 enum Found {
-    /// Which files of a backend it names, and what is wrong with it.
-    State(SubtaskId, Vec<BackendFile>, Vec<Problem>),
+    /// The checksums of the shared files that it names, and what is wrong with it.
+    State(SubtaskId, BTreeMap<ContentId, u32>, Vec<Problem>),
     Shared(SharedObject, Result<u32, Problem>),
 }
 

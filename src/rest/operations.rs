@@ -2,6 +2,7 @@
 
 use super::refused::Refused;
 use super::trigger_id::TriggerId;
+use crate::base::SavepointFormat;
 use crate::coordinator::StopMode;
 use crate::runtime::{
     CheckpointType, Disposal, DisposalError, RequestError, RequestHandle, RequestedCheckpoint,
@@ -34,9 +35,9 @@ struct Operation {
 /// What a client has asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    Savepoint,
-    CancelWithSavepoint,
-    Stop(StopMode),
+    Savepoint(SavepointFormat),
+    CancelWithSavepoint(SavepointFormat),
+    Stop(StopMode, SavepointFormat),
     Checkpoint(CheckpointType),
     Disposal(String),
 }

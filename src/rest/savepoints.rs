@@ -5,9 +5,9 @@ use super::operations::{Asked, Ended, UnderWay, cause};
 use super::refused::Refused;
 use super::request::{Body, OfJob, Triggered};
 use super::trigger_id::TriggerId;
+use crate::base::SavepointFormat;
 use crate::configuration::options::SAVEPOINT_DIRECTORY;
 use crate::coordinator::StopMode;
-use crate::runtime::SavepointFormat;
 use axum::Json;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ pub(super) struct SavepointBody {
     #[serde(rename = "target-directory")]
     target_directory: Option<String>,
     #[serde(rename = "formatType")]
-    format: Option<Format>,
+    format: Option<SavepointFormat>,
     #[serde(rename = "triggerId")]
     trigger: Option<TriggerId>,
 }
@@ -35,16 +35,9 @@ pub(super) struct StopBody {
     #[serde(rename = "targetDirectory")]
     target_directory: Option<String>,
     #[serde(rename = "formatType")]
-    format: Option<Format>,
+    format: Option<SavepointFormat>,
     #[serde(rename = "triggerId")]
     trigger: Option<TriggerId>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum Format {
-    Canonical,
-    Native,
 }
 
 pub(super) async fn trigger(
@@ -52,14 +45,15 @@ pub(super) async fn trigger(
     Body(body): Body<SavepointBody>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
     check_target(body.target_directory.as_deref())?;
-    check_format(body.format, SavepointFormat::Canonical)?;
+    let format = body.format.unwrap_or_default();
     let Context { savepoints, control, .. } = &*context;
     match body.cancel_job {
-        Some(true) => savepoints.trigger(body.trigger, Asked::CancelWithSavepoint, || {
-            UnderWay::Request(control.cancel_with_savepoint())
+        Some(true) => savepoints.trigger(body.trigger, Asked::CancelWithSavepoint(format), || {
+            UnderWay::Request(control.cancel_with_savepoint(format))
         }),
-        _ => savepoints
-            .trigger(body.trigger, Asked::Savepoint, || UnderWay::Request(control.trigger_savepoint())),
+        _ => savepoints.trigger(body.trigger, Asked::Savepoint(format), || {
+            UnderWay::Request(control.trigger_savepoint(format))
+        }),
     }
 }
 
@@ -68,10 +62,10 @@ pub(super) async fn stop(
     Body(body): Body<StopBody>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
     check_target(body.target_directory.as_deref())?;
-    check_format(body.format, context.watch.stop_format())?;
+    let format = body.format.unwrap_or_default();
     let mode = if body.drain == Some(true) { StopMode::Drain } else { StopMode::Suspend };
-    let start = || UnderWay::Request(context.control.stop_with_savepoint(mode));
-    context.savepoints.trigger(body.trigger, Asked::Stop(mode), start)
+    let start = || UnderWay::Request(context.control.stop_with_savepoint(mode, format));
+    context.savepoints.trigger(body.trigger, Asked::Stop(mode, format), start)
 }
 
 pub(super) async fn status(
@@ -93,19 +87,4 @@ fn check_target(directory: Option<&str>) -> Result<(), Refused> {
         "the target directory `{directory}` cannot be chosen: savepoints lie where the job was told to put them with `{key}`"
     );
     Err(Refused::bad_request(what))
-}
-
-fn check_format(asked: Option<Format>, is: SavepointFormat) -> Result<(), Refused> {
-    match (asked, is) {
-        (None, _)
-        | (Some(Format::Canonical), SavepointFormat::Canonical)
-        | (Some(Format::Native), SavepointFormat::Native) => Ok(()),
-        (Some(Format::Native), SavepointFormat::Canonical) => Err(Refused::bad_request(
-            "the format NATIVE is not supported here: this savepoint is written in the format CANONICAL",
-        )),
-        (Some(Format::Canonical), SavepointFormat::Native) => Err(Refused::bad_request(
-            "the format CANONICAL is not supported here: a job with incremental checkpoints is stopped with one in the format \
-             NATIVE; trigger a savepoint first",
-        )),
-    }
 }

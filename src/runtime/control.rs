@@ -3,7 +3,7 @@
 use super::error::{JobError, RequestError};
 use super::progress::{JobSummary, Progress};
 use super::watch::JobWatch;
-use crate::base::CheckpointId;
+use crate::base::{CheckpointId, SavepointFormat};
 use crate::coordinator::{Refusal, RequestKind, StopMode};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::sync::Arc;
@@ -97,15 +97,16 @@ impl JobControl {
         self.request(RequestKind::Checkpoint { full: checkpoint_type == CheckpointType::Full })
     }
 
-    /// Asks for a savepoint: it belongs to the user, and the job goes on without regard to it.
-    pub fn trigger_savepoint(&self) -> RequestHandle {
-        self.request(RequestKind::Savepoint)
+    /// Asks for a savepoint: it belongs to the user, and the job goes on without regard to it. In the
+    /// native format a backend that keeps its state in files copies these, which only that backend reads again.
+    pub fn trigger_savepoint(&self, format: SavepointFormat) -> RequestHandle {
+        self.request(RequestKind::Savepoint(format))
     }
 
     /// Asks the job to end with a savepoint, from which it can go on: where it is, or after its sources have ended
     /// their data. It keeps trying until it succeeds or the job ends in another way.
-    pub fn stop_with_savepoint(&self, mode: StopMode) -> RequestHandle {
-        self.request(RequestKind::Stop(mode))
+    pub fn stop_with_savepoint(&self, mode: StopMode, format: SavepointFormat) -> RequestHandle {
+        self.request(RequestKind::Stop(mode, format))
     }
 
     /// Ends the job without another checkpoint. What becomes of its checkpoints is a matter of
@@ -117,8 +118,8 @@ impl JobControl {
 
     /// Asks for a savepoint, and ends the job as [`cancel`](Self::cancel) does once it is complete: no other
     /// checkpoint begins meanwhile, so that nothing is committed that the savepoint does not hold. Without a savepoint the job goes on.
-    pub fn cancel_with_savepoint(&self) -> RequestHandle {
-        self.request(RequestKind::CancelWithSavepoint)
+    pub fn cancel_with_savepoint(&self, format: SavepointFormat) -> RequestHandle {
+        self.request(RequestKind::CancelWithSavepoint(format))
     }
 
     /// Ends the job in this process without another checkpoint; all that it has stay for whoever goes on with it.

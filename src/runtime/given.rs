@@ -87,10 +87,12 @@ impl GivenCheckpoint {
         Restore { checkpoint, mode: self.mode }
     }
 
-    /// Whether the job finds the shared files by itself.
+    /// Whether the job finds the shared files by itself, and may refer to them: those of a savepoint go with that.
     fn files_lie_in(&self, own: &dyn CheckpointStorage) -> bool {
         let mut objects = self.metadata.checkpoint.shared.values().flatten();
-        objects.all(|object| is_same(&own.shared_name(object), &self.storage.shared_name(object)))
+        objects.all(|object| {
+            object.savepoint.is_none() && is_same(&own.shared_name(object), &self.storage.shared_name(object))
+        })
     }
 
     /// Whether it has this number and is the job's to delete.

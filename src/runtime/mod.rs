@@ -58,6 +58,6 @@ pub use plan::{OperatorPlan, RestorePlan, Start};
 pub use processing_time::{ManualClock, ProcessingTime};
 pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};
 pub use settings::{JobSettings, LegacyStateBackend};
-pub use watch::{JobWatch, SavepointFormat};
+pub use watch::JobWatch;
 pub use watermarks::WithWatermarks;
 pub use windowed::WindowFunction;

@@ -336,7 +336,7 @@ impl Checkpointing {
             Output::EmitEndOfData => operator.emit(Marker::EndOfData),
             Output::ReportEndOfData { .. } => self.environment.report(Report::EndOfData),
             Output::TakeSnapshot { checkpoint, options } => {
-                return self.snapshot(checkpoint, options.kind(), operator).map(Some);
+                return self.snapshot(checkpoint, options, operator).map(Some);
             }
             Output::StartUpload { checkpoint } => self.upload(checkpoint)?,
             Output::DropSnapshot { checkpoint } => {
@@ -390,16 +390,16 @@ impl Checkpointing {
     fn snapshot(
         &mut self,
         checkpoint: CheckpointId,
-        kind: CheckpointKind,
+        options: CheckpointOptions,
         operator: &mut dyn Operator,
     ) -> Result<Input, TaskError> {
         let request = SnapshotRequest {
             input_finished: self.machine.has_finished_input(),
-            in_files: self.environment.incremental && !kind.is_savepoint(),
+            in_files: options.is_in_files(self.environment.incremental),
         };
         match operator.snapshot(checkpoint, request) {
             Ok(snapshot) => {
-                self.snapshots.insert(checkpoint, (kind, snapshot));
+                self.snapshots.insert(checkpoint, (options.kind(), snapshot));
                 Ok(Input::SnapshotTaken { checkpoint })
             }
             Err(error @ (TaskError::User(_) | TaskError::State(_))) => {

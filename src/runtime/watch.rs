@@ -10,19 +10,9 @@ use std::time::{Duration, SystemTime};
 pub struct JobWatch {
     pub(super) job: JobId,
     pub(super) started: SystemTime,
-    pub(super) stop_format: SavepointFormat,
     pub(super) meters: Meters,
     /// Closes when the coordinator's thread ends.
     pub(super) ended: Receiver<()>,
-}
-
-/// In which format keyed state is written (Flink: `SavepointFormatType`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SavepointFormat {
-    /// Every state backend can read it.
-    Canonical,
-    /// In files of the state backend.
-    Native,
 }
 
 impl JobWatch {
@@ -61,12 +51,6 @@ impl JobWatch {
     #[must_use]
     pub fn at(&self, since_start: Millis) -> SystemTime {
         self.started + Duration::from_millis(since_start.0)
-    }
-
-    /// The format of the savepoint with which the job is stopped. That of other savepoints is canonical.
-    #[must_use]
-    pub fn stop_format(&self) -> SavepointFormat {
-        self.stop_format
     }
 
     pub(crate) fn ended(&self) -> &Receiver<()> {

@@ -7,7 +7,7 @@ use crate::failing_store::{Failing, FailingStore, When};
 use futures_util::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
-use snapline::base::Millis;
+use snapline::base::{Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobError, JobOptions};
 use snapline::store::*;
@@ -49,7 +49,7 @@ fn survives(failing: Failing) -> Result<(), JobError> {
     let (world, store) = (World::new(), Arc::new(InMemory::new()));
     let inner = storage(Arc::clone(&store) as _).unwrap();
     let handle = job(&world, 2).start(in_files(0), Arc::clone(&inner)).unwrap();
-    drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+    drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     handle.wait().unwrap();
     let options = JobOptions { checkpoint_interval: Some(Millis(3)), ..in_files(2) };
     let result = match storage(Arc::new(FailingStore::new(Arc::clone(&store) as _, failing))) {
@@ -75,7 +75,7 @@ fn run_for_two_checkpoints(
 ) -> Result<(), JobError> {
     let handle = job(world, 2).start(options, storage)?;
     while handle.progress().completed < 2 && !handle.wait_timeout(Duration::from_millis(1)) {}
-    drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+    drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     handle.wait().map(drop)
 }
 

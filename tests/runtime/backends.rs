@@ -2,6 +2,7 @@
 
 use crate::common::failing_backend::{FailingStateBackendFactory, Write};
 use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
+use snapline::base::SavepointFormat;
 use snapline::coordinator::StopMode;
 use snapline::state::backend::{SortedMapStateBackendFactory, StateBackend, StateBackends};
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ fn backend_state_of_compressed_checkpoints_is_restored_with_and_without_the_opti
         first.snapshot_compression = compressed[0];
         second.snapshot_compression = compressed[1];
         let handle = job(&world, 2).start(first, Arc::clone(&storage)).unwrap();
-        drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+        drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
         handle.wait().unwrap();
         let summary = run(&world, 2, second, &storage).unwrap();
         assert!(summary.progress.restored_from.is_some());

@@ -2,7 +2,7 @@
 
 use crate::common::broadcast::{job_with_rules, output_with_rules};
 use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
-use snapline::base::{Channel, CheckpointingMode, EventTime, Millis, SubtaskId};
+use snapline::base::{Channel, CheckpointingMode, EventTime, Millis, SavepointFormat, SubtaskId};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobHandle, JobOptions};
 use snapline::state::{ChannelSide, SnapshotImage};
@@ -140,7 +140,7 @@ fn broadcast_job_that_is_stopped_goes_on_where_it_was() {
     for stops in 0.. {
         let handle = job_with_rules(&world, 2, 1).start(options(0), Arc::clone(&storage)).unwrap();
         if stops < 4 {
-            drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+            drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
         }
         if handle.wait().unwrap().end == JobEnd::Finished {
             break;

@@ -1,7 +1,7 @@
 //! What users ask of a running job, and what they are told.
 
 use crate::common::{Place, World, job, memory, options, run, wait_until};
-use snapline::base::{CheckpointKind, Millis};
+use snapline::base::{CheckpointKind, Millis, SavepointFormat};
 use snapline::coordinator::{AbortReason, ClaimMode, JobStatus, Refusal, Retention, StopMode};
 use snapline::runtime::{
     CheckpointEnd, CheckpointHistory, CheckpointType, GivenCheckpoint, JobControl, JobEnd, JobHandle,
@@ -27,12 +27,12 @@ fn start_held(world: &Arc<World>, options: JobOptions, storage: &Arc<dyn Checkpo
 fn is_restored(world: &Arc<World>, storage: &Arc<dyn CheckpointStorage>) -> bool {
     world.hold_from(Some(0));
     let handle = start(world, options(0), storage);
-    handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
     handle.wait().unwrap().progress.restored_from.is_some()
 }
 
 fn stop(control: &JobControl) {
-    control.stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    control.stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn control_checkpoint_and_savepoint_are_answered_when_they_are_complete() {
         let last = handle.progress().last.unwrap();
         assert_eq!((last.id, last.kind), (expected, kind));
     }
-    assert_eq!(control.trigger_savepoint().wait(), Ok(expected.next()));
+    assert_eq!(control.trigger_savepoint(SavepointFormat::Canonical).wait(), Ok(expected.next()));
     assert_eq!(handle.progress().last.unwrap().kind, CheckpointKind::Savepoint);
     let completed = handle.progress().completed;
     control.switch_periodic_checkpoints(true);
@@ -99,7 +99,8 @@ fn control_job_without_periodic_checkpoints_takes_those_that_are_asked_for() {
 fn control_stop_that_suspends_names_the_savepoint_that_the_job_goes_on_from() {
     let (world, storage) = (World::new(), memory());
     let handle = start_held(&world, options(0), &storage);
-    let savepoint = handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    let savepoint =
+        handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
     assert_eq!(handle.wait().unwrap().end, JobEnd::Stopped(savepoint));
     assert!(world.committed().iter().all(|(_, count)| *count < u64::MAX), "nothing was finished");
     world.hold_from(None);
@@ -116,7 +117,7 @@ fn control_stop_that_drains_emits_what_was_held_back_and_finishes_early() {
         let handle = start(&world, JobOptions { checkpoint_interval: interval, ..options(0) }, &storage);
         wait_until(&handle, || world.emitted.load(std::sync::atomic::Ordering::SeqCst) > 0);
         world.hold_from(Some(0));
-        let drained = handle.control().stop_with_savepoint(StopMode::Drain);
+        let drained = handle.control().stop_with_savepoint(StopMode::Drain, SavepointFormat::Native);
         let savepoint = drained.wait().unwrap();
         let summary = handle.wait().unwrap();
         assert_eq!(summary.end, JobEnd::Finished);
@@ -158,7 +159,7 @@ fn control_cancel_with_savepoint_commits_nothing_that_the_savepoint_does_not_hol
     wait_until(&handle, || handle.progress().completed > 0);
     let (watch, attempt) = (handle.watch(), handle.progress().attempt);
     world.close(Place::SnapshotSource);
-    let cancelled = handle.control().cancel_with_savepoint();
+    let cancelled = handle.control().cancel_with_savepoint(SavepointFormat::Canonical);
     world.wait_for_arrival();
     assert!(!handle.wait_timeout(Duration::from_millis(20)), "others would be taken meanwhile");
     world.open_again();
@@ -188,7 +189,7 @@ fn control_cancel_with_savepoint_that_fails_leaves_the_job_and_its_periodic_chec
     let handle = start(&world, options, &memory());
     wait_until(&handle, || handle.progress().aborted > 0);
     let control = handle.control();
-    let cancelled = control.cancel_with_savepoint().wait();
+    let cancelled = control.cancel_with_savepoint(SavepointFormat::Canonical).wait();
     assert!(
         matches!(cancelled, Err(RequestError::Aborted { reason: AbortReason::Expired, .. })),
         "{cancelled:?}"
@@ -197,7 +198,7 @@ fn control_cancel_with_savepoint_that_fails_leaves_the_job_and_its_periodic_chec
     wait_until(&handle, || handle.progress().aborted > aborted);
     // Who has switched them off does not want them back.
     control.switch_periodic_checkpoints(false);
-    control.cancel_with_savepoint().wait().unwrap_err();
+    control.cancel_with_savepoint(SavepointFormat::Canonical).wait().unwrap_err();
     let taken = control.trigger_checkpoint(CheckpointType::Configured).wait();
     let Err(RequestError::Aborted { checkpoint, .. }) = taken else { panic!("{taken:?}") };
     let next = control.trigger_checkpoint(CheckpointType::Configured).wait();
@@ -236,7 +237,7 @@ fn control_history_tells_what_became_of_checkpoints() {
     let (world, storage) = (World::new(), memory());
     let handle = start_held(&world, options(1), &storage);
     let (watch, control) = (handle.watch(), handle.control());
-    let savepoint = control.trigger_savepoint().wait_for_checkpoint().unwrap();
+    let savepoint = control.trigger_savepoint(SavepointFormat::Canonical).wait_for_checkpoint().unwrap();
     let latest = watch.checkpoints().latest_savepoint.unwrap();
     let Some(CheckpointEnd::Completed { at, bytes, external_path }) = latest.end else { panic!() };
     assert_eq!((latest.id, external_path), (savepoint.id, savepoint.external_path));
@@ -307,9 +308,15 @@ fn control_request_that_cannot_be_served_says_why() {
     world.wait_for_arrival();
     let control = handle.control();
     let refused = |refusal| Err(RequestError::Refused(refusal));
-    assert_eq!(control.trigger_savepoint().wait(), refused(Refusal::TasksNotRunning));
-    let first = control.stop_with_savepoint(StopMode::Suspend);
-    assert_eq!(control.stop_with_savepoint(StopMode::Drain).wait(), refused(Refusal::JobEnding));
+    assert_eq!(
+        control.trigger_savepoint(SavepointFormat::Canonical).wait(),
+        refused(Refusal::TasksNotRunning)
+    );
+    let first = control.stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native);
+    assert_eq!(
+        control.stop_with_savepoint(StopMode::Drain, SavepointFormat::Native).wait(),
+        refused(Refusal::JobEnding)
+    );
     assert_eq!(first.wait_timeout(Duration::ZERO), None);
     world.open_again();
     let stopped = first.wait().unwrap();
@@ -329,7 +336,7 @@ fn control_request_beyond_the_queue_is_refused_and_the_others_are_answered() {
         (0..=1_000).map(|_| control.trigger_checkpoint(CheckpointType::Configured)).collect();
     let surplus = requests.last().unwrap().wait_timeout(Duration::from_secs(60));
     assert_eq!(surplus, Some(Err(RequestError::Refused(Refusal::TooManyRequests))));
-    let stop = control.stop_with_savepoint(StopMode::Suspend);
+    let stop = control.stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native);
     world.open_again();
     stop.wait().unwrap();
     let rest: Vec<_> = requests.into_iter().take(1_000).map(|request| request.wait()).collect();
@@ -345,7 +352,7 @@ fn control_request_whose_checkpoint_fails_is_told_and_the_stuck_job_goes_on() {
         JobOptions { checkpoint_timeout: Millis(5), tolerable_failed_checkpoints: u32::MAX, ..options(0) };
     let handle = start(&world, options, &memory());
     wait_until(&handle, || handle.progress().aborted > 0);
-    let savepoint = handle.control().trigger_savepoint().wait();
+    let savepoint = handle.control().trigger_savepoint(SavepointFormat::Canonical).wait();
     assert!(
         matches!(savepoint, Err(RequestError::Aborted { reason: AbortReason::Expired, .. })),
         "{savepoint:?}"

@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "the files are what is tested")]
 
 use crate::common::{self, JOB, World, in_files, options, wait_until};
-use snapline::base::Millis;
+use snapline::base::{Millis, SavepointFormat};
 use snapline::coordinator::{ClaimMode, StopMode};
 use snapline::runtime::{GivenCheckpoint, JobOptions};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, Place};
@@ -56,10 +56,12 @@ impl Stopped {
         wait_until(&handle, || handle.progress().completed > 1);
         let control = handle.control();
         let place = if with_savepoint {
-            let savepoint = control.trigger_savepoint().wait().unwrap();
+            let savepoint = control.trigger_savepoint(SavepointFormat::Canonical).wait().unwrap();
             Place::Savepoint(savepoint, handle.progress().attempt)
         } else {
-            Place::Checkpoint(control.stop_with_savepoint(StopMode::Suspend).wait().unwrap())
+            Place::Checkpoint(
+                control.stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap(),
+            )
         };
         control.suspend();
         handle.wait().unwrap();

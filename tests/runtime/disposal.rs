@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
 
 use crate::common::{JOB, World, job, options, wait_until};
-use snapline::base::{CheckpointKind, Millis};
+use snapline::base::{CheckpointKind, Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::inspection::{Location, verify};
 use snapline::runtime::{Disposal, DisposalError, JobOptions, dispose_savepoint};
@@ -22,8 +22,11 @@ fn stopped_job(directory: &Path) -> [PathBuf; 2] {
     let handle = job(&world, 2).start(options, Arc::new(storage)).unwrap();
     wait_until(&handle, || handle.progress().completed > 0);
     let control = handle.control();
-    let savepoint = control.trigger_savepoint().wait_for_checkpoint().unwrap();
-    let stop = control.stop_with_savepoint(StopMode::Suspend).wait_for_checkpoint().unwrap();
+    let savepoint = control.trigger_savepoint(SavepointFormat::Canonical).wait_for_checkpoint().unwrap();
+    let stop = control
+        .stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native)
+        .wait_for_checkpoint()
+        .unwrap();
     handle.wait().unwrap();
     [savepoint, stop].map(|checkpoint| checkpoint.external_path.into())
 }

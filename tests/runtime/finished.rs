@@ -1,7 +1,7 @@
 //! Jobs of which a part comes to its end before the rest: checkpoints go on without it, and it is not started again.
 
 use crate::common::{Place, World, job, job_of_two_pipelines, memory, options, run, wait_until};
-use snapline::base::{CheckpointingMode, Millis, SubtaskId};
+use snapline::base::{CheckpointingMode, Millis, SavepointFormat, SubtaskId};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{Job, JobEnd, JobHandle, JobOptions};
 use snapline::store::CheckpointStorage;
@@ -83,7 +83,8 @@ fn finished_source_stays_finished_after_the_job_was_stopped() {
     let (world, storage) = (World::new(), memory());
     let handle = start(&world, job(&world, 2), options(0), &storage);
     wait_until(&handle, || had_finished(&storage, &[FIRST_SOURCE]));
-    let stopped = handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    let stopped =
+        handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
     assert_eq!(handle.wait().unwrap().end, JobEnd::Stopped(stopped));
     assert!(had_finished(&storage, &[FIRST_SOURCE]));
     world.hold_from(None);

@@ -1,7 +1,7 @@
 //! Jobs without failures of the user's code: parallelism, back-pressure, stopping, timeouts, limits, mistakes.
 
 use crate::common::{JOB, Place, World, job, memory, options, run};
-use snapline::base::Millis;
+use snapline::base::{Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobError};
 use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
@@ -64,7 +64,7 @@ fn job_that_is_stopped_goes_on_where_it_was() {
     for stops in 0.. {
         let handle = job(&world, 2).start(options(0), Arc::clone(&storage)).unwrap();
         if stops < 5 {
-            drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+            drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
         }
         let summary = handle.wait().unwrap();
         assert_eq!(summary.progress.restored_from.is_some(), stops > 0);
@@ -162,7 +162,7 @@ fn checkpoint_of_other_max_parallelism_is_refused() {
 fn job_that_is_stopped_at_once_always_ends() {
     for _ in 0..200 {
         let handle = job(&World::new(), 2).start(options(0), memory()).unwrap();
-        drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+        drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
         let summary = handle.wait().unwrap();
         assert!(matches!(summary.end, JobEnd::Stopped(_)));
     }

@@ -2,7 +2,7 @@
 
 use crate::common::splits::{Shape, job_under};
 use crate::common::{self, Fault, Place, Plan, World, wait_until};
-use snapline::base::{Attempt, CheckpointKind, JobId, Millis};
+use snapline::base::{Attempt, CheckpointKind, JobId, Millis, SavepointFormat};
 use snapline::coordinator::{ClaimMode, Refusal, StopMode};
 use snapline::runtime::{GivenCheckpoint, JobEnd, JobError, JobOptions, RequestError};
 use snapline::store::{
@@ -51,9 +51,9 @@ fn first_job(world: &Arc<World>, directory: &Path, options: JobOptions) -> [Path
     let handle = job.start(options, shared(&storage)).unwrap();
     wait_until(&handle, || handle.progress().completed > 1);
     let control = handle.control();
-    let savepoint = control.trigger_savepoint().wait().unwrap();
+    let savepoint = control.trigger_savepoint(SavepointFormat::Canonical).wait().unwrap();
     let savepoint = storage.savepoint_name(savepoint, handle.progress().attempt).into();
-    let stopped = control.stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    let stopped = control.stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
     handle.wait().unwrap();
     world.hold_from(None);
     [savepoint, storage.path_of(InStorage::Checkpoint(stopped))]
@@ -121,7 +121,11 @@ fn given_checkpoint_that_is_claimed_is_deleted_when_it_is_subsumed() {
 /// A savepoint can be moved anywhere; sinks commit what its job has not.
 #[test]
 fn given_savepoint_that_was_moved_is_restored_with_the_transactions_in_it() {
-    for mode in [ClaimMode::NoClaim, ClaimMode::Claim] {
+    use ClaimMode::{Claim, NoClaim};
+    use SavepointFormat::{Canonical, Native};
+    for (mode, format) in
+        [NoClaim, Claim].into_iter().flat_map(|mode| [Canonical, Native].map(|format| (mode, format)))
+    {
         let (world, [old, new]) = (World::new(), [0; 2].map(|_| in_memory()));
         let storage = storage_of(old.path(), FIRST);
         world.hold_from(Some(2));
@@ -131,13 +135,18 @@ fn given_savepoint_that_was_moved_is_restored_with_the_transactions_in_it() {
         let handle = job.start(quiet(), shared(&storage)).unwrap();
         wait_until(&handle, || handle.progress().records_written > 0);
         let savepoint = loop {
-            match handle.control().trigger_savepoint().wait() {
+            match handle.control().trigger_savepoint(format).wait() {
                 // The others are not known to run yet.
                 Err(RequestError::Refused(Refusal::TasksNotRunning)) => std::thread::yield_now(),
                 taken => break taken.unwrap(),
             }
         };
-        let path = PathBuf::from(storage.savepoint_name(savepoint, handle.progress().attempt));
+        let attempt = handle.progress().attempt;
+        let path = PathBuf::from(storage.savepoint_name(savepoint, attempt));
+        let metadata = storage.read_savepoint(savepoint, attempt).unwrap().unwrap();
+        let mut files = metadata.checkpoint.shared.values().flatten();
+        assert_eq!(files.clone().count() > 0, format == Native, "copies of the files of the backend");
+        assert!(files.all(|object| object.savepoint == Some(savepoint)), "they are of the savepoint alone");
         // What it has done since is lost with it.
         handle.control().suspend();
         handle.wait().unwrap();
@@ -147,7 +156,7 @@ fn given_savepoint_that_was_moved_is_restored_with_the_transactions_in_it() {
         std::fs::rename(&path, &moved).unwrap();
         let directory = in_memory();
         second_job(&world, directory.path(), from(&moved.join("_metadata"), mode, in_files(0)));
-        assert_eq!(moved.exists(), mode == ClaimMode::NoClaim);
+        assert_eq!(moved.exists(), mode == NoClaim);
     }
 }
 
@@ -168,7 +177,8 @@ fn given_checkpoint_comes_behind_what_the_job_has_published_itself() {
     let (given, attempt) = (given.metadata().checkpoint.id, given.metadata().checkpoint.attempt);
     assert_eq!(handle.progress().restored_from, Some(given));
     assert!(handle.progress().attempt > attempt);
-    let stopped = handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    let stopped =
+        handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
     handle.wait().unwrap();
     world.hold_from(None);
     world.state.lock().unwrap().counted.clear();
@@ -242,7 +252,8 @@ fn given_checkpoint_that_is_not_claimed_stays_when_the_jobs_own_of_its_number_go
         world.hold_from(Some(2));
         let handle = job().start(options(0), Arc::clone(&own)).unwrap();
         wait_until(&handle, || handle.progress().completed > 1);
-        let number = handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+        let number =
+            handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
         handle.wait().unwrap();
         world.hold_from(None);
         let given: Arc<dyn CheckpointStorage> = Arc::new(JobManagerCheckpointStorage::new(FIRST));
@@ -275,4 +286,29 @@ fn given_checkpoint_that_is_claimed_by_another_path_leaves_no_shared_file_behind
     let of_first: BTreeSet<_> =
         shared.into_values().flatten().filter(|object| object.file.job == FIRST).collect();
     assert_eq!(first.list_shared().unwrap().into_iter().collect::<BTreeSet<_>>(), of_first);
+}
+
+/// The files of a savepoint go with it, so the job's own checkpoints must not need them.
+#[test]
+fn given_native_savepoint_of_the_same_job_may_go_when_it_was_claimed() {
+    let (world, directory) = (World::new(), in_memory());
+    let storage = storage_of(directory.path(), FIRST);
+    world.hold_from(Some(2));
+    let handle = job_under(FIRST, &world, SHAPE).unwrap().start(in_files(0), shared(&storage)).unwrap();
+    wait_until(&handle, || handle.progress().completed > 1);
+    let savepoint = handle.control().cancel_with_savepoint(SavepointFormat::Native);
+    let savepoint = PathBuf::from(savepoint.wait_for_checkpoint().unwrap().external_path);
+    handle.wait().unwrap();
+    world.state.lock().unwrap().counted.clear();
+    let claiming = from(&savepoint, ClaimMode::Claim, in_files(0));
+    let handle = job_under(FIRST, &world, SHAPE).unwrap().start(claiming, shared(&storage)).unwrap();
+    wait_until(&handle, || handle.progress().completed > 1);
+    handle.control().suspend();
+    handle.wait().unwrap();
+    assert!(!savepoint.exists(), "the job has checkpoints of its own");
+    world.state.lock().unwrap().counted.clear();
+    world.hold_from(None);
+    let handle = job_under(FIRST, &world, SHAPE).unwrap().start(in_files(0), shared(&storage)).unwrap();
+    assert_eq!(handle.wait().unwrap().end, JobEnd::Finished);
+    world.assert_exact(2);
 }

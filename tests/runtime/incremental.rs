@@ -1,7 +1,7 @@
 //! Jobs whose checkpoints refer to the files of earlier ones.
 
 use crate::common::{FIRST_STEP, Fault, Place, Plan, World, in_files, job, memory, options, run, wait_until};
-use snapline::base::{CheckpointId, SharedObject};
+use snapline::base::{CheckpointId, SavepointFormat, SharedObject};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{CheckpointType, JobControl, JobOptions};
 use snapline::store::CheckpointStorage;
@@ -44,10 +44,14 @@ fn incremental_checkpoints_refer_to_earlier_files_and_full_ones_and_savepoints_d
     assert!(!full.is_empty() && full.is_disjoint(&first), "{full:?} has files of {first:?}");
     let behind_full = shared(&storage, take(&control, CheckpointType::Incremental));
     assert_eq!(behind_full, full);
-    let savepoint = control.trigger_savepoint().wait().unwrap();
+    let savepoint = control.trigger_savepoint(SavepointFormat::Canonical).wait().unwrap();
     let attempt = full.first().unwrap().file.attempt;
     let savepoint = storage.read_savepoint(savepoint, attempt).unwrap().expect("it is complete");
     assert_eq!(savepoint.checkpoint.shared, BTreeMap::new(), "a savepoint holds everything itself");
+    let native = control.trigger_savepoint(SavepointFormat::Native).wait().unwrap();
+    let native = storage.read_savepoint(native, attempt).unwrap().expect("it is complete");
+    let copies: BTreeSet<_> = native.checkpoint.shared.into_values().flatten().collect();
+    assert!(!copies.is_empty() && copies.is_disjoint(&full), "{copies:?} has files of {full:?}");
     let behind_savepoint = shared(&storage, take(&control, CheckpointType::Incremental));
     assert_eq!(behind_savepoint, full);
     world.hold_from(None);
@@ -77,7 +81,7 @@ fn incremental_checkpoints_restore_the_state_after_failures() {
 fn incremental_checkpoints_refer_to_the_files_from_which_the_job_was_restored() {
     let (world, storage) = (World::new(), memory());
     let handle = job(&world, 2).start(in_files(0), Arc::clone(&storage)).unwrap();
-    handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
     handle.wait().unwrap();
     let left = shared_of_the_newest(&storage);
     world.hold_from(Some(0));
@@ -96,7 +100,7 @@ fn incremental_checkpoints_refer_to_the_files_from_which_the_job_was_restored() 
 fn incremental_checkpoints_need_the_backend_that_wrote_them() {
     let (world, storage) = (World::new(), memory());
     let handle = job(&world, 2).start(in_files(0), Arc::clone(&storage)).unwrap();
-    handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
     handle.wait().unwrap();
     let error = run(&world, 2, options(0), &storage).unwrap_err().to_string();
     let expected = "its state lies in files of the backend `runs`, and the job's is `hashmap`";

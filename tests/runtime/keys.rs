@@ -5,6 +5,7 @@ use crate::common::{Fault, Place, Plan, World, expected, memory, options, wait_u
 use crate::unaligned::{go_on_until, unaligned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use snapline::base::SavepointFormat;
 use snapline::coordinator::StopMode;
 use snapline::keygroup::KeyHash;
 use snapline::runtime::{Job, JobError, JobOptions, KeyedStream, Stream};
@@ -72,7 +73,7 @@ fn renamed(named: Named) -> Result<(), JobError> {
     let handle = before.start(options(0), Arc::clone(&storage))?;
     // So that there are counts of keys in the savepoint.
     wait_until(&handle, || world.completed.load(Ordering::SeqCst) > 0);
-    drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+    drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     handle.wait()?;
     let summary = after.start(options(0), storage)?.wait()?;
     assert!(summary.progress.restored_from.is_some());

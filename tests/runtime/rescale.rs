@@ -4,7 +4,7 @@ use crate::common::broadcast::{job_with_judges, sums_of_rules};
 use crate::common::splits::{Shape, add_splits, job_of};
 use crate::common::{Fault, Place, Plan, World, expected, in_files, memory, options, wait_until};
 use crate::unaligned::{captured, go_on_until, unaligned};
-use snapline::base::Channel;
+use snapline::base::{Channel, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobBuilder, JobEnd, JobError, JobOptions};
 use snapline::state::{CapturedRecords, ChannelSide, ChannelState};
@@ -22,7 +22,8 @@ fn run_for(
     world.hold_from(Some(steps));
     let handle = job_of(world, shape).unwrap().start(options, Arc::clone(storage)).unwrap();
     wait_until(&handle, || handle.progress().completed > 1);
-    let stopped = handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+    let stopped =
+        handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
     world.hold_from(None);
     assert_eq!(handle.wait().unwrap().end, JobEnd::Stopped(stopped));
 }
@@ -102,7 +103,7 @@ fn rescale_of_a_job_that_was_drained_emits_nothing_twice() {
         let job = job_of(&world, shape(first)).unwrap();
         let handle = job.start(options(0), Arc::clone(&storage)).unwrap();
         wait_until(&handle, || handle.progress().completed > 0);
-        handle.control().stop_with_savepoint(StopMode::Drain).wait().unwrap();
+        handle.control().stop_with_savepoint(StopMode::Drain, SavepointFormat::Native).wait().unwrap();
         handle.wait().unwrap();
         let job = job_of(&world, shape(second)).unwrap();
         let summary = job.start(options(0), Arc::clone(&storage)).unwrap().wait().unwrap();
@@ -258,7 +259,7 @@ fn rescale_of_a_keyed_stream_with_a_broadcast_stream() {
             let handle =
                 job_with_judges(&world, 2, 1, before).start(stop_options, Arc::clone(&storage)).unwrap();
             wait_until(&handle, || handle.progress().completed > 1);
-            handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+            handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
             handle.wait().unwrap();
             let handle =
                 job_with_judges(&world, 2, 1, now).start(unaligned(0, 0), Arc::clone(&storage)).unwrap();

@@ -2,10 +2,10 @@
 
 use crate::common::{JOB, Place, World, job, memory, options, wait_until};
 use serde_json::{Value, json};
-use snapline::base::{CheckpointKind, Millis};
+use snapline::base::{Attempt, CheckpointId, CheckpointKind, Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::rest::{RestError, RestOptions, RestServer, routes};
-use snapline::runtime::{JobEnd, JobHandle, JobOptions, SavepointFormat};
+use snapline::runtime::{JobEnd, JobHandle, JobOptions};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::fs;
 use std::net::SocketAddr;
@@ -123,7 +123,7 @@ impl Served {
 
     fn savepoint_name(&self, id: u64) -> String {
         let attempt = self.handle.progress().attempt;
-        self.storage.savepoint_name(snapline::base::CheckpointId(id), attempt)
+        self.storage.savepoint_name(CheckpointId(id), attempt)
     }
 
     fn newest(&self) -> u64 {
@@ -342,8 +342,8 @@ fn rest_requests_that_make_no_sense_are_refused_with_what_is_wrong() {
         ("POST", &format!("{job}/savepoints"), "{\"triggerId\":\"x\"}", 400, "`x` is not a trigger id"),
         ("POST", &format!("{job}/savepoints"), "{\"target-directory\":\"/tmp\"}", 400, "savepoint-dir"),
         ("POST", &format!("{job}/stop"), "{\"targetDirectory\":\"/tmp\"}", 400, "savepoint-dir"),
-        ("POST", &format!("{job}/savepoints"), "{\"formatType\":\"NATIVE\"}", 400, "NATIVE is not supported"),
-        ("POST", &format!("{job}/stop"), "{\"formatType\":\"NATIVE\"}", 400, "NATIVE is not supported"),
+        ("POST", &format!("{job}/savepoints"), "{\"formatType\":\"QUICK\"}", 400, "unknown variant `QUICK`"),
+        ("POST", &format!("{job}/stop"), "{\"formatType\":\"QUICK\"}", 400, "unknown variant `QUICK`"),
         ("POST", &format!("{job}/stop"), "{\"formatType\":\"ODD\"}", 400, "unknown variant `ODD`"),
         ("POST", &format!("{job}/checkpoints"), "{\"checkpointType\":\"HALF\"}", 400, "unknown variant"),
         ("POST", "/savepoint-disposal", "", 400, "missing field `savepoint-path`"),
@@ -382,16 +382,28 @@ fn rest_requests_that_make_no_sense_are_refused_with_what_is_wrong() {
 }
 
 #[test]
-fn rest_stop_of_a_job_with_incremental_checkpoints_is_in_the_native_format() {
+fn rest_savepoints_are_in_the_format_that_was_asked_for() {
     let world = World::new();
     world.hold_from(Some(0));
-    let served = Served::start(world, crate::common::in_files(0), memory());
-    assert_eq!(served.handle.watch().stop_format(), SavepointFormat::Native);
-    let (status, answer) = served.client.send("POST", &of_job("stop"), "{\"formatType\":\"CANONICAL\"}");
-    assert_eq!(status, 400);
-    assert!(answer["errors"][0].as_str().unwrap().contains("CANONICAL is not supported"), "{answer}");
-    let stopped = served.client.trigger(&of_job("stop"), &json!({ "formatType": "NATIVE" }));
-    assert!(served.client.result(&stopped)["location"].is_string());
+    let storage = memory();
+    let served = Served::start(world, crate::common::in_files(0), Arc::clone(&storage));
+    wait_until(&served.handle, || served.handle.progress().completed > 0);
+    let is_in_files = |path: &str, body: Value| {
+        let triggered = served.client.trigger(&of_job(path), &body);
+        let location = served.client.result(&triggered)["location"].as_str().unwrap().to_owned();
+        let name = location.rsplit('/').next().unwrap();
+        let numbers: Vec<u32> = name.split('-').filter_map(|part| part.parse().ok()).collect();
+        let metadata = match numbers[..] {
+            [savepoint, attempt] => storage.read_savepoint(CheckpointId(savepoint.into()), Attempt(attempt)),
+            [checkpoint] => storage.read_metadata(CheckpointId(checkpoint.into())),
+            _ => panic!("{location}"),
+        };
+        !metadata.unwrap().unwrap().checkpoint.shared.is_empty()
+    };
+    assert!(!is_in_files("savepoints", json!({})));
+    assert!(!is_in_files("savepoints", json!({ "formatType": "CANONICAL" })));
+    assert!(is_in_files("savepoints", json!({ "formatType": "NATIVE" })));
+    assert!(!is_in_files("stop", json!({ "formatType": "CANONICAL" })));
     assert!(matches!(served.end(), JobEnd::Stopped(_)));
 }
 
@@ -497,7 +509,7 @@ fn rest_disposal_deletes_savepoints_and_nothing_else() {
     let cause = dispose(checkpoint.to_str().unwrap())["failure-cause"].take();
     assert!(cause["stack-trace"].as_str().unwrap().contains("is no savepoint"), "{cause}");
     assert!(checkpoint.join("_metadata").exists());
-    drop(served.handle.control().stop_with_savepoint(StopMode::Suspend));
+    drop(served.handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     assert!(matches!(served.end(), JobEnd::Stopped(_)));
 }
 

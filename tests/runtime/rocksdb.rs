@@ -2,7 +2,7 @@
 
 use crate::common::{FIRST_STEP, Fault, Place, Plan, World, job, memory, options, run, wait_until};
 use snapline::backend::rocksdb::RocksDbStateBackendFactory;
-use snapline::base::{CheckpointId, SharedObject};
+use snapline::base::{CheckpointId, SavepointFormat, SharedObject};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{CheckpointType, JobOptions};
 use snapline::state::backend::StateBackend;
@@ -59,10 +59,14 @@ fn rocksdb_uploads_only_new_files_for_incremental_checkpoints() {
     assert_eq!(take(CheckpointType::Incremental), first, "nothing has changed, so nothing is uploaded");
     let full = take(CheckpointType::Full);
     assert!(!full.is_empty() && full.is_disjoint(&first), "{full:?} has files of {first:?}");
-    let savepoint = control.trigger_savepoint().wait().unwrap();
+    let savepoint = control.trigger_savepoint(SavepointFormat::Canonical).wait().unwrap();
     let attempt = full.first().unwrap().file.attempt;
     let savepoint = storage.read_savepoint(savepoint, attempt).unwrap().expect("it is complete");
     assert_eq!(savepoint.checkpoint.shared, BTreeMap::new(), "a savepoint holds everything itself");
+    let native = control.trigger_savepoint(SavepointFormat::Native).wait().unwrap();
+    let native = storage.read_savepoint(native, attempt).unwrap().expect("it is complete");
+    let copies: BTreeSet<_> = native.checkpoint.shared.into_values().flatten().collect();
+    assert!(!copies.is_empty() && copies.is_disjoint(&full), "{copies:?} has files of {full:?}");
     assert_eq!(take(CheckpointType::Incremental), full);
     world.hold_from(None);
     handle.wait().unwrap();
@@ -76,7 +80,7 @@ fn rocksdb_goes_on_from_the_files_of_a_job_that_was_stopped() {
     for _ in 0..2 {
         let handle =
             job(&world, 2).start(on_rocksdb(0, directory.path(), true), Arc::clone(&storage)).unwrap();
-        handle.control().stop_with_savepoint(StopMode::Suspend).wait().unwrap();
+        handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
         handle.wait().unwrap();
     }
     run(&world, 2, on_rocksdb(0, directory.path(), true), &storage).unwrap();

@@ -3,7 +3,7 @@
 
 use crate::common::faulty::{Failure, Faulty};
 use crate::common::{World, in_files, memory, options, run};
-use snapline::base::Millis;
+use snapline::base::{Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobError, JobOptions};
 use snapline::store::CheckpointStorage;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 fn survives(failure: Failure, at: u64, options: fn(u32) -> JobOptions) -> Result<(), JobError> {
     let (world, inner) = (World::new(), memory());
     let handle = crate::common::job(&world, 2).start(options(0), Arc::clone(&inner)).unwrap();
-    drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+    drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     handle.wait().unwrap();
     let storage: Arc<dyn CheckpointStorage> = Arc::new(Faulty::new(&inner, failure, at));
     let mut options = options(2);

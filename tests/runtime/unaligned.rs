@@ -2,7 +2,7 @@
 
 use crate::common::faulty::{Failure, Faulty};
 use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
-use snapline::base::{CheckpointingMode, Millis};
+use snapline::base::{CheckpointingMode, Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobError, JobHandle, JobOptions};
 use snapline::state::{ChannelSide, SnapshotImage};
@@ -153,7 +153,7 @@ fn unaligned_jobs_stop_with_an_aligned_checkpoint() {
     let (world, storage) = (World::new(), memory());
     let handle = start_slowly(&world, unaligned(0, 0), &storage);
     go_on_until(&world, &handle, || captured(&storage).is_some_and(|(inputs, _)| inputs > 0));
-    drop(handle.control().stop_with_savepoint(StopMode::Suspend));
+    drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     world.give_room(None);
     assert!(matches!(handle.wait().unwrap().end, JobEnd::Stopped(_)));
     assert_eq!(captured(&storage), Some((0, 0)));

@@ -5,7 +5,7 @@
 mod client;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use client::Client;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -46,17 +46,45 @@ pub struct SavepointArgs {
     #[arg(value_name = "JOBID")]
     job: Option<JobId>,
     /// Delete this savepoint instead; no job is asked.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["url", "job"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["url", "job", "type"])]
     dispose: Option<PathBuf>,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// In which format a savepoint is.
+#[derive(Args)]
+pub struct FormatArgs {
+    /// The format of keyed state: `canonical`, the default, is read by every backend; `native` is copies of
+    /// the backend's own files.
+    #[arg(id = "type", long = "type", value_name = "FORMAT")]
+    format: Option<Format>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Canonical,
+    Native,
+}
+
+impl FormatArgs {
+    fn in_json(&self) -> &'static str {
+        match self.format {
+            None | Some(Format::Canonical) => "CANONICAL",
+            Some(Format::Native) => "NATIVE",
+        }
+    }
 }
 
 #[derive(Args)]
 pub struct StopArgs {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    format: FormatArgs,
     /// End the data of the sources first, so that everything that is held back is emitted.
     #[arg(long)]
     drain: bool,
@@ -70,8 +98,10 @@ pub struct CancelArgs {
     #[command(flatten)]
     target: Target,
     /// Take a savepoint first; without one the job goes on.
-    #[arg(long)]
+    #[arg(long, required_if_eq_any = [("type", "canonical"), ("type", "native")])]
     with_savepoint: bool,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -105,7 +135,8 @@ pub fn list(args: &ListArgs) -> Result<ExitCode> {
 pub fn savepoint(args: &SavepointArgs) -> Result<ExitCode> {
     let Some(path) = &args.dispose else {
         let url = args.url.clone().unwrap_or_default();
-        return take(&Target { url, job: args.job }, "savepoints", &json!({}), args.json);
+        let body = json!({ "formatType": args.format.in_json() });
+        return take(&Target { url, job: args.job }, "savepoints", &body, args.json);
     };
     let disposal = dispose_savepoint(path)?;
     let what = if disposal == Disposal::Deleted { "deleted" } else { "not there any more" };
@@ -114,12 +145,14 @@ pub fn savepoint(args: &SavepointArgs) -> Result<ExitCode> {
 }
 
 pub fn stop(args: &StopArgs) -> Result<ExitCode> {
-    take(&args.target, "stop", &json!({ "drain": args.drain }), args.json)
+    let body = json!({ "drain": args.drain, "formatType": args.format.in_json() });
+    take(&args.target, "stop", &body, args.json)
 }
 
 pub fn cancel(args: &CancelArgs) -> Result<ExitCode> {
     if args.with_savepoint {
-        return take(&args.target, "savepoints", &json!({ "cancel-job": true }), args.json);
+        let body = json!({ "cancel-job": true, "formatType": args.format.in_json() });
+        return take(&args.target, "savepoints", &body, args.json);
     }
     let client = Client::new(&args.target.url)?;
     let job = client.job(args.target.job)?;

@@ -16,7 +16,7 @@ pub use settings::{Parallelism, Settings};
 use crate::rest;
 use anyhow::{Context, Result, anyhow};
 use native_metrics::NativeMetrics;
-use snapline::base::JobId;
+use snapline::base::{JobId, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::publish::RecoveryFailure;
 use snapline::runtime::{Job, JobControl, JobError};
@@ -57,9 +57,11 @@ pub fn run(
     let is_in_memory = settings.is_in_memory();
     let listener = args.rest.map(snapline::rest::listen).transpose()?;
     let native_metrics = NativeMetrics::watch();
+    // What the job is stopped with is as fast to write as its checkpoints.
+    let format = if settings.job.incremental { SavepointFormat::Native } else { SavepointFormat::Canonical };
     let handle = job.start(settings.job, storage)?;
     let server = listener.map(|listener| rest::serve(&handle, listener, &settings.name)).transpose()?;
-    stop_on_interrupt(handle.control())?;
+    stop_on_interrupt(handle.control(), format)?;
     progress::watch(&handle);
     let ended = handle.wait();
     if let Some(server) = server {
@@ -83,7 +85,7 @@ fn explain(error: JobError, directories: &Directories) -> anyhow::Error {
 }
 
 /// The first interrupt stops the job with a checkpoint, the second one ends the process.
-fn stop_on_interrupt(job: JobControl) -> Result<()> {
+fn stop_on_interrupt(job: JobControl, format: SavepointFormat) -> Result<()> {
     let interrupts = AtomicU32::new(0);
     ctrlc::set_handler(move || {
         if interrupts.fetch_add(1, Ordering::Relaxed) > 0 {
@@ -91,7 +93,7 @@ fn stop_on_interrupt(job: JobControl) -> Result<()> {
             std::process::exit(130);
         }
         eprintln!("stopping with a checkpoint; interrupt again to stop at once");
-        drop(job.stop_with_savepoint(StopMode::Suspend));
+        drop(job.stop_with_savepoint(StopMode::Suspend, format));
     })
     .context("interrupts cannot be handled")
 }

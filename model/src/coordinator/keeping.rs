@@ -163,7 +163,7 @@ fn retiring() -> Vec<P> {
                 let is_of_stop =
                     |kind| kind == CheckpointKind::Stop || kind == CheckpointKind::Final && is_answered;
                 let kept = world.store.metadata.values().all(|it| is_of_stop(it.kind));
-                !deletes || kept
+                !deletes || (kept && world.store.metadata.len() <= 1)
             };
             !world.is_settled() || !is_clean || world.processes.len() > 1 || world.all(gone)
         }),
@@ -183,10 +183,14 @@ fn retiring() -> Vec<P> {
                 && !world.store.published.is_empty()
                 && world.store.metadata.is_empty()
         }),
-        P::always("COORD-42 what a stop was answered with stays", |_, world| {
+        //= spec/coordinator.md#coord-42-the-end-of-the-job-decides-what-stays
+        //= type=test
+        //# The checkpoints of a job MUST be deleted at its end exactly when its retention says so for that end,
+        //# except the newest if a stop has asked for it.
+        P::always("COORD-42 the newest stays if a stop was answered", |_, world| {
             let is_stopped = |process: &Process| {
-                let is_good = matches!(process.watch.outcome, Some(Outcome::Finished | Outcome::Stopped(_)));
-                is_good && process.watch.stop_is_answered
+                let is_over = process.watch.outcome.is_some_and(|outcome| outcome != Outcome::Fenced);
+                is_over && process.watch.stop_is_answered
             };
             let is_kept = world.store.newest().is_some_and(|newest| world.store.is_whole(newest));
             world.processes.len() > 1 || !world.some(is_stopped) || is_kept

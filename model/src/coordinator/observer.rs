@@ -178,8 +178,8 @@ impl Watch {
                     let asked = self.unanswered.remove(request);
                     self.wrong.answered_twice |= asked.is_none();
                     let is_completed = matches!(outcome, RequestOutcome::Completed(_));
-                    self.stop_is_answered |= is_completed && matches!(asked, Some(RequestKind::Stop(_)));
-                    if asked == Some(RequestKind::CancelWithSavepoint) {
+                    self.stop_is_answered |= is_completed && matches!(asked, Some(RequestKind::Stop(..)));
+                    if matches!(asked, Some(RequestKind::CancelWithSavepoint(_))) {
                         self.gave_up |= is_completed;
                         // What another one that waits is told changes nothing.
                         let is_complete = is_completed || self.savepoint_to_cancel == Some(true);
@@ -225,11 +225,11 @@ impl Watch {
         self.wrong.beside_terminal |= self.is_last
             || self.under_way.values().any(|other| other.kind.is_terminal())
             || (kind.is_terminal() && !self.under_way.is_empty());
-        let stop = |kind: &RequestKind| matches!(kind, RequestKind::Stop(_));
+        let stop = |kind: &RequestKind| matches!(kind, RequestKind::Stop(..));
         self.wrong.after_stop |= !kind.is_terminal() && self.unanswered.values().any(stop);
         let commits_and_goes_on = !kind.is_terminal() && !kind.is_savepoint();
         self.wrong.beside_cancelling_savepoint |= commits_and_goes_on
-            && self.unanswered.values().any(|kind| *kind == RequestKind::CancelWithSavepoint);
+            && self.unanswered.values().any(|kind| matches!(kind, RequestKind::CancelWithSavepoint(_)));
         self.wrong.cleaning_behind |= scene.cleaning > scene.run.concurrent;
         let is_unclaimed = scene.run.given == Some(ClaimMode::NoClaim) && scene.store.published.is_empty();
         self.wrong.not_full |= is_unclaimed && kind == CheckpointKind::Periodic;

@@ -4,8 +4,8 @@ use super::faults::Fault;
 use crate::check::ScopeName;
 use serde::Serialize;
 use snapline::base::{
-    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Incarnation, JobId, Millis, StateFile,
-    StateHandle, SubtaskId,
+    Attempt, CheckpointId, CheckpointKind, CompletedCheckpoint, Incarnation, JobId, Millis, SavepointFormat,
+    StateFile, StateHandle, SubtaskId,
 };
 use snapline::coordinator::{
     ClaimMode, Config, Edge, EdgePattern, RequestKind, RestartStrategy, Restore, Retention, StopMode,
@@ -120,10 +120,10 @@ const CALM: Budgets = Budgets::CALM;
 const DUEL: Budgets = Budgets { coordinators: 1, ..CALM };
 
 const CHECKPOINT: RequestKind = RequestKind::Checkpoint { full: false };
-const SAVEPOINT: RequestKind = RequestKind::Savepoint;
-const CANCEL: RequestKind = RequestKind::CancelWithSavepoint;
-const SUSPEND: RequestKind = RequestKind::Stop(StopMode::Suspend);
-const DRAIN: RequestKind = RequestKind::Stop(StopMode::Drain);
+const SAVEPOINT: RequestKind = RequestKind::Savepoint(SavepointFormat::Canonical);
+const CANCEL: RequestKind = RequestKind::CancelWithSavepoint(SavepointFormat::Canonical);
+const SUSPEND: RequestKind = RequestKind::Stop(StopMode::Suspend, SavepointFormat::Canonical);
+const DRAIN: RequestKind = RequestKind::Stop(StopMode::Drain, SavepointFormat::Canonical);
 
 impl Run {
     /// A job that is left alone, with two checkpoints at once.
@@ -254,6 +254,7 @@ impl Scope {
         let retention = Retention::RETAIN_ON_CANCELLATION;
         let cancelled = Run { requests: &[SAVEPOINT], retained: 2, retention, ..Run::CALM };
         let ended_by_savepoint = Run { requests: &[CANCEL, CHECKPOINT], ..Run::CALM };
+        let ended_either_way = Run { requests: &[CANCEL, SUSPEND], ..Run::CALM };
         let not_externalized = Run { retention: Retention::NO_EXTERNALIZED_CHECKPOINTS, ..Run::CALM };
         let claimed = Run { given: Some(ClaimMode::Claim), ..Run::CALM };
         vec![
@@ -265,6 +266,8 @@ impl Scope {
             cancelled.with(Budgets { requests: 1, task_failures: 1, endings: 1, ..CALM }),
             ended_by_savepoint.with(Budgets { requests: 2, declines: 1, ..CALM }),
             ended_by_savepoint.with(Budgets { requests: 1, ends: 1, task_failures: 1, ..CALM }),
+            ended_by_savepoint.with(Budgets { requests: 1, losses: 1, refusals: 1, ..CALM }),
+            ended_either_way.with(Budgets { requests: 2, ends: 1, ..CALM }),
             claimed.with(Budgets { task_failures: 1, endings: 1, ..CALM }),
             not_externalized.with(Budgets { finishes: 1, ends: 1, task_failures: 1, ..CALM }),
             Run::CALM.with(Budgets { jumps: 1, coordinators: 1, endings: 1, ..CALM }),

@@ -114,7 +114,7 @@ fn coord_first_checkpoint_of_a_job_that_does_not_claim_is_full_also_after_a_fail
         checkpoint: CheckpointId(8),
         reason: DeclineReason::AsyncPartFailed,
     });
-    job.request(1, RequestKind::Savepoint);
+    job.request(1, SAVEPOINT);
     complete_in_attempt(&mut job, 9);
     let incremental = RequestKind::Checkpoint { full: false };
     let done = job.request(2, incremental);

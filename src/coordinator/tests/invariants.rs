@@ -26,10 +26,10 @@ fn coord_check_finds_more_checkpoints_under_way_than_are_allowed() {
     assert_eq!(broken(&job, twice), "COORD-3");
     let not_forced = Config { force_savepoints: false, ..config() };
     let mut job = Job::running(not_forced);
-    job.request(1, RequestKind::Savepoint);
+    job.request(1, SAVEPOINT);
     assert_eq!(broken(&job, twice), "COORD-3", "a savepoint that is not forced takes room");
     let mut job = Job::running(config());
-    job.request(1, RequestKind::Savepoint);
+    job.request(1, SAVEPOINT);
     let mut coordinator = job.coordinator.clone();
     twice(&mut coordinator);
     coordinator.check().unwrap();

@@ -164,13 +164,13 @@ fn coord_end_of_all_data_leads_to_a_final_checkpoint_and_the_end() {
 #[test]
 fn coord_stop_leads_to_a_stop_checkpoint_and_the_end() {
     let mut job = Job::running(config());
-    assert_eq!(job.request(1, RequestKind::Stop(StopMode::Suspend)), triggers(1, CheckpointKind::Stop));
+    assert_eq!(job.request(1, SUSPEND), triggers(1, CheckpointKind::Stop));
     assert!(job.complete(1).contains(&answered(1, RequestOutcome::Completed(CheckpointId(1)))));
     assert_eq!(job.tick(1_000), []);
     assert_eq!(finish(&mut job), [Output::JobEnded(Outcome::Stopped(CheckpointId(1)))]);
     let mut job = Job::running(config());
     job.tick(10);
-    assert_eq!(job.request(1, RequestKind::Stop(StopMode::Suspend)), []);
+    assert_eq!(job.request(1, SUSPEND), []);
     end_of_data(&mut job);
     assert_eq!(job.complete(1)[3..], triggers(2, CheckpointKind::Final), "there is nothing left to stop");
 }

@@ -27,9 +27,10 @@ fn any_input() -> impl Strategy<Value = Input> {
             12 => {
                 let request = RequestId(u64::from(attempt.0) * 1_000 + id);
                 let kind = match id {
-                    1 => RequestKind::Stop(StopMode::Suspend),
+                    1 => SUSPEND,
                     2 => RequestKind::Checkpoint { full: true },
-                    _ => RequestKind::Savepoint,
+                    3 => CANCEL_WITH_SAVEPOINT,
+                    _ => SAVEPOINT,
                 };
                 Input::CheckpointRequested { request, kind }
             }

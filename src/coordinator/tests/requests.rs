@@ -43,7 +43,7 @@ fn coord_request_leaves_the_periodic_checkpoints_where_they_are() {
 //# A periodic checkpoint MUST NOT be triggered within the minimum pause after a completion.
 #[test]
 fn coord_request_ignores_the_minimum_pause() {
-    for kind in [CHECKPOINT, RequestKind::Savepoint] {
+    for kind in [CHECKPOINT, SAVEPOINT] {
         let mut job = Job::running(Config { min_pause: Millis(500), ..config() });
         job.tick(10);
         job.complete(1);
@@ -67,9 +67,7 @@ fn coord_waiting_requests_start_savepoints_first_then_in_order_and_periodic_last
     job.tick(10);
     job.tick(20);
     for (request, kind) in
-        [CHECKPOINT, RequestKind::Savepoint, RequestKind::Checkpoint { full: true }, RequestKind::Savepoint]
-            .into_iter()
-            .enumerate()
+        [CHECKPOINT, SAVEPOINT, RequestKind::Checkpoint { full: true }, SAVEPOINT].into_iter().enumerate()
     {
         assert_eq!(job.request(request as u64, kind), [], "one is under way");
     }
@@ -94,14 +92,14 @@ fn coord_full_queue_refuses_exactly_the_surplus_and_the_least_urgent_first() {
     let mut job = Job::running(Config { force_savepoints: false, ..config() });
     job.tick(10);
     assert_eq!(job.request(1, CHECKPOINT), []);
-    assert_eq!(job.request(2, RequestKind::Savepoint), []);
+    assert_eq!(job.request(2, SAVEPOINT), []);
     assert_eq!(
         job.request(3, CHECKPOINT),
         [refused(3, Refusal::TooManyRequests)],
         "the newcomer is the last"
     );
-    assert_eq!(job.request(4, RequestKind::Savepoint), [refused(1, Refusal::TooManyRequests)]);
-    assert_eq!(job.request(5, RequestKind::Savepoint), [refused(5, Refusal::TooManyRequests)]);
+    assert_eq!(job.request(4, SAVEPOINT), [refused(1, Refusal::TooManyRequests)]);
+    assert_eq!(job.request(5, SAVEPOINT), [refused(5, Refusal::TooManyRequests)]);
 }
 
 //= spec/coordinator.md#coord-5-checkpoints-need-running-tasks
@@ -110,7 +108,7 @@ fn coord_full_queue_refuses_exactly_the_surplus_and_the_least_urgent_first() {
 #[test]
 fn coord_request_without_running_tasks_is_refused() {
     let mut job = Job::new(config());
-    assert_eq!(job.request(1, RequestKind::Savepoint), [refused(1, Refusal::TasksNotRunning)]);
+    assert_eq!(job.request(1, SAVEPOINT), [refused(1, Refusal::TasksNotRunning)]);
     job.on(Input::JobStarted);
     job.store();
     assert_eq!(job.request(2, CHECKPOINT), [refused(2, Refusal::TasksNotRunning)]);
@@ -163,15 +161,15 @@ fn coord_periodic_checkpoints_stop_when_switched_off_and_go_on_when_switched_on(
 fn coord_stop_that_drains_ends_the_sources_and_takes_the_stop_checkpoint() {
     let mut job = Job::running(config());
     let drain = Output::DrainSource { subtask: SOURCE, attempt: Attempt(1) };
-    assert_eq!(job.request(1, RequestKind::Stop(StopMode::Drain)), [drain]);
+    assert_eq!(job.request(1, DRAIN), [drain]);
     assert_eq!(
         (job.coordinator.deadline(), job.tick(500)),
         (None, vec![]),
         "the sources are not drained yet"
     );
     assert_eq!(job.request(2, CHECKPOINT), [refused(2, Refusal::JobEnding)]);
-    assert_eq!(job.request(3, RequestKind::Stop(StopMode::Suspend)), [refused(3, Refusal::JobEnding)]);
-    job.request(4, RequestKind::Stop(StopMode::Drain));
+    assert_eq!(job.request(3, SUSPEND), [refused(3, Refusal::JobEnding)]);
+    job.request(4, DRAIN);
     let attempt = Attempt(1);
     job.on(failed(attempt, SINK));
     job.on(Input::TasksStopped { attempt });
@@ -205,19 +203,19 @@ fn coord_requests_of_a_job_without_more_data_are_refused() {
 fn coord_requests_of_a_job_that_ends_are_refused() {
     let mut job = Job::running(Config { restart: RestartStrategy::None, ..config() });
     job.tick(10);
-    job.request(1, RequestKind::Stop(StopMode::Suspend));
+    job.request(1, SUSPEND);
     job.on(failed(Attempt(1), SINK));
     let done = job.on(Input::TasksStopped { attempt: Attempt(1) });
     assert_eq!(done, [refused(1, Refusal::JobEnding), Output::JobEnded(Outcome::RestartsExhausted)]);
     assert_eq!(job.request(2, CHECKPOINT), [refused(2, Refusal::JobEnding)]);
-    let stop = RequestKind::Stop(StopMode::Suspend);
+    let stop = SUSPEND;
     assert_eq!(job.request(3, stop), [refused(3, Refusal::JobEnding)]);
 }
 
 #[test]
 fn coord_request_in_publication_when_the_job_ends_is_answered_as_unknown_and_only_once() {
     let mut job = Job::running(Config { restart: RestartStrategy::None, ..config() });
-    job.request(1, RequestKind::Savepoint);
+    job.request(1, SAVEPOINT);
     job.acknowledge(SOURCE, 1);
     job.acknowledge(SINK, 1);
     job.on(failed(Attempt(1), SINK));
@@ -262,8 +260,9 @@ proptest! {
             let oldest = job.under_way().first().copied().unwrap_or(1);
             done.extend(match what {
                 0..=1 => job.request(request, CHECKPOINT),
-                2..=3 => job.request(request, RequestKind::Savepoint),
-                4 => job.request(request, RequestKind::Stop(StopMode::Suspend)),
+                2 => job.request(request, SAVEPOINT),
+                3 => job.request(request, RequestKind::CancelWithSavepoint(SavepointFormat::Native)),
+                4 => job.request(request, SUSPEND),
                 5 => job.on(failed(attempt, SINK)),
                 6 => job.on(Input::TasksStopped { attempt }),
                 7 => job.on(Input::TasksRunning { attempt }),
@@ -304,10 +303,10 @@ proptest! {
 fn coord_savepoint_that_cancels_lets_no_checkpoint_begin_and_ends_the_job() {
     let mut job = Job::running(Config { max_concurrent: 9, timeout: Millis(9_999), ..config() });
     assert_eq!(job.tick(10), triggers(1, CheckpointKind::Periodic));
-    assert_eq!(job.request(1, RequestKind::CancelWithSavepoint), triggers(2, CheckpointKind::Savepoint));
+    assert_eq!(job.request(1, CANCEL_WITH_SAVEPOINT), triggers(2, CheckpointKind::Savepoint));
     assert_eq!(job.request(2, CHECKPOINT), [], "it waits, although there is room");
     assert_eq!((job.tick(1_000), job.coordinator.next_trigger()), (vec![], None));
-    assert_eq!(job.request(3, RequestKind::Savepoint), triggers(3, CheckpointKind::Savepoint));
+    assert_eq!(job.request(3, SAVEPOINT), triggers(3, CheckpointKind::Savepoint));
     assert!(!job.complete(1).contains(&CANCEL), "one that began before it");
     assert!(!job.complete(3).contains(&CANCEL), "another savepoint");
     let done = job.complete(2);
@@ -320,14 +319,49 @@ fn coord_savepoint_that_cancels_lets_no_checkpoint_begin_and_ends_the_job() {
 #[test]
 fn coord_savepoint_that_was_to_cancel_and_fails_lets_the_job_go_on() {
     let mut job = Job::running(Config { tolerable_failures: 9, ..config() });
-    assert_eq!(job.request(1, RequestKind::CancelWithSavepoint), triggers(1, CheckpointKind::Savepoint));
+    assert_eq!(job.request(1, CANCEL_WITH_SAVEPOINT), triggers(1, CheckpointKind::Savepoint));
     job.request(2, CHECKPOINT);
     job.now = 50;
     let done = job.decline(1, DeclineReason::SyncPartFailed);
     assert_eq!(done.last(), triggers(2, CheckpointKind::Periodic).last(), "what has waited begins");
     assert_eq!(job.complete(2).last(), triggers(3, CheckpointKind::Periodic).last());
-    job.request(3, RequestKind::Savepoint);
-    job.request(4, RequestKind::CancelWithSavepoint);
+    job.request(3, SAVEPOINT);
+    job.request(4, CANCEL_WITH_SAVEPOINT);
     job.restart();
     assert!(job.coordinator.next_trigger().is_some(), "the wish does not outlive the attempt");
+}
+
+//= spec/coordinator.md#coord-69-savepoints-have-the-format-that-was-asked-for
+//= type=test
+//# A savepoint, and a checkpoint that stops a job, MUST be written in the format that its request asks for.
+#[test]
+fn coord_savepoint_is_in_files_exactly_if_its_request_asks_for_the_native_format() {
+    use SavepointFormat::{Canonical, Native};
+    let in_files = |done: &[Output], incremental| {
+        let triggered = done.iter().find_map(|output| match output {
+            Output::Trigger { options, .. } => Some(options.is_in_files(incremental)),
+            _ => None,
+        });
+        triggered.expect("a checkpoint is triggered")
+    };
+    for format in [Canonical, Native] {
+        for incremental in [false, true] {
+            let kinds = [
+                RequestKind::Savepoint(format),
+                RequestKind::CancelWithSavepoint(format),
+                RequestKind::Stop(StopMode::Suspend, format),
+            ];
+            for kind in kinds {
+                let done = Job::running(config()).request(1, kind);
+                assert_eq!(in_files(&done, incremental), format == Native, "{kind:?}");
+            }
+            let done = Job::running(config()).request(1, CHECKPOINT);
+            assert_eq!(in_files(&done, incremental), incremental);
+        }
+    }
+    let mut job = Job::running(config());
+    job.tick(10);
+    job.request(1, RequestKind::Stop(StopMode::Suspend, Native));
+    let other = job.request(2, RequestKind::Stop(StopMode::Suspend, Canonical));
+    assert_eq!(other, [refused(2, Refusal::JobEnding)], "it is another wish");
 }

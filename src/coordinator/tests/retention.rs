@@ -107,7 +107,7 @@ fn coord_final_checkpoint_that_a_stop_was_answered_with_stays() {
         let mut job = with_two_checkpoints(Retention::NO_EXTERNALIZED_CHECKPOINTS);
         end_of_data(&mut job);
         if is_stopped {
-            job.request(1, RequestKind::Stop(StopMode::Suspend));
+            job.request(1, SUSPEND);
         }
         job.complete(3);
         let mut done = finish(&mut job);
@@ -127,7 +127,7 @@ fn coord_savepoint_of_a_stop_stays_and_everything_older_may_go() {
         [(StopMode::Suspend, Outcome::Stopped(CheckpointId(3))), (StopMode::Drain, Outcome::Finished)]
     {
         let mut job = with_two_checkpoints(Retention::NO_EXTERNALIZED_CHECKPOINTS);
-        job.request(1, RequestKind::Stop(mode));
+        job.request(1, RequestKind::Stop(mode, SavepointFormat::Canonical));
         if mode == StopMode::Drain {
             end_of_data(&mut job);
         }
@@ -140,14 +140,14 @@ fn coord_savepoint_of_a_stop_stays_and_everything_older_may_go() {
         assert_eq!(job.pointers, pointers, "it is still what a recovery finds");
     }
     let mut job = with_two_checkpoints(Retention::NO_EXTERNALIZED_CHECKPOINTS);
-    job.request(1, RequestKind::Stop(StopMode::Suspend));
+    job.request(1, SUSPEND);
     job.complete(3);
     job.on(Input::CancelRequested);
     assert_eq!(deleted(&stopped(&mut job)), [2], "too late to cancel what was stopped");
     let restart = RestartStrategy::FixedDelay { attempts: 1, delay: Millis(7) };
     let retention = Retention::NO_EXTERNALIZED_CHECKPOINTS;
     let mut job = Job::running(Config { retention, restart, ..config() });
-    job.request(1, RequestKind::Stop(StopMode::Suspend));
+    job.request(1, SUSPEND);
     job.complete(1);
     job.restart();
     assert_eq!(job.under_way(), [2], "it is stopped again");
@@ -167,7 +167,7 @@ fn coord_cancelled_job_deletes_its_checkpoints_only_when_nobody_else_has_taken_i
         let mut job = with_two_checkpoints(Retention::DELETE_ON_CANCELLATION);
         job.on(Input::CancelRequested);
         assert_eq!(job.on(Input::TasksStopped { attempt: Attempt(1) }), [], "not before it has retired");
-        assert_eq!(job.request(1, RequestKind::Savepoint), [refused(1, Refusal::JobEnding)]);
+        assert_eq!(job.request(1, SAVEPOINT), [refused(1, Refusal::JobEnding)]);
         let (_, operation) = &job.asked[0];
         assert!(matches!(
             operation,
@@ -237,7 +237,7 @@ fn coord_too_many_deletions_under_way_hold_the_next_checkpoint_back() {
         job.complete(checkpoint);
     }
     assert_eq!(job.tick(40), [], "1 and 2 are being deleted");
-    assert_eq!(job.request(1, RequestKind::Savepoint), []);
+    assert_eq!(job.request(1, SAVEPOINT), []);
     let done = job.on(Input::CleanupEnded { checkpoint: CheckpointId(1) });
     assert_eq!(done, triggers(4, CheckpointKind::Savepoint));
 }
@@ -253,4 +253,29 @@ fn coord_notice_of_an_abort_names_the_newest_completed_checkpoint() {
         matches!(output, Output::NotifyAborted { newest_completed: Some(CheckpointId(1)), .. })
     };
     assert_eq!(done.iter().filter(|output| named(output)).count(), 2);
+}
+
+//= spec/coordinator.md#coord-42-the-end-of-the-job-decides-what-stays
+//= type=test
+//# The checkpoints of a job MUST be deleted at its end exactly when its retention says so for that end,
+//# except the newest if a stop has asked for it.
+#[test]
+fn coord_stop_that_is_published_while_the_job_is_cancelled_stays_and_is_told_of() {
+    for retention in [Retention::NO_EXTERNALIZED_CHECKPOINTS, Retention::RETAIN_ON_CANCELLATION] {
+        let mut job = with_two_checkpoints(retention);
+        job.request(1, SUSPEND);
+        for task in [SOURCE, SINK] {
+            job.on(acknowledgement(1, task, 3));
+        }
+        job.on(Input::CancelRequested);
+        let mut done = job.on(Input::TasksStopped { attempt: Attempt(1) });
+        done.extend(job.store());
+        let (waits, answer) = match retention == Retention::NO_EXTERNALIZED_CHECKPOINTS {
+            true => (true, RequestOutcome::Completed(CheckpointId(3))),
+            false => (false, RequestOutcome::Unknown(CheckpointId(3))),
+        };
+        assert!(done.contains(&answered(1, answer)), "{done:?}");
+        assert_eq!(deleted(&done), if waits { vec![1, 2] } else { vec![] });
+        assert!(job.metadata.contains_key(&CheckpointId(3)));
+    }
 }

@@ -6,7 +6,7 @@ use super::*;
 fn savepoint_between_checkpoints() -> Job {
     let mut job = Job::running(Config { max_concurrent: 3, ..config() });
     job.tick(10);
-    job.request(1, RequestKind::Savepoint);
+    job.request(1, SAVEPOINT);
     job.tick(20);
     assert_eq!(job.under_way(), [1, 2, 3]);
     job
@@ -50,7 +50,7 @@ fn coord_completed_savepoint_is_never_deleted_and_not_counted_as_retained() {
     let mut job = Job::running(config());
     job.tick(10);
     job.complete(1);
-    job.request(1, RequestKind::Savepoint);
+    job.request(1, SAVEPOINT);
     job.complete(2);
     assert!(job.coordinator.retained().iter().map(|kept| kept.id.0).eq([1]), "the checkpoint is still kept");
     assert_eq!(job.acknowledge(SINK, 2), [], "its files are the user's");
@@ -69,14 +69,14 @@ fn coord_forced_savepoints_need_no_room_and_take_it_from_others() {
     let mut job = Job::running(config());
     job.tick(10);
     for request in 1..=5 {
-        assert_eq!(job.request(request, RequestKind::Savepoint).len(), 1);
+        assert_eq!(job.request(request, SAVEPOINT).len(), 1);
     }
     assert_eq!(job.under_way().len(), 6);
     job.complete(1);
     assert_eq!(job.tick(20), [], "the savepoints are under way");
     let mut job = Job::running(Config { force_savepoints: false, ..config() });
     job.tick(10);
-    assert_eq!(job.request(1, RequestKind::Savepoint), []);
+    assert_eq!(job.request(1, SAVEPOINT), []);
     assert_eq!(job.complete(1).last(), triggers(2, CheckpointKind::Savepoint).last());
 }
 
@@ -87,7 +87,7 @@ fn coord_forced_savepoints_need_no_room_and_take_it_from_others() {
 fn coord_savepoint_waits_for_room_where_barriers_may_overtake() {
     let mut job = Job::running(Config { unaligned: Some(Millis(0)), ..config() });
     job.tick(10);
-    assert_eq!(job.request(1, RequestKind::Savepoint), []);
+    assert_eq!(job.request(1, SAVEPOINT), []);
     job.complete(1);
     assert_eq!(job.under_way(), [2]);
 }
@@ -103,12 +103,12 @@ fn coord_failed_savepoints_do_not_count_and_a_completed_one_resets_the_count() {
     let mut job = Job::running(Config { tolerable_failures: 1, interval: None, ..config() });
     let checkpoint = RequestKind::Checkpoint { full: false };
     for id in 1..=3 {
-        job.request(id, RequestKind::Savepoint);
+        job.request(id, SAVEPOINT);
         assert!(!job.decline(id, DeclineReason::AsyncPartFailed).contains(&CANCEL));
     }
     job.request(4, checkpoint);
     assert!(!job.decline(4, DeclineReason::AsyncPartFailed).contains(&CANCEL));
-    job.request(5, RequestKind::Savepoint);
+    job.request(5, SAVEPOINT);
     job.complete(5);
     job.request(6, checkpoint);
     assert!(!job.decline(6, DeclineReason::AsyncPartFailed).contains(&CANCEL), "the first since savepoint 5");
@@ -134,12 +134,12 @@ fn coord_failure_of_what_is_older_than_the_newest_completed_counts_no_more() {
 #[test]
 fn coord_state_of_an_aborted_savepoint_is_discarded_unless_it_may_have_been_written() {
     let mut job = Job::running(config());
-    job.request(1, RequestKind::Savepoint);
+    job.request(1, SAVEPOINT);
     job.acknowledge(SOURCE, 1);
     assert!(job.tick(100).contains(&Output::DiscardState(file(1, SOURCE, 1))), "expired");
     for answer in [Answer::Failed, Answer::Unknown] {
         let mut job = Job::running(config());
-        job.request(1, RequestKind::Savepoint);
+        job.request(1, SAVEPOINT);
         job.acknowledge(SOURCE, 1);
         job.acknowledge(SINK, 1);
         let done = job.answer(answer);

@@ -112,7 +112,7 @@ fn coord_acknowledgement_that_refers_to_what_is_missing_aborts_its_checkpoint_an
 //# What the files of a checkpoint may have in common with others MUST follow from its kind alone.
 #[test]
 fn coord_full_checkpoint_or_savepoint_that_refers_to_older_files_is_aborted_whatever_the_task_says() {
-    for kind in [RequestKind::Checkpoint { full: true }, RequestKind::Savepoint, STOP] {
+    for kind in [RequestKind::Checkpoint { full: true }, SAVEPOINT, STOP] {
         let mut job = with_upload_1(config());
         job.request(1, kind);
         let done = job.on(shares(1, 2, &[], &[upload(1)]));
@@ -130,7 +130,7 @@ fn coord_full_checkpoint_or_savepoint_that_refers_to_older_files_is_aborted_what
     );
 }
 
-const STOP: RequestKind = RequestKind::Stop(StopMode::Suspend);
+const STOP: RequestKind = SUSPEND;
 
 //= spec/coordinator.md#coord-63-shared-files-go-with-their-last-checkpoint
 //= type=test
@@ -180,7 +180,7 @@ fn coord_end_of_the_job_deletes_shared_files_with_its_checkpoints_and_only_then(
 fn coord_shared_files_of_a_savepoint_are_the_users_unless_it_was_aborted() {
     let mut job = with_upload_1(config());
     let of_savepoint = SharedObject { savepoint: Some(CheckpointId(2)), ..upload(2) };
-    job.request(1, RequestKind::Savepoint);
+    job.request(1, SAVEPOINT);
     let done = complete(&mut job, 2, &[of_savepoint], &[]);
     assert!(
         matches!(&done[0], Output::Completed(savepoint) if savepoint.shared[&SOURCE] == [of_savepoint].into())
@@ -190,12 +190,12 @@ fn coord_shared_files_of_a_savepoint_are_the_users_unless_it_was_aborted() {
     job.tick(20);
     assert_eq!(deleted(&complete(&mut job, 3, &[], &[upload(1)])), NONE);
 
-    job.request(2, RequestKind::Savepoint);
+    job.request(2, SAVEPOINT);
     job.on(shares(1, 4, &[SharedObject { savepoint: Some(CheckpointId(4)), ..upload(4) }], &[]));
     job.acknowledge(SINK, 4);
     assert_eq!(deleted(&job.answer(Answer::Unknown)), NONE, "its metadata may be there");
     assert_eq!(job.coordinator.registry().objects_of(CheckpointId(4)), None);
-    job.request(3, RequestKind::Savepoint);
+    job.request(3, SAVEPOINT);
     job.on(shares(1, 5, &[SharedObject { savepoint: Some(CheckpointId(5)), ..upload(5) }], &[]));
     assert_eq!(deleted(&job.decline(5, DeclineReason::SyncPartFailed)), [5]);
 }

@@ -53,17 +53,14 @@ fn situations() -> Vec<(&'static str, Job)> {
                 job.request(1, RequestKind::Checkpoint { full: false });
             }),
         ),
-        ("savepoint pending", with(&|job| drop(job.request(1, RequestKind::Savepoint)))),
-        (
-            "savepoint that cancels pending",
-            with(&|job| drop(job.request(1, RequestKind::CancelWithSavepoint))),
-        ),
-        ("draining", with(&|job| drop(job.request(1, RequestKind::Stop(StopMode::Drain))))),
-        ("stop pending", with(&|job| drop(job.request(1, RequestKind::Stop(StopMode::Suspend))))),
+        ("savepoint pending", with(&|job| drop(job.request(1, SAVEPOINT)))),
+        ("savepoint that cancels pending", with(&|job| drop(job.request(1, CANCEL_WITH_SAVEPOINT)))),
+        ("draining", with(&|job| drop(job.request(1, DRAIN)))),
+        ("stop pending", with(&|job| drop(job.request(1, SUSPEND)))),
         (
             "stop complete",
             with(&|job| {
-                job.request(1, RequestKind::Stop(StopMode::Suspend));
+                job.request(1, SUSPEND);
                 job.complete(1);
             }),
         ),
@@ -147,10 +144,10 @@ fn inputs(job: &Job) -> Vec<(String, Input)> {
         ("old attempt failed".into(), failed(Attempt(0), SINK)),
         ("tasks stopped".into(), Input::TasksStopped { attempt }),
         ("request: checkpoint".into(), request(RequestKind::Checkpoint { full: false })),
-        ("request: savepoint".into(), request(RequestKind::Savepoint)),
-        ("request: cancel with savepoint".into(), request(RequestKind::CancelWithSavepoint)),
-        ("request: stop".into(), request(RequestKind::Stop(StopMode::Suspend))),
-        ("request: drain".into(), request(RequestKind::Stop(StopMode::Drain))),
+        ("request: savepoint".into(), request(SAVEPOINT)),
+        ("request: cancel with savepoint".into(), request(CANCEL_WITH_SAVEPOINT)),
+        ("request: stop".into(), request(SUSPEND)),
+        ("request: drain".into(), request(DRAIN)),
         ("cancel".into(), Input::CancelRequested),
         ("suspend".into(), Input::SuspendRequested),
         ("tick, nothing due".into(), Input::Tick),

@@ -83,9 +83,9 @@ pub enum ExportError {
         /// All names.
         known: BTreeSet<String>,
     },
-    /// Only the backend can read it. The caller must take a savepoint, in which all state is readable.
+    /// Only the backend can read it. The caller must take a savepoint in the canonical format, in which all state is readable.
     #[error(
-        "the state `{state}` lies in files of the backend `{backend}`: only a savepoint holds its entries"
+        "the state `{state}` lies in files of the backend `{backend}`: only a savepoint in the canonical format holds its entries"
     )]
     InBackendFiles {
         /// The name.

@@ -7,14 +7,13 @@ use super::super::error::JobError;
 use super::super::io::IoPool;
 use super::super::options::JobOptions;
 use super::super::progress::Meters;
-use super::super::watch::{JobWatch, SavepointFormat};
+use super::super::watch::JobWatch;
 use super::answers::Answers;
 use super::tasks::Tasks;
 use super::trouble::Trouble;
 use super::{Master, Message};
 use crate::coordinator::{Config, Coordinator};
 use crate::publish;
-use crate::state::backend::StateBackend;
 use crate::store::CheckpointStorage;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use std::collections::BTreeMap;
@@ -56,7 +55,7 @@ impl Job {
         let (reports, task_reports) = unbounded();
         let meters = Meters::default();
         meters.set_operators(&self.description.operators);
-        let (job, stop_format) = (self.description.job, stop_format(&options));
+        let job = self.description.job;
         let master = Master {
             job: self,
             options,
@@ -82,17 +81,8 @@ impl Job {
             })
             .map_err(no_thread)?;
         let send = move |wish: Wish| messages.send(Message::User(wish)).is_ok();
-        let watch = JobWatch { job, started: SystemTime::now(), stop_format, meters, ended };
+        let watch = JobWatch { job, started: SystemTime::now(), meters, ended };
         Ok(JobHandle { control: JobControl { send: Arc::new(send) }, watch, thread })
-    }
-}
-
-/// A backend that keeps its state in files writes these where checkpoints may be incremental.
-fn stop_format(options: &JobOptions) -> SavepointFormat {
-    match options.state_backend {
-        StateBackend::HashMap { .. } => SavepointFormat::Canonical,
-        _ if options.incremental => SavepointFormat::Native,
-        _ => SavepointFormat::Canonical,
     }
 }
 
