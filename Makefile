@@ -73,6 +73,7 @@ bench: toolchain
 	$(CARGO) bench -p snapline --bench heap
 	$(CARGO) bench -p snapline --features rocksdb --bench rocksdb
 	$(CARGO) bench -p snapline --bench verify
+	$(CARGO) bench -p snapline --features rocksdb --bench rescale
 	$(CARGO) bench -p snapline-cli --bench checkpoint_overhead
 
 toolchain: toolchain-rust

@@ -1,3 +1,6 @@
+#[cfg(feature = "testkit")]
+use super::disk::FileFaults;
+use super::disk::{Disk, OpenFile};
 use super::documents::{metadata_at, not_encoded, pointer_at};
 use super::job_manager::{already_written, wrong_length};
 use super::names::{
@@ -5,15 +8,16 @@ use super::names::{
     state_name,
 };
 use super::reader::{VerifyingReader, check_length, missing};
-use super::temporary::{PREFIX, TemporaryFile, absent_is_ok, sync_directory};
+use super::temporary::{PREFIX, TemporaryFile, absent_is_ok};
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
 use std::collections::BTreeSet;
-use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "testkit")]
+use std::sync::Arc;
 
 /// Keeps checkpoints in a directory (Flink: `FileSystemCheckpointStorage`), in Flink's layout.
 ///
@@ -34,6 +38,7 @@ pub struct FileSystemCheckpointStorage {
     directory: PathBuf,
     /// Where savepoints lie.
     savepoints: PathBuf,
+    disk: Disk,
 }
 
 impl FileSystemCheckpointStorage {
@@ -42,11 +47,11 @@ impl FileSystemCheckpointStorage {
     /// # Errors
     /// [`StorageError::Unavailable`] when the directory cannot be created or written.
     pub fn open(directory: impl AsRef<Path>, job: JobId) -> Result<Self, StorageError> {
-        let directory = directory.as_ref().join(job.to_string());
-        let storage = FileSystemCheckpointStorage { job, savepoints: directory.clone(), directory };
+        let storage = Self::for_reading(directory.as_ref().join(job.to_string()), job);
         for name in [SHARED, "taskowned", POINTERS] {
             let path = storage.directory.join(name);
-            create_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
+            let created = create_durably(&path, &storage.disk);
+            created.map_err(|error| StorageError::unavailable(path.display(), error))?;
         }
         let probed = storage.probe();
         probed.map_err(|error| StorageError::unavailable(storage.directory.display(), error))?;
@@ -58,7 +63,7 @@ impl FileSystemCheckpointStorage {
     #[must_use]
     pub fn for_reading(job_directory: impl Into<PathBuf>, job: JobId) -> Self {
         let directory = job_directory.into();
-        FileSystemCheckpointStorage { job, savepoints: directory.clone(), directory }
+        FileSystemCheckpointStorage { job, savepoints: directory.clone(), directory, disk: Disk::default() }
     }
 
     /// The same checkpoints, with savepoints in `directory/<job-id>` instead of beside them
@@ -69,13 +74,20 @@ impl FileSystemCheckpointStorage {
         FileSystemCheckpointStorage { savepoints, ..self }
     }
 
+    /// The same checkpoints, with operations that fail, for tests.
+    #[cfg(feature = "testkit")]
+    #[must_use]
+    pub fn with_faults(self, faults: Arc<dyn FileFaults>) -> Self {
+        FileSystemCheckpointStorage { disk: Disk::with_faults(faults), ..self }
+    }
+
     /// The jobs that have checkpoints under `directory`, in ascending order; none when it does not exist.
     ///
     /// # Errors
     /// [`StorageError::Unavailable`] when the directory cannot be read.
     pub fn jobs(directory: impl AsRef<Path>) -> Result<Vec<JobId>, StorageError> {
         let directory = directory.as_ref();
-        let mut jobs: Vec<JobId> = names_in(directory)?
+        let mut jobs: Vec<JobId> = names_in(directory, &Disk::default())?
             .iter()
             .filter_map(|name| name.parse().ok().filter(|job: &JobId| job.to_string() == *name))
             .collect();
@@ -94,7 +106,7 @@ impl FileSystemCheckpointStorage {
     /// # Errors
     /// [`StorageError::Unavailable`] when the directory cannot be read.
     pub fn savepoints(&self) -> Result<Vec<Place>, StorageError> {
-        let names = names_in(&self.savepoints)?;
+        let names = self.names_in(&self.savepoints)?;
         let places = names.iter().filter_map(|name| Place::from_name(name));
         let mut savepoints: Vec<Place> =
             places.filter(|place| matches!(place, Place::Savepoint(..))).collect();
@@ -152,16 +164,18 @@ impl FileSystemCheckpointStorage {
     /// It is damaged, or the storage cannot be read.
     pub fn metadata_of(&self, place: Place) -> Result<Option<CheckpointMetadata>, StorageError> {
         let path = self.path_of(place).join(METADATA);
-        let found = read_if_present(&path)?;
+        let found = self.read_if_present(&path)?;
         found.map(|bytes| metadata_at(&path.display(), self.job, place, &bytes)).transpose()
     }
 
     /// Removes a checkpoint or savepoint, its metadata first.
     fn delete(&self, place: Place) -> Result<(), StorageError> {
         let path = self.path_of(place);
-        remove_durably(&path.join(METADATA))
-            .and_then(|()| absent_is_ok(fs::remove_dir_all(&path)))
-            .and_then(|()| path.parent().map_or(Ok(()), |parent| absent_is_ok(sync_directory(parent))))
+        self.remove_durably(&path.join(METADATA))
+            .and_then(|()| absent_is_ok(self.disk.remove_directory(&path)))
+            .and_then(|()| {
+                path.parent().map_or(Ok(()), |parent| absent_is_ok(self.disk.sync_directory(parent)))
+            })
             .map_err(|error| StorageError::unavailable(path.display(), error))
     }
 
@@ -169,26 +183,26 @@ impl FileSystemCheckpointStorage {
     fn remove_if_empty(&self, place: Place) {
         if let Place::Savepoint(..) = place {
             // What is not empty stays, and an empty directory does no harm.
-            let _ = fs::remove_dir(self.path_of(place));
+            let _ = self.disk.remove_empty_directory(&self.path_of(place));
         }
     }
 
     /// Does once what every put needs: create, link and remove.
     fn probe(&self) -> io::Result<()> {
-        let file = TemporaryFile::beside(&self.directory.join("probe"))?;
+        let file = TemporaryFile::beside(&self.directory.join("probe"), &self.disk)?;
         let link = self.directory.join(format!("{PREFIX}probe-link-{}", std::process::id()));
-        absent_is_ok(fs::remove_file(&link))?;
+        absent_is_ok(self.disk.remove_file(&link))?;
         match file.link_to(&link) {
             // Another thread or process of the same number is probing: links work.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked.and_then(|()| absent_is_ok(fs::remove_file(&link))),
+            linked => linked.and_then(|()| absent_is_ok(self.disk.remove_file(&link))),
         }
     }
 
     /// Writes a small object under `path`, unless that exists.
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<Put, StorageError> {
         let unavailable = |error| StorageError::unavailable(path.display(), error);
-        let mut file = TemporaryFile::beside(path).map_err(unavailable)?;
+        let mut file = TemporaryFile::beside(path, &self.disk).map_err(unavailable)?;
         file.write_all(bytes).and_then(|()| file.sync()).map_err(unavailable)?;
         publish(&file, path)
     }
@@ -210,7 +224,7 @@ fn publish(file: &TemporaryFile, path: &Path) -> Result<Put, StorageError> {
             _ => return Err(StorageError::uncertain(path.display(), error)),
         },
     };
-    match (sync_parents(path), put) {
+    match (sync_parents(path, &file.disk), put) {
         (Ok(()), put) => Ok(put),
         (Err(error), Put::Stored) => Err(StorageError::uncertain(path.display(), error)),
         (Err(error), Put::Exists) => Err(StorageError::unavailable(path.display(), error)),
@@ -225,7 +239,7 @@ fn publish_new(file: &TemporaryFile, path: &Path) -> Result<(), StorageError> {
         Ok(Put::Exists) => Err(unavailable(already_written())),
         // Nobody knows the file yet: without it the caller may simply write it again.
         Err(StorageError::Uncertain { cause, .. }) => {
-            let _ = fs::remove_file(path);
+            let _ = file.disk.remove_file(path);
             Err(unavailable(cause))
         }
         Err(error) => Err(error),
@@ -233,12 +247,12 @@ fn publish_new(file: &TemporaryFile, path: &Path) -> Result<(), StorageError> {
 }
 
 /// Makes the name of a file durable, and that of the directory it is in.
-fn sync_parents(path: &Path) -> io::Result<()> {
-    path.ancestors().skip(1).take(2).try_for_each(sync_directory)
+fn sync_parents(path: &Path, disk: &Disk) -> io::Result<()> {
+    path.ancestors().skip(1).take(2).try_for_each(|directory| disk.sync_directory(directory))
 }
 
 /// Creates a directory and whatever is missing above it, and makes all the new names durable.
-fn create_durably(path: &Path) -> io::Result<()> {
+fn create_durably(path: &Path, disk: &Disk) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -246,14 +260,14 @@ fn create_durably(path: &Path) -> io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    create_durably(parent)?;
-    match fs::create_dir(path) {
+    create_durably(parent, disk)?;
+    match disk.create_directory(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         // Something else than a directory is in the way.
         Err(error) if !path.is_dir() => return Err(error),
         _ => {}
     }
-    sync_directory(parent)
+    disk.sync_directory(parent)
 }
 
 /// The name of a directory for somebody who may be in another one.
@@ -262,42 +276,42 @@ fn full_name(path: PathBuf) -> String {
 }
 
 /// The names in a directory that are text; none when it does not exist.
-pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
-    let read = || -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
-        Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
-    };
-    read().map_err(|error| StorageError::unavailable(directory.display(), error))
-}
-
-fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StorageError::unavailable(path.display(), error)),
+fn names_in(directory: &Path, disk: &Disk) -> Result<Vec<String>, StorageError> {
+    match disk.list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => names.map_err(|error| StorageError::unavailable(directory.display(), error)),
     }
 }
 
-/// Opens a file that somebody refers to, which must have this length.
-fn open(path: &Path, bytes: u64) -> Result<File, StorageError> {
-    let object = path.display().to_string();
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (found, file) = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => missing(&object),
-        _ => StorageError::unavailable(&object, error),
-    })?;
-    check_length(&object, found, bytes)?;
-    Ok(file)
-}
+impl FileSystemCheckpointStorage {
+    pub(super) fn names_in(&self, directory: &Path) -> Result<Vec<String>, StorageError> {
+        names_in(directory, &self.disk)
+    }
 
-/// Removes a file and makes that durable; a file or directory that is absent is fine.
-fn remove_durably(path: &Path) -> io::Result<()> {
-    absent_is_ok(fs::remove_file(path))?;
-    path.parent().map_or(Ok(()), |parent| absent_is_ok(sync_directory(parent)))
+    fn read_if_present(&self, path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
+        match self.disk.read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StorageError::unavailable(path.display(), error)),
+        }
+    }
+
+    /// Opens a file that somebody refers to, which must have this length.
+    fn open_referred(&self, path: &Path, bytes: u64) -> Result<OpenFile, StorageError> {
+        let object = path.display().to_string();
+        let (file, found) = self.disk.open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => missing(&object),
+            _ => StorageError::unavailable(&object, error),
+        })?;
+        check_length(&object, found, bytes)?;
+        Ok(file)
+    }
+
+    /// Removes a file and makes that durable; a file or directory that is absent is fine.
+    fn remove_durably(&self, path: &Path) -> io::Result<()> {
+        absent_is_ok(self.disk.remove_file(path))?;
+        path.parent().map_or(Ok(()), |parent| absent_is_ok(self.disk.sync_directory(parent)))
+    }
 }
 
 impl CheckpointStorage for FileSystemCheckpointStorage {
@@ -307,8 +321,8 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
 
     fn create_state(&self, file: StateFile) -> Result<Box<dyn StateWriter>, StorageError> {
         let path = self.state_path(file);
-        let created = create_durably(&self.path_of(Place::of_state(file)))
-            .and_then(|()| TemporaryFile::beside(&path))
+        let created = create_durably(&self.path_of(Place::of_state(file)), &self.disk)
+            .and_then(|()| TemporaryFile::beside(&path, &self.disk))
             .map_err(|error| StorageError::unavailable(path.display(), error))?;
         Ok(Box::new(FileWriter { temporary: created, path, file, bytes: 0, checksum: 0, failed: false }))
     }
@@ -316,7 +330,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
         let path = self.state_path(handle.file);
         let object = path.display().to_string();
-        let file = open(&path, handle.bytes)?;
+        let file = self.open_referred(&path, handle.bytes)?;
         Ok(Box::new(VerifyingReader::new(file, object, *handle)))
     }
 
@@ -324,7 +338,8 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         let directory = self.path_of(Place::of_checkpoint(&metadata.checkpoint));
         let path = directory.join(METADATA);
         let bytes = encode_metadata(metadata).map_err(|error| not_encoded(&path.display(), error))?;
-        create_durably(&directory).map_err(|error| StorageError::unavailable(path.display(), error))?;
+        create_durably(&directory, &self.disk)
+            .map_err(|error| StorageError::unavailable(path.display(), error))?;
         self.put(&path, &bytes)
     }
 
@@ -356,13 +371,13 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
 
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {
         let path = self.pointer_path(sequence);
-        let found = read_if_present(&path)?;
+        let found = self.read_if_present(&path)?;
         found.map(|bytes| pointer_at(&path.display(), sequence, &bytes)).transpose()
     }
 
     fn list(&self) -> Result<Listing, StorageError> {
-        let checkpoints = names_in(&self.directory)?;
-        let pointers = names_in(&self.directory.join(POINTERS))?;
+        let checkpoints = self.names_in(&self.directory)?;
+        let pointers = self.names_in(&self.directory.join(POINTERS))?;
         Ok(listing(&checkpoints, &pointers))
     }
 
@@ -379,20 +394,20 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError> {
         let path = self.pointer_path(sequence);
         let directory = self.directory.join(POINTERS);
-        for name in names_in(&directory)? {
+        for name in self.names_in(&directory)? {
             let digits = name.strip_prefix(PREFIX).and_then(|rest| rest.get(..20));
             if digits.and_then(pointer_sequence).is_some_and(|left| left <= sequence) {
                 let left_over = directory.join(name);
-                absent_is_ok(fs::remove_file(&left_over))
+                absent_is_ok(self.disk.remove_file(&left_over))
                     .map_err(|error| StorageError::unavailable(left_over.display(), error))?;
             }
         }
-        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))
+        self.remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))
     }
 
     fn delete_state(&self, file: StateFile) -> Result<(), StorageError> {
         let path = self.state_path(file);
-        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
+        self.remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
         self.remove_if_empty(Place::of_state(file));
         Ok(())
     }
@@ -400,8 +415,9 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     fn put_shared(&self, object: &SharedObject, content: &mut dyn Read) -> Result<(), StorageError> {
         let path = self.shared_path(object);
         let unavailable = |error| StorageError::unavailable(path.display(), error);
-        path.parent().map_or(Ok(()), create_durably).map_err(unavailable)?;
-        let mut file = TemporaryFile::beside(&path).map_err(unavailable)?;
+        let directory = path.parent();
+        directory.map_or(Ok(()), |directory| create_durably(directory, &self.disk)).map_err(unavailable)?;
+        let mut file = TemporaryFile::beside(&path, &self.disk).map_err(unavailable)?;
         let expected = object.file.content.bytes;
         let copied = io::copy(&mut content.take(expected + 1), &mut file).map_err(unavailable)?;
         if copied != expected {
@@ -416,17 +432,17 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     }
 
     fn read_shared(&self, object: &SharedObject) -> Result<Box<dyn Read + Send>, StorageError> {
-        Ok(Box::new(open(&self.shared_path(object), object.file.content.bytes)?))
+        Ok(Box::new(self.open_referred(&self.shared_path(object), object.file.content.bytes)?))
     }
 
     fn list_shared(&self) -> Result<BTreeSet<SharedObject>, StorageError> {
-        let names = names_in(&self.directory.join(SHARED))?;
+        let names = self.names_in(&self.directory.join(SHARED))?;
         Ok(names.iter().filter_map(|name| shared_object(self.job, name)).collect())
     }
 
     fn delete_shared(&self, object: &SharedObject) -> Result<(), StorageError> {
         let path = self.shared_path(object);
-        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
+        self.remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
         if let Some(savepoint) = object.savepoint {
             self.remove_if_empty(Place::Savepoint(savepoint, object.file.attempt));
         }

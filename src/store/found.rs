@@ -1,7 +1,7 @@
 //! Everything that lies in the directory of a job, by what its name says that it is.
 
 use super::StorageError;
-use super::file_system::{FileSystemCheckpointStorage, names_in};
+use super::file_system::FileSystemCheckpointStorage;
 use super::names::{METADATA, POINTERS, Place, SHARED, pointer_sequence, shared_object, state_file};
 use super::temporary::{PREFIX, target_of};
 use crate::base::{Attempt, SharedObject, StateFile};
@@ -75,7 +75,7 @@ impl FileSystemCheckpointStorage {
     /// [`StorageError::Unavailable`] when a directory cannot be read.
     pub fn files(&self) -> Result<Vec<FoundFile>, StorageError> {
         let mut found = Vec::new();
-        for name in sorted_names(self.directory())? {
+        for name in self.sorted_names(self.directory())? {
             let path = self.directory().join(&name);
             match (&*name, Place::from_name(&name)) {
                 (POINTERS | SHARED | "taskowned", _) => {
@@ -100,10 +100,20 @@ impl FileSystemCheckpointStorage {
         meaning: impl Fn(&str) -> Meaning,
         found: &mut Vec<FoundFile>,
     ) -> Result<(), StorageError> {
-        for name in sorted_names(directory)? {
+        for name in self.sorted_names(directory)? {
             found.extend(look_at(directory.join(&name), meaning_of(&name, &meaning))?);
         }
         Ok(())
+    }
+
+    fn sorted_names(&self, directory: &Path) -> Result<Vec<String>, StorageError> {
+        // A directory that is none holds nothing.
+        if directory.is_file() {
+            return Ok(Vec::new());
+        }
+        let mut names = self.names_in(directory)?;
+        names.sort_unstable();
+        Ok(names)
     }
 
     fn meaning(&self, directory: &str, name: &str) -> Meaning {
@@ -135,16 +145,6 @@ fn meaning_of(name: &str, meaning: impl Fn(&str) -> Meaning) -> Meaning {
     }
     let target = target_of(name).map(meaning).filter(|target| *target != Meaning::Unknown);
     Meaning::Temporary(target.map(Box::new))
-}
-
-fn sorted_names(directory: &Path) -> Result<Vec<String>, StorageError> {
-    // A directory that is none holds nothing.
-    if directory.is_file() {
-        return Ok(Vec::new());
-    }
-    let mut names = names_in(directory)?;
-    names.sort_unstable();
-    Ok(names)
 }
 
 /// Nothing when it has gone meanwhile.

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod choice;
+mod disk;
 mod documents;
 mod error;
 mod file_system;
@@ -25,6 +26,8 @@ pub use self::object_store::{
 };
 pub(crate) use choice::local;
 pub use choice::{CheckpointStorageChoice, CheckpointStorageFactory, CheckpointStorages, WrongStorage};
+#[cfg(feature = "testkit")]
+pub use disk::{FileFault, FileFaults, FileOperation};
 pub use documents::{decode_pointer, encode_pointer};
 pub use error::StorageError;
 pub use file_system::FileSystemCheckpointStorage;

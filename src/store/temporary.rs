@@ -1,4 +1,5 @@
-use std::fs::{self, File, OpenOptions};
+use super::disk::Disk;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,19 +14,20 @@ pub(super) const PREFIX: &str = ".tmp-";
 pub(super) struct TemporaryFile {
     file: File,
     path: PathBuf,
+    pub(super) disk: Disk,
 }
 
 impl TemporaryFile {
     /// Creates a file beside `target`. The name holds the process id and a counter; a name that another
     /// process left behind is passed over.
-    pub(super) fn beside(target: &Path) -> io::Result<Self> {
+    pub(super) fn beside(target: &Path, disk: &Disk) -> io::Result<Self> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         loop {
             let count = COUNTER.fetch_add(1, Ordering::Relaxed);
             let path = target.with_file_name(format!("{PREFIX}{name}-{}-{count}", std::process::id()));
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(TemporaryFile { file, path }),
+            match disk.create(&path) {
+                Ok(file) => return Ok(TemporaryFile { file, path, disk: disk.clone() }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -34,13 +36,13 @@ impl TemporaryFile {
 
     /// Makes the content durable.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
+        self.disk.sync(&self.path, &self.file)
     }
 
     /// Gives the content the name `target` as well, unless that exists. The content must be synced before, and
     /// the directory after.
     pub(super) fn link_to(&self, target: &Path) -> io::Result<()> {
-        fs::hard_link(&self.path, target)
+        self.disk.link(&self.path, target)
     }
 }
 
@@ -52,7 +54,8 @@ pub(super) fn target_of(name: &str) -> Option<&str> {
 
 impl Write for TemporaryFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let TemporaryFile { file, path, disk } = self;
+        disk.write(path, || file.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -63,13 +66,8 @@ impl Write for TemporaryFile {
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         // What cannot be removed is never listed, and goes with its checkpoint or its pointer.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.disk.remove_file(&self.path);
     }
-}
-
-/// Makes the entries of a directory durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// Turns "there is no such file" into success.

@@ -11,6 +11,7 @@ mod control;
 mod damage;
 mod disposal;
 mod failures;
+mod file_faults;
 mod files;
 mod finished;
 mod flow;

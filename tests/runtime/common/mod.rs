@@ -4,6 +4,7 @@
 pub mod broadcast;
 #[path = "../../support/failing_backend.rs"]
 pub mod failing_backend;
+pub mod failing_disk;
 pub mod faulty;
 pub mod keys;
 #[path = "../../support/runs_backend.rs"]
@@ -42,7 +43,7 @@ pub use world::{Fault, Place, Plan, World};
 pub const JOB: JobId = JobId(7);
 const KEYS: u64 = 16;
 const NUMBERS_PER_SOURCE: u64 = 2_000;
-const STEPS: u64 = 5;
+pub const STEPS: u64 = 5;
 /// How many numbers a source sends before the first checkpoint.
 pub const FIRST_STEP: u64 = NUMBERS_PER_SOURCE / STEPS;
 
@@ -87,7 +88,7 @@ impl SourceFunction for Numbers {
         let held_from = self.world.state.lock().unwrap().held_from;
         let is_held = held_from.is_some_and(|from| self.context.subtask.index >= from);
         if is_held || !may_go_on {
-            std::thread::yield_now();
+            self.world.leave_the_processor();
             return Ok(SourceStatus::MoreAvailable);
         }
         let (index, sources) = (u64::from(self.context.subtask.index), u64::from(self.context.parallelism));
@@ -195,9 +196,14 @@ impl KeyedProcessFunction for Count {
 
 /// The job, with `parallelism` instances of each operator.
 pub fn job(world: &Arc<World>, parallelism: u16) -> Job {
+    job_called(JOB, world, parallelism)
+}
+
+/// The same under another id.
+pub fn job_called(id: JobId, world: &Arc<World>, parallelism: u16) -> Job {
     let mut job = JobBuilder::new();
     add_pipeline(&mut job, world, ["numbers", "count", "memory"], parallelism, |context| context);
-    job.build(JOB).unwrap()
+    job.build(id).unwrap()
 }
 
 /// The same with parallelism two, but nothing in common between the two instances: each has the keys of its source.

@@ -7,6 +7,7 @@ use snapline::runtime::{Unrecoverable, UserError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// Where the user's code can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +140,12 @@ impl World {
         }
         let mut state = self.changed.wait_while(state, |state| state.room == Some(0)).unwrap();
         state.room = state.room.map(|room| room - 1);
+    }
+
+    /// Lets others go on, for a source that has nothing to emit.
+    pub fn leave_the_processor(&self) {
+        let state = self.state.lock().unwrap();
+        drop(self.changed.wait_timeout(state, Duration::from_micros(500)).unwrap());
     }
 
     /// Waits until a call has arrived at the closed place.
