@@ -1,17 +1,18 @@
-use super::documents::{metadata_at, not_encoded, pointer_at};
-use super::job_manager::{already_written, wrong_length};
-use super::names::{
-    METADATA, POINTERS, Place, SHARED, listing, pointer_name, pointer_sequence, shared_name, shared_object,
-    state_name,
+use super::documents::{metadata_at, not_encoded};
+use super::files::{
+    create_durably, full_name, names_in, open, probe, publish_new, put, read_if_present, remove_durably,
 };
-use super::reader::{VerifyingReader, check_length, missing};
-use super::temporary::{PREFIX, TemporaryFile, absent_is_ok, sync_directory};
-use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
+use super::high_availability::FileSystemHighAvailabilityStore;
+use super::job_manager::wrong_length;
+use super::names::{METADATA, POINTERS, Place, SHARED, checkpoints, shared_name, shared_object, state_name};
+use super::reader::VerifyingReader;
+use super::temporary::{TemporaryFile, absent_is_ok, sync_directory};
+use super::{CheckpointStorage, HighAvailabilityStore, Put, StateWriter, StorageError};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ impl FileSystemCheckpointStorage {
             let path = storage.directory.join(name);
             create_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
         }
-        let probed = storage.probe();
+        let probed = probe(&storage.directory);
         probed.map_err(|error| StorageError::unavailable(storage.directory.display(), error))?;
         Ok(storage)
     }
@@ -133,7 +134,11 @@ impl FileSystemCheckpointStorage {
     /// Where a pointer lies.
     #[must_use]
     pub fn pointer_path(&self, sequence: PointerSequence) -> PathBuf {
-        self.directory.join(POINTERS).join(pointer_name(sequence))
+        self.pointers().path(sequence)
+    }
+
+    fn pointers(&self) -> FileSystemHighAvailabilityStore {
+        FileSystemHighAvailabilityStore::within(&self.directory)
     }
 
     /// Where the directory of a checkpoint or savepoint lies.
@@ -172,132 +177,6 @@ impl FileSystemCheckpointStorage {
             let _ = fs::remove_dir(self.path_of(place));
         }
     }
-
-    /// Does once what every put needs: create, link and remove.
-    fn probe(&self) -> io::Result<()> {
-        let file = TemporaryFile::beside(&self.directory.join("probe"))?;
-        let link = self.directory.join(format!("{PREFIX}probe-link-{}", std::process::id()));
-        absent_is_ok(fs::remove_file(&link))?;
-        match file.link_to(&link) {
-            // Another thread or process of the same number is probing: links work.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked.and_then(|()| absent_is_ok(fs::remove_file(&link))),
-        }
-    }
-
-    /// Writes a small object under `path`, unless that exists.
-    fn put(&self, path: &Path, bytes: &[u8]) -> Result<Put, StorageError> {
-        let unavailable = |error| StorageError::unavailable(path.display(), error);
-        let mut file = TemporaryFile::beside(path).map_err(unavailable)?;
-        file.write_all(bytes).and_then(|()| file.sync()).map_err(unavailable)?;
-        publish(&file, path)
-    }
-}
-
-/// Links a synced file to `path` and makes the name durable. On `Exists` the name of the other is durable too.
-fn publish(file: &TemporaryFile, path: &Path) -> Result<Put, StorageError> {
-    let put = match file.link_to(path) {
-        Ok(()) => Put::Stored,
-        Err(error) => match error.kind() {
-            io::ErrorKind::AlreadyExists => Put::Exists,
-            // The system has looked and has refused; anything else may have happened on the way back.
-            io::ErrorKind::NotFound
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::Unsupported => return Err(StorageError::unavailable(path.display(), error)),
-            _ => return Err(StorageError::uncertain(path.display(), error)),
-        },
-    };
-    match (sync_parents(path), put) {
-        (Ok(()), put) => Ok(put),
-        (Err(error), Put::Stored) => Err(StorageError::uncertain(path.display(), error)),
-        (Err(error), Put::Exists) => Err(StorageError::unavailable(path.display(), error)),
-    }
-}
-
-/// Links a synced file to a name that was never used.
-fn publish_new(file: &TemporaryFile, path: &Path) -> Result<(), StorageError> {
-    let unavailable = |error| StorageError::unavailable(path.display(), error);
-    match publish(file, path) {
-        Ok(Put::Stored) => Ok(()),
-        Ok(Put::Exists) => Err(unavailable(already_written())),
-        // Nobody knows the file yet: without it the caller may simply write it again.
-        Err(StorageError::Uncertain { cause, .. }) => {
-            let _ = fs::remove_file(path);
-            Err(unavailable(cause))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Makes the name of a file durable, and that of the directory it is in.
-fn sync_parents(path: &Path) -> io::Result<()> {
-    path.ancestors().skip(1).take(2).try_for_each(sync_directory)
-}
-
-/// Creates a directory and whatever is missing above it, and makes all the new names durable.
-fn create_durably(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    create_durably(parent)?;
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        // Something else than a directory is in the way.
-        Err(error) if !path.is_dir() => return Err(error),
-        _ => {}
-    }
-    sync_directory(parent)
-}
-
-/// The name of a directory for somebody who may be in another one.
-fn full_name(path: PathBuf) -> String {
-    std::path::absolute(&path).unwrap_or(path).display().to_string()
-}
-
-/// The names in a directory that are text; none when it does not exist.
-pub(super) fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
-    let read = || -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
-        Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
-    };
-    read().map_err(|error| StorageError::unavailable(directory.display(), error))
-}
-
-fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StorageError::unavailable(path.display(), error)),
-    }
-}
-
-/// Opens a file that somebody refers to, which must have this length.
-fn open(path: &Path, bytes: u64) -> Result<File, StorageError> {
-    let object = path.display().to_string();
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (found, file) = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => missing(&object),
-        _ => StorageError::unavailable(&object, error),
-    })?;
-    check_length(&object, found, bytes)?;
-    Ok(file)
-}
-
-/// Removes a file and makes that durable; a file or directory that is absent is fine.
-fn remove_durably(path: &Path) -> io::Result<()> {
-    absent_is_ok(fs::remove_file(path))?;
-    path.parent().map_or(Ok(()), |parent| absent_is_ok(sync_directory(parent)))
 }
 
 impl CheckpointStorage for FileSystemCheckpointStorage {
@@ -326,7 +205,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         let path = directory.join(METADATA);
         let bytes = encode_metadata(metadata).map_err(|error| not_encoded(&path.display(), error))?;
         create_durably(&directory).map_err(|error| StorageError::unavailable(path.display(), error))?;
-        self.put(&path, &bytes)
+        put(&path, &bytes)
     }
 
     fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError> {
@@ -350,21 +229,20 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {
-        let path = self.pointer_path(sequence);
-        let bytes = encode_pointer(sequence, pointer).map_err(|e| not_encoded(&path.display(), e))?;
-        self.put(&path, &bytes)
+        self.pointers().put_pointer(sequence, pointer)
+    }
+
+    fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+        self.pointers().put_redirection(store)
     }
 
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {
-        let path = self.pointer_path(sequence);
-        let found = read_if_present(&path)?;
-        found.map(|bytes| pointer_at(&path.display(), sequence, &bytes)).transpose()
+        self.pointers().read_pointer(sequence)
     }
 
     fn list(&self) -> Result<Listing, StorageError> {
-        let checkpoints = names_in(&self.directory)?;
-        let pointers = names_in(&self.directory.join(POINTERS))?;
-        Ok(listing(&checkpoints, &pointers))
+        let checkpoints = checkpoints(&names_in(&self.directory)?);
+        Ok(Listing { checkpoints, pointers: self.pointers().list_pointers()? })
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
@@ -375,20 +253,8 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         self.delete(Place::Savepoint(savepoint, attempt))
     }
 
-    /// Also removes what killed writers of this or an older number have left behind. A writer that is still
-    /// alive then cannot link its file any more, which it reports as not written.
     fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError> {
-        let path = self.pointer_path(sequence);
-        let directory = self.directory.join(POINTERS);
-        for name in names_in(&directory)? {
-            let digits = name.strip_prefix(PREFIX).and_then(|rest| rest.get(..20));
-            if digits.and_then(pointer_sequence).is_some_and(|left| left <= sequence) {
-                let left_over = directory.join(name);
-                absent_is_ok(fs::remove_file(&left_over))
-                    .map_err(|error| StorageError::unavailable(left_over.display(), error))?;
-            }
-        }
-        remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))
+        self.pointers().delete_pointer(sequence)
     }
 
     fn delete_state(&self, file: StateFile) -> Result<(), StorageError> {

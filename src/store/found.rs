@@ -1,7 +1,8 @@
 //! Everything that lies in the directory of a job, by what its name says that it is.
 
 use super::StorageError;
-use super::file_system::{FileSystemCheckpointStorage, names_in};
+use super::file_system::FileSystemCheckpointStorage;
+use super::files::names_in;
 use super::names::{METADATA, POINTERS, Place, SHARED, pointer_sequence, shared_object, state_file};
 use super::temporary::{PREFIX, target_of};
 use crate::base::{Attempt, SharedObject, StateFile};
