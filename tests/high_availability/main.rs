@@ -14,6 +14,7 @@ mod etcd_cluster;
 #[cfg(feature = "etcd")]
 mod etcd_failures;
 mod jobs;
+mod tools;
 
 use common::JOB;
 use snapline::base::{Attempt, Incarnation};
