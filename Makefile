@@ -78,6 +78,7 @@ bench: toolchain
 
 toolchain: toolchain-rust
 	@tools/rocksdb-toolchain
+	@tools/etcd
 
 toolchain-rust:
 	@command -v $(CARGO) >/dev/null || { \

@@ -45,7 +45,8 @@ pub fn collect_garbage(args: &GcArgs) -> Result<ExitCode> {
     if !args.dry_run {
         bail!("gc deletes nothing yet: with --dry-run it says what could be deleted, and why that is safe");
     }
-    let garbage = fsck(&Location::of(&args.directory)?)?.garbage();
+    let found = fsck(&Location::of(&args.directory)?)?;
+    let garbage = found.garbage();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&garbage)?);
         return Ok(ExitCode::SUCCESS);
@@ -57,6 +58,11 @@ pub fn collect_garbage(args: &GcArgs) -> Result<ExitCode> {
         "{} to which nothing refers either are left alone: fsck says why",
         amount(left_alone, garbage.left_alone_bytes)
     );
+    for job in &found.jobs {
+        if let Some(store) = &job.pointers_in {
+            println!("job {}: {}; nothing of it is called safe to delete", job.job, pointers_lie_in(store));
+        }
+    }
     if !garbage.is_complete {
         println!("something is missing to which checkpoints refer: fsck says what");
     }
@@ -70,8 +76,9 @@ fn print(found: &Fsck) {
 
 fn print_job(job: &JobFiles) {
     println!("job {} in {}", job.job, job.directory);
-    match (job.newest_pointer, job.attempt) {
-        (Some(pointer), Some(attempt)) => println!("  pointer {pointer} of attempt {attempt}"),
+    match (&job.pointers_in, job.newest_pointer, job.attempt) {
+        (Some(store), ..) => println!("  {}", pointers_lie_in(store)),
+        (None, Some(pointer), Some(attempt)) => println!("  pointer {pointer} of attempt {attempt}"),
         _ => println!("  no pointer"),
     }
     for checkpoint in &job.checkpoints {
@@ -95,6 +102,11 @@ fn print_job(job: &JobFiles) {
             files.iter().for_each(|file| println!("    {}", line(file)));
         }
     }
+}
+
+/// What cannot be told of a job whose log of pointers is not with its files.
+pub fn pointers_lie_in(store: &str) -> String {
+    format!("the log of pointers lies in {store}: which checkpoints are published is not known here")
 }
 
 fn line(file: &FileReport) -> String {

@@ -38,6 +38,9 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
 fn print(verification: &Verification) {
     for job in &verification.jobs {
         println!("job {} in {}", job.job, job.directory);
+        if let Some(store) = &job.pointers_in {
+            println!("{}", crate::fsck::pointers_lie_in(store));
+        }
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY);
         table.set_header(["checkpoint", "status", "verdict", "files", "bytes"]);

@@ -18,6 +18,8 @@ pub enum FileKind {
     Metadata,
     /// An entry of the pointer log.
     Pointer,
+    /// Where the pointer log lies, if not here.
+    Redirection,
 }
 
 impl FileKind {
@@ -28,6 +30,7 @@ impl FileKind {
             FileKind::State => *b"\xf5SLST\r\n\x1a",
             FileKind::Metadata => *b"\xf5SLMD\r\n\x1a",
             FileKind::Pointer => *b"\xf5SLPT\r\n\x1a",
+            FileKind::Redirection => *b"\xf5SLRD\r\n\x1a",
         }
     }
 
@@ -37,7 +40,7 @@ impl FileKind {
         match self {
             FileKind::State => 5,
             FileKind::Metadata => 2,
-            FileKind::Pointer => 1,
+            FileKind::Pointer | FileKind::Redirection => 1,
         }
     }
 
@@ -53,6 +56,7 @@ impl FileKind {
             FileKind::State => "state",
             FileKind::Metadata => "metadata",
             FileKind::Pointer => "pointer",
+            FileKind::Redirection => "redirection",
         }
     }
 }

@@ -43,6 +43,10 @@ pub enum Kind {
     Directory,
     /// The name of something that can be added in code; these are built in.
     Name(&'static [&'static str]),
+    /// A file, as a path.
+    File,
+    /// Any text.
+    Text,
 }
 
 /// How a duration is written that there is not.
@@ -96,10 +100,10 @@ impl Kind {
             Kind::MemorySize => size(text).map(drop),
             Kind::OneOf(names) if names.iter().any(|name| is_same_name(name, text)) => Ok(()),
             Kind::OneOf(names) => Err(format!("it must be one of {}", names.join(", "))),
-            Kind::Directory | Kind::Name(_) if text.trim().is_empty() => {
+            Kind::Directory | Kind::Name(_) | Kind::File | Kind::Text if text.trim().is_empty() => {
                 Err("it must not be empty".to_owned())
             }
-            Kind::Directory | Kind::Name(_) => Ok(()),
+            Kind::Directory | Kind::Name(_) | Kind::File | Kind::Text => Ok(()),
         }
     }
 }
@@ -118,6 +122,8 @@ impl fmt::Display for Kind {
             Kind::MemorySize => f.write_str("size"),
             Kind::OneOf(names) => write!(f, "`{}`", names.join("`, `")),
             Kind::Directory => f.write_str("directory"),
+            Kind::File => f.write_str("file"),
+            Kind::Text => f.write_str("text"),
             Kind::Name(names) => write!(f, "`{}`, or a name that was added", names.join("`, `")),
         }
     }

@@ -248,6 +248,100 @@ pub const ON_CORRUPTION: ConfigOption = ConfigOption::new(
     "What to do when the newest checkpoint cannot be read: fail, or go back to an older one.",
 );
 
+/// Which [store](crate::store::HighAvailabilityStore) the log of pointers is kept in.
+pub const HIGH_AVAILABILITY: ConfigOption = ConfigOption::new(
+    "high-availability.type",
+    Kind::OneOf(&["NONE", "filesystem", "etcd", "ZOOKEEPER", "KUBERNETES"]),
+    "NONE",
+    "Where the log of pointers is kept, by which one process of a job fences the others: beside the checkpoints, in another \
+     directory or object storage, or in etcd, in builds with the feature of that name. The last two are not supported.",
+)
+.formerly(&["high-availability"]);
+
+/// Where [`HighAvailability::FileSystem`](crate::store::HighAvailability::FileSystem) lies.
+pub const HIGH_AVAILABILITY_DIRECTORY: ConfigOption = ConfigOption::new(
+    "high-availability.storageDir",
+    Kind::Directory,
+    "",
+    "Where `filesystem` keeps it: a path, or a URL whose scheme tells the storage.",
+);
+
+/// [`ClusterId`](crate::store::ClusterId).
+pub const CLUSTER_ID: ConfigOption = ConfigOption::new(
+    "high-availability.cluster-id",
+    Kind::Text,
+    "default",
+    "What keeps the jobs of one cluster apart from those of others in the same store.",
+);
+
+/// The endpoints of [`HighAvailability::Etcd`](crate::store::HighAvailability).
+pub const ETCD_ENDPOINTS: ConfigOption = ConfigOption::new(
+    "high-availability.etcd.endpoints",
+    Kind::Text,
+    "",
+    "The addresses of the members of one cluster, with `,` between them, such as `http://10.0.0.1:2379`.",
+);
+
+/// With what the keys begin in etcd.
+pub const ETCD_ROOT: ConfigOption = ConfigOption::new(
+    "high-availability.etcd.path.root",
+    Kind::Text,
+    "/snapline",
+    "With what all keys in etcd begin.",
+);
+
+/// For how long a request to etcd may take.
+pub const ETCD_REQUEST_TIMEOUT: ConfigOption = ConfigOption::new(
+    "high-availability.etcd.request-timeout",
+    Kind::Duration { least_millis: 1 },
+    "5 s",
+    "After which time without an answer a request to etcd has failed.",
+);
+
+/// For how long a request to etcd is repeated.
+pub const ETCD_RETRY_TIMEOUT: ConfigOption = ConfigOption::new(
+    "high-availability.etcd.retry-timeout",
+    ANY_DURATION,
+    "30 s",
+    "No request to etcd is sent again that was first sent this long ago.",
+);
+
+/// The name of a user of etcd.
+pub const ETCD_USERNAME: ConfigOption =
+    ConfigOption::new("high-availability.etcd.username", Kind::Text, "", "Who asks, if etcd wants to know.");
+
+/// The password of a user of etcd.
+pub const ETCD_PASSWORD: ConfigOption = ConfigOption::new(
+    "high-availability.etcd.password",
+    Kind::Text,
+    "",
+    "The password of the user; in a file that only the process can read rather than in `-D`, which all processes see.",
+);
+
+/// Who may vouch for etcd.
+pub const ETCD_CA: ConfigOption = ConfigOption::new(
+    "high-availability.etcd.ca-certificate",
+    Kind::File,
+    "",
+    "A file with the certificates, in PEM, of those who may vouch for the members; `https://` needs it.",
+);
+
+/// Who asks, by a certificate.
+pub const ETCD_CERTIFICATE: ConfigOption = ConfigOption::new(
+    "high-availability.etcd.client-certificate",
+    Kind::File,
+    "",
+    "A file with the certificate, in PEM, by which the members know who asks.",
+);
+
+/// The key of that certificate.
+pub const ETCD_KEY: ConfigOption = ConfigOption::new(
+    "high-availability.etcd.client-key",
+    Kind::File,
+    "",
+    "A file with its private key, in PEM.",
+);
+
 /// The limit of [`JobManagerCheckpointStorage`](crate::store::JobManagerCheckpointStorage).
 pub const JOB_MANAGER_MAX_STATE: ConfigOption = ConfigOption::new(
     "snapline.storage.jobmanager.max-state-size",
@@ -302,6 +396,18 @@ pub const ALL: &[ConfigOption] = &[
     MAX_PARALLELISM,
     FORCE_SAVEPOINTS,
     ON_CORRUPTION,
+    HIGH_AVAILABILITY,
+    HIGH_AVAILABILITY_DIRECTORY,
+    CLUSTER_ID,
+    ETCD_ENDPOINTS,
+    ETCD_ROOT,
+    ETCD_REQUEST_TIMEOUT,
+    ETCD_RETRY_TIMEOUT,
+    ETCD_USERNAME,
+    ETCD_PASSWORD,
+    ETCD_CA,
+    ETCD_CERTIFICATE,
+    ETCD_KEY,
     JOB_MANAGER_MAX_STATE,
     CHANNEL_CAPACITY,
     BATCH_RECORDS,

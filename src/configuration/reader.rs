@@ -33,6 +33,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether anything is set for an option.
+    #[must_use]
+    pub fn is_set(&self, option: &ConfigOption) -> bool {
+        self.configuration.find(option).is_some()
+    }
+
     /// The text of an option.
     pub fn text(&mut self, option: &ConfigOption) -> Option<&'a str> {
         self.parsed(option, |_| Ok(()))?;

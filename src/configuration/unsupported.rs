@@ -33,6 +33,8 @@ const fn group(prefix: &'static str, why: &'static str) -> Unsupported {
 const ONE_PROCESS: &str = "a job runs in one process";
 const CHANGELOG: &str = "there is no changelog";
 const FILE_MERGING: &str = "files are not merged";
+const HIGH_AVAILABILITY: &str =
+    "the log of pointers is all that is kept, in a directory, an object storage or etcd";
 const LOCAL: &str = "state is restored from the checkpoint storage only";
 
 /// All of them, groups behind what they hold.
@@ -113,9 +115,9 @@ pub const ALL: &[Unsupported] = &[
     group("state.size-track.", "keys and values are not measured"),
     group("restart-strategy.exponential-delay.", "there is no such restart strategy"),
     group("restart-strategy.failure-rate.", "there is no such restart strategy"),
-    refused("high-availability.type", "NONE", "whoever starts a job again has the checkpoint storage for it"),
-    refused("high-availability", "NONE", "whoever starts a job again has the checkpoint storage for it"),
-    group("high-availability.", "whoever starts a job again has the checkpoint storage for it"),
+    group("high-availability.jobmanager.", HIGH_AVAILABILITY),
+    group("high-availability.kubernetes.", HIGH_AVAILABILITY),
+    group("high-availability.zookeeper.", HIGH_AVAILABILITY),
     group("jobmanager.", ONE_PROCESS),
     group("taskmanager.", ONE_PROCESS),
     group("cluster.", ONE_PROCESS),

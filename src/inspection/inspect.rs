@@ -59,6 +59,7 @@ impl Inspector<'_> {
         JobReport {
             job: self.storage.job().to_string(),
             directory: self.storage.directory().display().to_string(),
+            pointers_in: view.pointers_in,
             newest_pointer: newest.map(|sequence| sequence.0),
             attempt: pointer.as_ref().map(|pointer| pointer.attempt.0),
             newest_checkpoint: newest_checkpoint.map(|id| id.0),

@@ -53,6 +53,18 @@ pub enum LocationError {
         /// The directory of the job.
         path: PathBuf,
     },
+    /// Which checkpoint is the newest is known elsewhere. The caller must name a checkpoint or savepoint itself.
+    #[error(
+        "the log of pointers of {} lies in {store}, so the newest checkpoint is not known here: name one, chk-<n> or \
+         savepoint-<n>-<attempt>",
+        path.display()
+    )]
+    Elsewhere {
+        /// The directory of the job.
+        path: PathBuf,
+        /// Where the log lies.
+        store: String,
+    },
     /// What is asked for concerns all checkpoints of a job. The caller must name the directory of the job.
     #[error("{} is a single checkpoint: name the directory of its job, or that of all jobs", path.display())]
     Single {

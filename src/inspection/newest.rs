@@ -8,7 +8,11 @@ pub(super) fn newest_of(location: &Location) -> Result<(&FileSystemCheckpointSto
     match (&location.jobs[..], location.only) {
         ([storage], Some(place)) => Ok((storage, place)),
         ([storage], None) => {
-            let newest = View::of(storage).newest.and_then(|(_, pointer)| pointer.newest);
+            let view = View::of(storage);
+            if let Some(store) = view.pointers_in {
+                return Err(LocationError::Elsewhere { path: path(storage), store });
+            }
+            let newest = view.newest.and_then(|(_, pointer)| pointer.newest);
             let place = newest.map(Place::Checkpoint);
             place.map(|place| (storage, place)).ok_or_else(|| LocationError::NoNewest { path: path(storage) })
         }

@@ -37,6 +37,8 @@ pub struct JobVerdict {
     pub job: String,
     /// Its directory.
     pub directory: String,
+    /// Where the log of pointers lies, if not here: then nobody can tell here which checkpoints are published.
+    pub pointers_in: Option<String>,
     /// Its checkpoints and savepoints, in the order in which they were read.
     pub checkpoints: Vec<CheckpointVerdict>,
     /// What is wrong with its pointers, or could not be listed.
@@ -131,6 +133,7 @@ impl Verifier<'_> {
         JobVerdict {
             job: self.storage.job().to_string(),
             directory: self.storage.directory().display().to_string(),
+            pointers_in: view.pointers_in,
             checkpoints,
             problems,
         }

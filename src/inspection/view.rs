@@ -17,14 +17,21 @@ pub(super) struct View {
     pub(super) pointers: BTreeSet<PointerSequence>,
     /// All checkpoints that are listed or named, the newest first, and all savepoints.
     pub(super) places: Vec<Place>,
+    /// Where the log of pointers lies, if not here.
+    pub(super) pointers_in: Option<String>,
     /// What could not be read.
     pub(super) problems: Vec<Problem>,
 }
 
 impl View {
     pub(super) fn of(storage: &FileSystemCheckpointStorage) -> View {
-        let mut view =
-            View { newest: None, pointers: BTreeSet::new(), places: Vec::new(), problems: Vec::new() };
+        let mut view = View {
+            newest: None,
+            pointers: BTreeSet::new(),
+            places: Vec::new(),
+            pointers_in: None,
+            problems: Vec::new(),
+        };
         let mut checkpoints = view.read_log(storage).unwrap_or_else(|error| {
             view.problems.push(error.into());
             BTreeSet::new()
@@ -56,6 +63,10 @@ impl View {
                 }
                 // Others were written and this one was deleted.
                 Ok(None) => {}
+                Err(StorageError::Elsewhere { store, .. }) => {
+                    self.pointers_in = Some(store);
+                    return Ok(listing.checkpoints);
+                }
                 Err(error) => {
                     self.problems.push(error.into());
                     return Ok(listing.checkpoints);

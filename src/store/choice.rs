@@ -1,6 +1,9 @@
 //! Which storage a job keeps its checkpoints in, by its name or by the scheme of its directory.
 
-use super::{CheckpointStorage, FileSystemCheckpointStorage, JobManagerCheckpointStorage, StorageError};
+use super::{
+    CheckpointStorage, ClusterId, FileSystemCheckpointStorage, HighAvailability,
+    HighlyAvailableCheckpointStorage, JobManagerCheckpointStorage, StorageError,
+};
 use crate::base::JobId;
 use crate::configuration::{ConfigOption, Configuration, options};
 use std::collections::BTreeMap;
@@ -52,6 +55,13 @@ pub enum CheckpointStorageChoice {
     },
     /// What a factory opens with this configuration.
     Custom(Arc<dyn CheckpointStorageFactory>, Configuration),
+    /// One of the others for the files, and a store of its own for the log of pointers.
+    HighlyAvailable {
+        /// Where the files are kept.
+        files: Box<CheckpointStorageChoice>,
+        /// Where the log is kept.
+        pointers: HighAvailability,
+    },
 }
 
 /// Why there is no storage to choose.
@@ -139,6 +149,29 @@ impl CheckpointStorages {
     }
 }
 
+/// The store for the log of pointers in a directory of `high-availability.storageDir`.
+///
+/// # Errors
+/// No store has that scheme, or the options of the store are wrong.
+pub(crate) fn high_availability_in(
+    directory: &str,
+    cluster: ClusterId,
+    configuration: &Configuration,
+) -> Result<HighAvailability, WrongStorage> {
+    let option = options::HIGH_AVAILABILITY_DIRECTORY;
+    match scheme(directory) {
+        None | Some(FILE) => {
+            Ok(HighAvailability::FileSystem { directory: local(option, directory)?, cluster })
+        }
+        Some(scheme) if !object_stores::SCHEMES.contains(&scheme) => {
+            let known = [&[FILE], object_stores::SCHEMES].concat().join(", ");
+            Err(wrong(option, format!("no store has the scheme `{scheme}`; there are {known}")))
+        }
+        Some(_) => object_stores::high_availability(directory, cluster, configuration)
+            .map_err(|what| wrong(option, what)),
+    }
+}
+
 fn wrong(option: ConfigOption, what: String) -> WrongStorage {
     WrongStorage { option, what }
 }
@@ -175,6 +208,16 @@ impl CheckpointStorageChoice {
             CheckpointStorageChoice::JobManager { .. } => JOB_MANAGER,
             CheckpointStorageChoice::FileSystem { .. } => FILE_SYSTEM,
             CheckpointStorageChoice::Custom(factory, _) => factory.name(),
+            CheckpointStorageChoice::HighlyAvailable { files, .. } => files.name(),
+        }
+    }
+
+    /// Where the files are kept: this one, unless the log of pointers has a store of its own.
+    #[must_use]
+    pub fn files(&self) -> &CheckpointStorageChoice {
+        match self {
+            CheckpointStorageChoice::HighlyAvailable { files, .. } => files.files(),
+            other => other,
         }
     }
 
@@ -195,6 +238,10 @@ impl CheckpointStorageChoice {
                 })
             }
             CheckpointStorageChoice::Custom(factory, configuration) => factory.open(configuration, job),
+            CheckpointStorageChoice::HighlyAvailable { files, pointers } => {
+                let pointers = pointers.open(job)?;
+                Ok(Arc::new(HighlyAvailableCheckpointStorage::open(files.open(job)?, pointers)?))
+            }
         }
     }
 }
@@ -210,7 +257,7 @@ impl Default for CheckpointStorageChoice {
 /// Choices are equal whose storages have the same name, and the same configuration.
 impl PartialEq for CheckpointStorageChoice {
     fn eq(&self, other: &Self) -> bool {
-        use CheckpointStorageChoice::{Custom, FileSystem, JobManager};
+        use CheckpointStorageChoice::{Custom, FileSystem, HighlyAvailable, JobManager};
         match (self, other) {
             (JobManager { max_state_bytes }, JobManager { max_state_bytes: others }) => {
                 max_state_bytes == others
@@ -221,6 +268,9 @@ impl PartialEq for CheckpointStorageChoice {
             ) => directory == other && savepoint_directory == others,
             (Custom(factory, configuration), Custom(other, others)) => {
                 factory.name() == other.name() && configuration == others
+            }
+            (HighlyAvailable { files, pointers }, HighlyAvailable { files: other, pointers: others }) => {
+                files == other && pointers == others
             }
             _ => false,
         }
@@ -243,6 +293,9 @@ impl fmt::Debug for CheckpointStorageChoice {
             CheckpointStorageChoice::Custom(factory, configuration) => {
                 f.debug_tuple("Custom").field(&factory.name()).field(configuration).finish()
             }
+            CheckpointStorageChoice::HighlyAvailable { files, pointers } => {
+                f.debug_struct("HighlyAvailable").field("files", files).field("pointers", pointers).finish()
+            }
         }
     }
 }
@@ -255,7 +308,7 @@ impl fmt::Debug for CheckpointStorages {
 
 /// What object storages add, where they are built in.
 mod object_stores {
-    use super::CheckpointStorageFactory;
+    use super::{CheckpointStorageFactory, ClusterId, Configuration, HighAvailability};
     #[cfg(feature = "object-store")]
     use crate::store::object_store::ObjectStoreCheckpointStorageFactory;
     use std::sync::Arc;
@@ -270,6 +323,25 @@ mod object_stores {
         return Some(ObjectStoreCheckpointStorageFactory::PREFIX);
         #[cfg(not(feature = "object-store"))]
         None
+    }
+
+    /// The store for the log of pointers under a URL, or what is wrong with the options.
+    pub(super) fn high_availability(
+        url: &str,
+        cluster: ClusterId,
+        configuration: &Configuration,
+    ) -> Result<HighAvailability, String> {
+        #[cfg(feature = "object-store")]
+        {
+            let options = crate::store::ObjectStoreOptions::from_configuration(configuration);
+            let options = options.map_err(|error| error.to_string())?;
+            Ok(HighAvailability::ObjectStore { url: url.to_owned(), cluster, options })
+        }
+        #[cfg(not(feature = "object-store"))]
+        {
+            let _ = (cluster, configuration);
+            Err(format!("snapline was built without object storages, of which {url} is one"))
+        }
     }
 
     pub(super) fn factory(scheme: &str) -> Option<Arc<dyn CheckpointStorageFactory>> {

@@ -24,12 +24,20 @@ pub fn decode_pointer(bytes: &[u8]) -> Result<(PointerSequence, Pointer), Corrup
     decode_document(FileKind::Pointer, bytes)
 }
 
+/// The bytes that stand in place of the first pointer where the log of pointers lies in `store`.
+pub(super) fn encode_redirection(store: &str) -> Result<Vec<u8>, CodecError> {
+    encode_document(FileKind::Redirection, &store)
+}
+
 /// Decodes the pointer found under the name `object`, which must be number `sequence`.
 pub(super) fn pointer_at(
     object: &impl Display,
     sequence: PointerSequence,
     bytes: &[u8],
 ) -> Result<Pointer, StorageError> {
+    if let Ok(store) = decode_document(FileKind::Redirection, bytes) {
+        return Err(StorageError::Elsewhere { object: object.to_string(), store });
+    }
     match decode_pointer(bytes).map_err(|corrupt| StorageError::corrupt(object, corrupt))? {
         (found, pointer) if found == sequence => Ok(pointer),
         (found, _) => {

@@ -35,6 +35,17 @@ pub enum StorageError {
         /// What was found.
         what: Cow<'static, str>,
     },
+    /// The log of pointers of the job is not here. Whoever opens the storage must name the store in which it is.
+    #[error(
+        "{object} says that the log of pointers of this job lies in {store}; start the job with the options \
+         high-availability.* that it was started with first"
+    )]
+    Elsewhere {
+        /// The full name of the object that says so.
+        object: String,
+        /// The [name](crate::store::HighAvailabilityStore::name) of the store.
+        store: String,
+    },
     /// The state does not fit. The job's configuration must change.
     #[error(
         "{object} has at least {bytes} bytes, more than the {limit} that are kept in memory; give \
@@ -70,6 +81,7 @@ impl StorageError {
             StorageError::Unavailable { object, .. }
             | StorageError::Uncertain { object, .. }
             | StorageError::Corrupt { object, .. }
+            | StorageError::Elsewhere { object, .. }
             | StorageError::TooLarge { object, .. } => object,
         }
     }
@@ -80,6 +92,7 @@ impl StorageError {
         let kind = match &self {
             StorageError::Unavailable { cause, .. } | StorageError::Uncertain { cause, .. } => cause.kind(),
             StorageError::Corrupt { .. } => io::ErrorKind::InvalidData,
+            StorageError::Elsewhere { .. } => io::ErrorKind::NotFound,
             StorageError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
         };
         io::Error::new(kind, self)

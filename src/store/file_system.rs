@@ -1,15 +1,14 @@
+use super::disk::Disk;
 #[cfg(feature = "testkit")]
 use super::disk::FileFaults;
-use super::disk::{Disk, OpenFile};
-use super::documents::{metadata_at, not_encoded, pointer_at};
-use super::job_manager::{already_written, wrong_length};
-use super::names::{
-    METADATA, POINTERS, Place, SHARED, listing, pointer_name, pointer_sequence, shared_name, shared_object,
-    state_name,
-};
-use super::reader::{VerifyingReader, check_length, missing};
-use super::temporary::{PREFIX, TemporaryFile, absent_is_ok};
-use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
+use super::documents::{metadata_at, not_encoded};
+use super::files::{full_name, publish_new};
+use super::high_availability::FileSystemHighAvailabilityStore;
+use super::job_manager::wrong_length;
+use super::names::{METADATA, POINTERS, Place, SHARED, checkpoints, shared_name, shared_object, state_name};
+use super::reader::VerifyingReader;
+use super::temporary::{TemporaryFile, absent_is_ok};
+use super::{CheckpointStorage, HighAvailabilityStore, Put, StateWriter, StorageError};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
@@ -50,10 +49,10 @@ impl FileSystemCheckpointStorage {
         let storage = Self::for_reading(directory.as_ref().join(job.to_string()), job);
         for name in [SHARED, "taskowned", POINTERS] {
             let path = storage.directory.join(name);
-            let created = create_durably(&path, &storage.disk);
+            let created = storage.disk.create_durably(&path);
             created.map_err(|error| StorageError::unavailable(path.display(), error))?;
         }
-        let probed = storage.probe();
+        let probed = storage.disk.probe(&storage.directory);
         probed.map_err(|error| StorageError::unavailable(storage.directory.display(), error))?;
         Ok(storage)
     }
@@ -87,7 +86,8 @@ impl FileSystemCheckpointStorage {
     /// [`StorageError::Unavailable`] when the directory cannot be read.
     pub fn jobs(directory: impl AsRef<Path>) -> Result<Vec<JobId>, StorageError> {
         let directory = directory.as_ref();
-        let mut jobs: Vec<JobId> = names_in(directory, &Disk::default())?
+        let mut jobs: Vec<JobId> = Disk::default()
+            .names_in(directory)?
             .iter()
             .filter_map(|name| name.parse().ok().filter(|job: &JobId| job.to_string() == *name))
             .collect();
@@ -106,7 +106,7 @@ impl FileSystemCheckpointStorage {
     /// # Errors
     /// [`StorageError::Unavailable`] when the directory cannot be read.
     pub fn savepoints(&self) -> Result<Vec<Place>, StorageError> {
-        let names = self.names_in(&self.savepoints)?;
+        let names = self.disk.names_in(&self.savepoints)?;
         let places = names.iter().filter_map(|name| Place::from_name(name));
         let mut savepoints: Vec<Place> =
             places.filter(|place| matches!(place, Place::Savepoint(..))).collect();
@@ -145,7 +145,15 @@ impl FileSystemCheckpointStorage {
     /// Where a pointer lies.
     #[must_use]
     pub fn pointer_path(&self, sequence: PointerSequence) -> PathBuf {
-        self.directory.join(POINTERS).join(pointer_name(sequence))
+        self.pointers().path(sequence)
+    }
+
+    pub(super) fn names_in(&self, directory: &Path) -> Result<Vec<String>, StorageError> {
+        self.disk.names_in(directory)
+    }
+
+    fn pointers(&self) -> FileSystemHighAvailabilityStore {
+        FileSystemHighAvailabilityStore::within(&self.directory, &self.disk)
     }
 
     /// Where the directory of a checkpoint or savepoint lies.
@@ -164,14 +172,15 @@ impl FileSystemCheckpointStorage {
     /// It is damaged, or the storage cannot be read.
     pub fn metadata_of(&self, place: Place) -> Result<Option<CheckpointMetadata>, StorageError> {
         let path = self.path_of(place).join(METADATA);
-        let found = self.read_if_present(&path)?;
+        let found = self.disk.read_if_present(&path)?;
         found.map(|bytes| metadata_at(&path.display(), self.job, place, &bytes)).transpose()
     }
 
     /// Removes a checkpoint or savepoint, its metadata first.
     fn delete(&self, place: Place) -> Result<(), StorageError> {
         let path = self.path_of(place);
-        self.remove_durably(&path.join(METADATA))
+        self.disk
+            .remove_durably(&path.join(METADATA))
             .and_then(|()| absent_is_ok(self.disk.remove_directory(&path)))
             .and_then(|()| {
                 path.parent().map_or(Ok(()), |parent| absent_is_ok(self.disk.sync_directory(parent)))
@@ -186,132 +195,6 @@ impl FileSystemCheckpointStorage {
             let _ = self.disk.remove_empty_directory(&self.path_of(place));
         }
     }
-
-    /// Does once what every put needs: create, link and remove.
-    fn probe(&self) -> io::Result<()> {
-        let file = TemporaryFile::beside(&self.directory.join("probe"), &self.disk)?;
-        let link = self.directory.join(format!("{PREFIX}probe-link-{}", std::process::id()));
-        absent_is_ok(self.disk.remove_file(&link))?;
-        match file.link_to(&link) {
-            // Another thread or process of the same number is probing: links work.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked.and_then(|()| absent_is_ok(self.disk.remove_file(&link))),
-        }
-    }
-
-    /// Writes a small object under `path`, unless that exists.
-    fn put(&self, path: &Path, bytes: &[u8]) -> Result<Put, StorageError> {
-        let unavailable = |error| StorageError::unavailable(path.display(), error);
-        let mut file = TemporaryFile::beside(path, &self.disk).map_err(unavailable)?;
-        file.write_all(bytes).and_then(|()| file.sync()).map_err(unavailable)?;
-        publish(&file, path)
-    }
-}
-
-/// Links a synced file to `path` and makes the name durable. On `Exists` the name of the other is durable too.
-fn publish(file: &TemporaryFile, path: &Path) -> Result<Put, StorageError> {
-    let put = match file.link_to(path) {
-        Ok(()) => Put::Stored,
-        Err(error) => match error.kind() {
-            io::ErrorKind::AlreadyExists => Put::Exists,
-            // The system has looked and has refused; anything else may have happened on the way back.
-            io::ErrorKind::NotFound
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::Unsupported => return Err(StorageError::unavailable(path.display(), error)),
-            _ => return Err(StorageError::uncertain(path.display(), error)),
-        },
-    };
-    match (sync_parents(path, &file.disk), put) {
-        (Ok(()), put) => Ok(put),
-        (Err(error), Put::Stored) => Err(StorageError::uncertain(path.display(), error)),
-        (Err(error), Put::Exists) => Err(StorageError::unavailable(path.display(), error)),
-    }
-}
-
-/// Links a synced file to a name that was never used.
-fn publish_new(file: &TemporaryFile, path: &Path) -> Result<(), StorageError> {
-    let unavailable = |error| StorageError::unavailable(path.display(), error);
-    match publish(file, path) {
-        Ok(Put::Stored) => Ok(()),
-        Ok(Put::Exists) => Err(unavailable(already_written())),
-        // Nobody knows the file yet: without it the caller may simply write it again.
-        Err(StorageError::Uncertain { cause, .. }) => {
-            let _ = file.disk.remove_file(path);
-            Err(unavailable(cause))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Makes the name of a file durable, and that of the directory it is in.
-fn sync_parents(path: &Path, disk: &Disk) -> io::Result<()> {
-    path.ancestors().skip(1).take(2).try_for_each(|directory| disk.sync_directory(directory))
-}
-
-/// Creates a directory and whatever is missing above it, and makes all the new names durable.
-fn create_durably(path: &Path, disk: &Disk) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    create_durably(parent, disk)?;
-    match disk.create_directory(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        // Something else than a directory is in the way.
-        Err(error) if !path.is_dir() => return Err(error),
-        _ => {}
-    }
-    disk.sync_directory(parent)
-}
-
-/// The name of a directory for somebody who may be in another one.
-fn full_name(path: PathBuf) -> String {
-    std::path::absolute(&path).unwrap_or(path).display().to_string()
-}
-
-/// The names in a directory that are text; none when it does not exist.
-fn names_in(directory: &Path, disk: &Disk) -> Result<Vec<String>, StorageError> {
-    match disk.list(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        names => names.map_err(|error| StorageError::unavailable(directory.display(), error)),
-    }
-}
-
-impl FileSystemCheckpointStorage {
-    pub(super) fn names_in(&self, directory: &Path) -> Result<Vec<String>, StorageError> {
-        names_in(directory, &self.disk)
-    }
-
-    fn read_if_present(&self, path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
-        match self.disk.read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StorageError::unavailable(path.display(), error)),
-        }
-    }
-
-    /// Opens a file that somebody refers to, which must have this length.
-    fn open_referred(&self, path: &Path, bytes: u64) -> Result<OpenFile, StorageError> {
-        let object = path.display().to_string();
-        let (file, found) = self.disk.open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => missing(&object),
-            _ => StorageError::unavailable(&object, error),
-        })?;
-        check_length(&object, found, bytes)?;
-        Ok(file)
-    }
-
-    /// Removes a file and makes that durable; a file or directory that is absent is fine.
-    fn remove_durably(&self, path: &Path) -> io::Result<()> {
-        absent_is_ok(self.disk.remove_file(path))?;
-        path.parent().map_or(Ok(()), |parent| absent_is_ok(self.disk.sync_directory(parent)))
-    }
 }
 
 impl CheckpointStorage for FileSystemCheckpointStorage {
@@ -321,7 +204,9 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
 
     fn create_state(&self, file: StateFile) -> Result<Box<dyn StateWriter>, StorageError> {
         let path = self.state_path(file);
-        let created = create_durably(&self.path_of(Place::of_state(file)), &self.disk)
+        let created = self
+            .disk
+            .create_durably(&self.path_of(Place::of_state(file)))
             .and_then(|()| TemporaryFile::beside(&path, &self.disk))
             .map_err(|error| StorageError::unavailable(path.display(), error))?;
         Ok(Box::new(FileWriter { temporary: created, path, file, bytes: 0, checksum: 0, failed: false }))
@@ -330,7 +215,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
         let path = self.state_path(handle.file);
         let object = path.display().to_string();
-        let file = self.open_referred(&path, handle.bytes)?;
+        let file = self.disk.open_referred(&path, handle.bytes)?;
         Ok(Box::new(VerifyingReader::new(file, object, *handle)))
     }
 
@@ -338,9 +223,10 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         let directory = self.path_of(Place::of_checkpoint(&metadata.checkpoint));
         let path = directory.join(METADATA);
         let bytes = encode_metadata(metadata).map_err(|error| not_encoded(&path.display(), error))?;
-        create_durably(&directory, &self.disk)
+        self.disk
+            .create_durably(&directory)
             .map_err(|error| StorageError::unavailable(path.display(), error))?;
-        self.put(&path, &bytes)
+        self.disk.put(&path, &bytes)
     }
 
     fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError> {
@@ -364,21 +250,20 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {
-        let path = self.pointer_path(sequence);
-        let bytes = encode_pointer(sequence, pointer).map_err(|e| not_encoded(&path.display(), e))?;
-        self.put(&path, &bytes)
+        self.pointers().put_pointer(sequence, pointer)
+    }
+
+    fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+        self.pointers().put_redirection(store)
     }
 
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {
-        let path = self.pointer_path(sequence);
-        let found = self.read_if_present(&path)?;
-        found.map(|bytes| pointer_at(&path.display(), sequence, &bytes)).transpose()
+        self.pointers().read_pointer(sequence)
     }
 
     fn list(&self) -> Result<Listing, StorageError> {
-        let checkpoints = self.names_in(&self.directory)?;
-        let pointers = self.names_in(&self.directory.join(POINTERS))?;
-        Ok(listing(&checkpoints, &pointers))
+        let checkpoints = checkpoints(&self.disk.names_in(&self.directory)?);
+        Ok(Listing { checkpoints, pointers: self.pointers().list_pointers()? })
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
@@ -389,25 +274,13 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         self.delete(Place::Savepoint(savepoint, attempt))
     }
 
-    /// Also removes what killed writers of this or an older number have left behind. A writer that is still
-    /// alive then cannot link its file any more, which it reports as not written.
     fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError> {
-        let path = self.pointer_path(sequence);
-        let directory = self.directory.join(POINTERS);
-        for name in self.names_in(&directory)? {
-            let digits = name.strip_prefix(PREFIX).and_then(|rest| rest.get(..20));
-            if digits.and_then(pointer_sequence).is_some_and(|left| left <= sequence) {
-                let left_over = directory.join(name);
-                absent_is_ok(self.disk.remove_file(&left_over))
-                    .map_err(|error| StorageError::unavailable(left_over.display(), error))?;
-            }
-        }
-        self.remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))
+        self.pointers().delete_pointer(sequence)
     }
 
     fn delete_state(&self, file: StateFile) -> Result<(), StorageError> {
         let path = self.state_path(file);
-        self.remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
+        self.disk.remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
         self.remove_if_empty(Place::of_state(file));
         Ok(())
     }
@@ -416,7 +289,7 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         let path = self.shared_path(object);
         let unavailable = |error| StorageError::unavailable(path.display(), error);
         let directory = path.parent();
-        directory.map_or(Ok(()), |directory| create_durably(directory, &self.disk)).map_err(unavailable)?;
+        directory.map_or(Ok(()), |directory| self.disk.create_durably(directory)).map_err(unavailable)?;
         let mut file = TemporaryFile::beside(&path, &self.disk).map_err(unavailable)?;
         let expected = object.file.content.bytes;
         let copied = io::copy(&mut content.take(expected + 1), &mut file).map_err(unavailable)?;
@@ -432,17 +305,17 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     }
 
     fn read_shared(&self, object: &SharedObject) -> Result<Box<dyn Read + Send>, StorageError> {
-        Ok(Box::new(self.open_referred(&self.shared_path(object), object.file.content.bytes)?))
+        Ok(Box::new(self.disk.open_referred(&self.shared_path(object), object.file.content.bytes)?))
     }
 
     fn list_shared(&self) -> Result<BTreeSet<SharedObject>, StorageError> {
-        let names = self.names_in(&self.directory.join(SHARED))?;
+        let names = self.disk.names_in(&self.directory.join(SHARED))?;
         Ok(names.iter().filter_map(|name| shared_object(self.job, name)).collect())
     }
 
     fn delete_shared(&self, object: &SharedObject) -> Result<(), StorageError> {
         let path = self.shared_path(object);
-        self.remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
+        self.disk.remove_durably(&path).map_err(|error| StorageError::unavailable(path.display(), error))?;
         if let Some(savepoint) = object.savepoint {
             self.remove_if_empty(Place::Savepoint(savepoint, object.file.attempt));
         }

@@ -1,4 +1,4 @@
-use super::documents::{metadata_at, not_encoded, pointer_at};
+use super::documents::{encode_redirection, metadata_at, not_encoded, pointer_at};
 use super::names::{METADATA, POINTERS, Place, SHARED, pointer_name, shared_name, state_name};
 use super::reader::{VerifyingReader, check_length, missing};
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
@@ -126,6 +126,12 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
         let bytes =
             encode_pointer(sequence, pointer).map_err(|e| not_encoded(&self.pointer_name(sequence), e))?;
         Ok(put_if_absent(self.objects().pointers.entry(sequence), bytes))
+    }
+
+    fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+        let first = PointerSequence::FIRST;
+        let bytes = encode_redirection(store).map_err(|e| not_encoded(&self.pointer_name(first), e))?;
+        Ok(put_if_absent(self.objects().pointers.entry(first), bytes))
     }
 
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {

@@ -11,7 +11,9 @@ mod disk;
 mod documents;
 mod error;
 mod file_system;
+mod files;
 mod found;
+mod high_availability;
 mod job_manager;
 mod names;
 #[cfg(feature = "object-store")]
@@ -22,16 +24,23 @@ mod temporary;
 
 #[cfg(feature = "object-store")]
 pub use self::object_store::{
-    OBJECT_STORE_OPTIONS, ObjectStoreCheckpointStorage, ObjectStoreLocation, ObjectStoreOptions,
+    OBJECT_STORE_OPTIONS, ObjectStoreCheckpointStorage, ObjectStoreHighAvailabilityStore,
+    ObjectStoreLocation, ObjectStoreOptions,
 };
-pub(crate) use choice::local;
 pub use choice::{CheckpointStorageChoice, CheckpointStorageFactory, CheckpointStorages, WrongStorage};
+pub(crate) use choice::{high_availability_in, local};
 #[cfg(feature = "testkit")]
 pub use disk::{FileFault, FileFaults, FileOperation};
 pub use documents::{decode_pointer, encode_pointer};
 pub use error::StorageError;
 pub use file_system::FileSystemCheckpointStorage;
 pub use found::{FoundFile, Meaning};
+#[cfg(feature = "etcd")]
+pub use high_availability::EtcdHighAvailabilityStore;
+pub use high_availability::{
+    ClusterId, EtcdCredentials, EtcdOptions, FileSystemHighAvailabilityStore, HighAvailability,
+    HighAvailabilityStore, HighlyAvailableCheckpointStorage,
+};
 pub use job_manager::JobManagerCheckpointStorage;
 pub use names::Place;
 pub use perform::{JobDescription, perform};
@@ -41,7 +50,7 @@ use crate::codec::CheckpointMetadata;
 use crate::publish::{Listing, Pointer, PointerSequence};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 /// How a put-if-absent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,10 +118,20 @@ pub trait CheckpointStorage: Send + Sync + Debug {
     /// [`StorageError::Unavailable`]: not written. [`StorageError::Uncertain`]: perhaps written.
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError>;
 
+    /// Writes, in place of the first pointer, that the log of pointers lies in `store`, unless there is a first pointer: whoever
+    /// looks for it here is told by [`StorageError::Elsewhere`]. A storage that cannot do this refuses.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`]: not written. [`StorageError::Uncertain`]: perhaps written.
+    fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+        let what = "this storage cannot say that the log of pointers lies elsewhere";
+        Err(StorageError::unavailable(store, io::Error::new(io::ErrorKind::Unsupported, what)))
+    }
+
     /// Reads a pointer; `None` when there is none of that number.
     ///
     /// # Errors
-    /// It is damaged, or the storage cannot be read.
+    /// It is damaged, lies [elsewhere](StorageError::Elsewhere), or the storage cannot be read.
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError>;
 
     /// Lists all pointers, and all checkpoints of which anything exists, savepoints excepted.

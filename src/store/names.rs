@@ -4,7 +4,8 @@ use crate::base::{
     Attempt, CheckpointId, CompletedCheckpoint, ContentId, JobId, SharedFile, SharedObject, StateFile,
     SubtaskId,
 };
-use crate::publish::{Listing, PointerSequence};
+use crate::publish::PointerSequence;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The metadata of a checkpoint, in its directory.
@@ -107,16 +108,18 @@ pub(super) fn pointer_name(sequence: PointerSequence) -> String {
     format!("{:020}", sequence.0)
 }
 
-/// What a recovery lists of a job: of these names those that are checkpoints and pointers.
-pub(super) fn listing(directories: &[String], pointers: &[String]) -> Listing {
+/// Of the names of directories those that are checkpoints.
+pub(super) fn checkpoints(directories: &[String]) -> BTreeSet<CheckpointId> {
     let checkpoint = |name: &String| match Place::from_name(name) {
         Some(Place::Checkpoint(id)) => Some(id),
         _ => None,
     };
-    Listing {
-        pointers: pointers.iter().filter_map(|name| pointer_sequence(name)).collect(),
-        checkpoints: directories.iter().filter_map(checkpoint).collect(),
-    }
+    directories.iter().filter_map(checkpoint).collect()
+}
+
+/// Of the names of files those that are pointers.
+pub(super) fn pointers(names: &[String]) -> BTreeSet<PointerSequence> {
+    names.iter().filter_map(|name| pointer_sequence(name)).collect()
 }
 
 /// The number of the pointer whose name is `name`, if that is such a name.

@@ -55,7 +55,9 @@ pub fn perform(
 /// What the machine learns of an error.
 fn answer_to(error: &StorageError) -> Answer {
     match error {
-        StorageError::Unavailable { .. } | StorageError::TooLarge { .. } => Answer::Failed,
+        StorageError::Unavailable { .. } | StorageError::TooLarge { .. } | StorageError::Elsewhere { .. } => {
+            Answer::Failed
+        }
         StorageError::Uncertain { .. } => Answer::Unknown,
         StorageError::Corrupt { .. } => Answer::Corrupt,
     }

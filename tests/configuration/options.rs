@@ -83,6 +83,18 @@ const ELSEWHERE: &[&str] = &[
     "execution.checkpointing.storage",
     "execution.checkpointing.dir",
     "execution.checkpointing.savepoint-dir",
+    "high-availability.type",
+    "high-availability.storageDir",
+    "high-availability.cluster-id",
+    "high-availability.etcd.endpoints",
+    "high-availability.etcd.path.root",
+    "high-availability.etcd.request-timeout",
+    "high-availability.etcd.retry-timeout",
+    "high-availability.etcd.username",
+    "high-availability.etcd.password",
+    "high-availability.etcd.ca-certificate",
+    "high-availability.etcd.client-certificate",
+    "high-availability.etcd.client-key",
     "parallelism.default",
     "pipeline.max-parallelism",
     "snapline.storage.jobmanager.max-state-size",
@@ -122,7 +134,7 @@ fn wrong(option: &ConfigOption) -> &'static str {
         Kind::Duration { .. } | Kind::DurationOrOff => "10 parsecs",
         Kind::MemorySize => "5 metres",
         Kind::OneOf(_) | Kind::Name(_) => "no-such-name",
-        Kind::Directory => " ",
+        Kind::Directory | Kind::File | Kind::Text => " ",
     }
 }
 

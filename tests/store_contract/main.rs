@@ -2,6 +2,9 @@
 #![cfg(feature = "runtime")]
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(feature = "etcd")]
+#[path = "../support/etcd/mod.rs"]
+mod etcd;
 mod files;
 #[cfg(feature = "s3")]
 #[path = "../support/s3/mod.rs"]
@@ -16,7 +19,7 @@ use snapline::store::*;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 const JOB: JobId = JobId(0xabc);
@@ -74,13 +77,38 @@ fn on_all(body: impl Fn(&dyn CheckpointStorage)) {
     body(&JobManagerCheckpointStorage::new(JOB));
     #[cfg(feature = "object-store")]
     on_object_stores(&body);
+    on_high_availability_stores(&|pointers| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = Arc::new(FileSystemCheckpointStorage::open(directory.path(), JOB).expect("opens"));
+        body(&HighlyAvailableCheckpointStorage::open(files, pointers).expect("opens"));
+    });
+}
+
+/// All stores for the log of pointers, empty ones.
+fn on_high_availability_stores(body: &dyn Fn(Arc<dyn HighAvailabilityStore>)) {
+    let (directory, cluster) = (tempfile::tempdir().expect("a directory"), ClusterId::default());
+    let files = FileSystemHighAvailabilityStore::open(directory.path(), &cluster, JOB);
+    body(Arc::new(files.expect("opens")));
+    #[cfg(feature = "object-store")]
+    {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        let location = ObjectStoreLocation::new(store, "some/directory").expect("a name");
+        let options = ObjectStoreOptions::default();
+        let store = ObjectStoreHighAvailabilityStore::new(location, &cluster, JOB, &options);
+        body(Arc::new(store.expect("opens")));
+    }
+    #[cfg(feature = "etcd")]
+    {
+        let server = etcd::shared();
+        let options = EtcdOptions { root: etcd::new_root(), ..server.options() };
+        body(Arc::new(EtcdHighAvailabilityStore::open(&options, &cluster, JOB).expect("opens")));
+    }
 }
 
 /// Stores of the crate `object_store`, and a server that speaks the protocol of S3.
 #[cfg(feature = "object-store")]
 fn on_object_stores(body: &dyn Fn(&dyn CheckpointStorage)) {
     use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
-    use std::sync::Arc;
 
     let directory = tempfile::tempdir().expect("a directory");
     let files = LocalFileSystem::new_with_prefix(directory.path()).expect("opens");

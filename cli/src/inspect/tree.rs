@@ -45,8 +45,9 @@ impl Tree {
     fn job(&mut self, job: &JobReport) {
         self.branch(&format!("job {} in {}", job.job, job.directory), |tree| {
             tree.problems(&job.problems);
-            match (job.newest_pointer, job.attempt) {
-                (Some(pointer), Some(attempt)) => {
+            match (&job.pointers_in, job.newest_pointer, job.attempt) {
+                (Some(store), ..) => tree.line(&crate::fsck::pointers_lie_in(store)),
+                (None, Some(pointer), Some(attempt)) => {
                     let newest = job.newest_checkpoint.map_or("none".to_owned(), |id| id.to_string());
                     tree.line(&format!(
                         "pointer {pointer} of attempt {attempt}, newest checkpoint: {newest}"

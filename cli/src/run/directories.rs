@@ -91,11 +91,16 @@ fn resume(output: PathBuf, settings: &Settings) -> Result<Directories> {
         _ => {}
     }
     if has_parts(&output)? && !has_checkpoint && named.is_none() {
+        let log = match settings.storage {
+            CheckpointStorageChoice::HighlyAvailable { .. } => {
+                "the store that high-availability.type names".to_owned()
+            }
+            _ => checkpoints.join(job.to_string()).join("pointers").display().to_string(),
+        };
         bail!(
-            "{} holds output of job {job}, but nothing in {} points to a checkpoint of it; name the right \
+            "{} holds output of job {job}, but nothing in {log} points to a checkpoint of it; name the right \
              --checkpoint-dir, or put the pointers back from a copy",
             output.display(),
-            checkpoints.join(job.to_string()).join("pointers").display()
         );
     }
     Ok(Directories { job, output, checkpoints, has_checkpoint })
@@ -103,7 +108,7 @@ fn resume(output: PathBuf, settings: &Settings) -> Result<Directories> {
 
 /// Whether the job's newest pointer names a checkpoint, or is something that the recovery has to explain.
 fn has_checkpoint(settings: &Settings, job: JobId) -> Result<bool> {
-    if let CheckpointStorageChoice::FileSystem { directory, .. } = &settings.storage
+    if let CheckpointStorageChoice::FileSystem { directory, .. } = settings.storage.files()
         && (!directory.is_dir() || !FileSystemCheckpointStorage::jobs(directory)?.contains(&job))
     {
         return Ok(false);

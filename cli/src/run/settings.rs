@@ -37,7 +37,7 @@ pub type Parallelism = (u16, Option<MaxParallelism>);
 impl Settings {
     /// Whether checkpoints are gone with the process.
     pub fn is_in_memory(&self) -> bool {
-        matches!(self.storage, CheckpointStorageChoice::JobManager { .. })
+        matches!(self.storage.files(), CheckpointStorageChoice::JobManager { .. })
     }
 
     /// The settings of a run of the job `name`. What changes nothing is said on stderr.
@@ -59,16 +59,14 @@ impl Settings {
         if args.incremental && matches!(settings.options.state_backend, StateBackend::HashMap { .. }) {
             return Err("--incremental needs --backend rocksdb: the heap has no files to refer to".into());
         }
-        let checkpoints = match &settings.storage {
+        let checkpoints = match settings.storage.files() {
             CheckpointStorageChoice::FileSystem { directory, .. } => directory.clone(),
             // A URL is shown, and nothing else is done with it.
             CheckpointStorageChoice::Custom(_, told) => {
                 let directory = told.find(&options::DIRECTORY);
                 directory.map_or(default_checkpoints, |(_, entry)| PathBuf::from(&entry.value))
             }
-            CheckpointStorageChoice::JobManager { .. } => {
-                args.checkpoint_dir.clone().unwrap_or(default_checkpoints)
-            }
+            _ => args.checkpoint_dir.clone().unwrap_or(default_checkpoints),
         };
         for warning in &settings.warnings {
             eprintln!("warning: {warning}");

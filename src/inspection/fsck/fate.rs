@@ -9,7 +9,7 @@ use super::report::{Fate, FileReport};
 use crate::base::{Attempt, CheckpointId, SharedObject, StateFile};
 use crate::codec::CheckpointMetadata;
 use crate::publish::{Config, Pointer, PointerSequence};
-use crate::store::{CheckpointStorage, FoundFile, Meaning, Place};
+use crate::store::{CheckpointStorage, FoundFile, Meaning, Place, StorageError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a file has its fate.
@@ -130,6 +130,9 @@ impl<'a> Judge<'a> {
                 Judgement::safe("PUB-11", "its segment of the log is over, and nobody reads it")
             }
             Ok(_) => Judgement::needed("PUB-11", "the log of pointers needs it"),
+            Err(StorageError::Elsewhere { store, .. }) => {
+                Judgement::needed("PUB-47", format!("it says that the log of pointers lies in {store}"))
+            }
             Err(error) => Judgement::left_alone("PUB-5", format!("it may be a claim: {error}")),
         }
     }

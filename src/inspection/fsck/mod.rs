@@ -65,6 +65,7 @@ fn describe(reach: &Reach<'_>, files: Vec<FileReport>, problems: Vec<Problem>) -
     JobFiles {
         job: reach.storage.job().to_string(),
         directory: reach.storage.directory().display().to_string(),
+        pointers_in: reach.view.pointers_in.clone(),
         newest_pointer: reach.view.newest.as_ref().map(|(sequence, _)| sequence.0),
         attempt: reach.pointer().map(|pointer| pointer.attempt.0),
         checkpoints: checkpoints.collect(),

@@ -48,7 +48,11 @@ impl<'a> Reach<'a> {
     fn look(storage: &'a FileSystemCheckpointStorage) -> Self {
         let mut view = View::of(storage);
         let problems = std::mem::take(&mut view.problems);
-        let unknown = problems.first().map(|problem| format!("what counts cannot be read: {problem}"));
+        let elsewhere = view.pointers_in.iter();
+        let elsewhere = elsewhere
+            .map(|store| format!("what counts is not known here: its log of pointers lies in {store}"));
+        let unread = problems.iter().map(|problem| format!("what counts cannot be read: {problem}"));
+        let unknown = elsewhere.chain(unread).next();
         let (checkpoints, dangling) = (BTreeMap::new(), Vec::new());
         let mut reach = Reach { storage, view, checkpoints, dangling, problems, unknown };
         for place in reach.view.places.clone() {

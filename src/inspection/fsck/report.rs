@@ -19,6 +19,8 @@ pub struct JobFiles {
     pub job: String,
     /// Its directory.
     pub directory: String,
+    /// Where the log of pointers lies, if not here: then nobody can tell here which checkpoints are published.
+    pub pointers_in: Option<String>,
     /// The number of the newest pointer, if there is one that can be read.
     pub newest_pointer: Option<u64>,
     /// The attempt that has written it.

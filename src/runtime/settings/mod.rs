@@ -2,6 +2,7 @@
 
 mod backend;
 mod effects;
+mod high_availability;
 mod keys;
 mod legacy;
 mod names;
@@ -55,6 +56,7 @@ impl JobSettings {
         let mut read = Reader::new(configuration);
         let backend = ChosenBackend::read(&mut read, configuration, backends);
         let storage = storage(&mut read, configuration, storages, backend.implied_storage);
+        let storage = high_availability::storage(&mut read, configuration, storage);
         let options = job_options(&mut read, &backend);
         for (option, what) in options.contradictions() {
             read.refuse(&option, what);

@@ -3,6 +3,7 @@
 mod clouds;
 mod download;
 mod factory;
+mod high_availability;
 mod location;
 mod objects;
 mod options;
@@ -12,29 +13,23 @@ mod upload;
 
 pub use factory::OBJECT_STORE_OPTIONS;
 pub(super) use factory::ObjectStoreCheckpointStorageFactory;
+pub use high_availability::ObjectStoreHighAvailabilityStore;
 pub use location::ObjectStoreLocation;
 pub use options::ObjectStoreOptions;
 
-use super::documents::{metadata_at, not_encoded, pointer_at};
+use super::documents::{metadata_at, not_encoded};
 use super::job_manager::wrong_length;
-use super::names::{
-    METADATA, POINTERS, Place, SHARED, listing, pointer_name, shared_name, shared_object, state_name,
-};
+use super::names::{METADATA, Place, SHARED, checkpoints, shared_name, shared_object, state_name};
 use super::reader::VerifyingReader;
-use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
+use super::{CheckpointStorage, HighAvailabilityStore, Put, StateWriter, StorageError};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
 use object_store::path::Path;
 use objects::Objects;
-use requests::Requests;
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 use upload::{ObjectWriter, Written};
-
-/// The name of an object that every job has, by which it is seen that the store refuses to write what exists.
-const PROBE: &str = "conditional-put";
 
 /// Keeps checkpoints in an object storage, under the same names as
 /// [`FileSystemCheckpointStorage`](super::FileSystemCheckpointStorage).
@@ -72,12 +67,9 @@ impl ObjectStoreCheckpointStorage {
         job: JobId,
         options: &ObjectStoreOptions,
     ) -> Result<Self, StorageError> {
-        let name = location.name_of(&location.directory);
-        options.check(&name, 1)?;
-        let requests = Requests::start().map_err(|error| StorageError::unavailable(&name, error))?;
-        let checkpoints = Objects { location, options: Arc::new(options.clone()), requests };
+        let checkpoints = Objects::of(location, options)?;
         let storage = ObjectStoreCheckpointStorage { job, savepoints: checkpoints.clone(), checkpoints };
-        storage.probe()?;
+        storage.checkpoints.probe(&storage.directory(&storage.checkpoints, job))?;
         Ok(storage)
     }
 
@@ -93,20 +85,6 @@ impl ObjectStoreCheckpointStorage {
     #[must_use]
     pub fn job(&self) -> JobId {
         self.job
-    }
-
-    /// Writes an object twice, of which the store must refuse the second time, or even the first. It stays: if it were
-    /// deleted, two processes that do the same would not see it.
-    fn probe(&self) -> Result<(), StorageError> {
-        let path = self.directory(&self.checkpoints, self.job).join(PROBE);
-        let refuses = |_| Ok(self.checkpoints.put(&path, PROBE.into())? == Put::Exists);
-        if (0..2).map(refuses).collect::<Result<Vec<bool>, _>>()?.contains(&true) {
-            return Ok(());
-        }
-        let what = "the store has written an object that exists, although it was to be refused; checkpoints need a \
-                    store with conditional puts (If-None-Match)";
-        let error = io::Error::new(io::ErrorKind::Unsupported, what);
-        Err(StorageError::unavailable(self.checkpoints.name(&path), error))
     }
 
     /// The directory of a job.
@@ -152,12 +130,9 @@ impl ObjectStoreCheckpointStorage {
         (objects, directory.join(shared_name(object)))
     }
 
-    fn pointers(&self) -> Path {
-        self.directory(&self.checkpoints, self.job).join(POINTERS)
-    }
-
-    fn pointer(&self, sequence: PointerSequence) -> Path {
-        self.pointers().join(pointer_name(sequence))
+    fn pointers(&self) -> ObjectStoreHighAvailabilityStore {
+        let job = self.directory(&self.checkpoints, self.job);
+        ObjectStoreHighAvailabilityStore::within(self.checkpoints.clone(), &job)
     }
 
     fn metadata_of(&self, place: Place) -> Result<Option<CheckpointMetadata>, StorageError> {
@@ -214,22 +189,21 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {
-        let path = self.pointer(sequence);
-        let bytes = encode_pointer(sequence, pointer)
-            .map_err(|error| not_encoded(&self.checkpoints.name(&path), error))?;
-        self.checkpoints.put(&path, bytes)
+        self.pointers().put_pointer(sequence, pointer)
+    }
+
+    fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+        self.pointers().put_redirection(store)
     }
 
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {
-        let path = self.pointer(sequence);
-        let found = self.checkpoints.read(&path)?;
-        found.map(|bytes| pointer_at(&self.checkpoints.name(&path), sequence, &bytes)).transpose()
+        self.pointers().read_pointer(sequence)
     }
 
     fn list(&self) -> Result<Listing, StorageError> {
         let (_, directories) = self.checkpoints.list(&self.directory(&self.checkpoints, self.job))?;
-        let (pointers, _) = self.checkpoints.list(&self.pointers())?;
-        Ok(listing(&directories, &pointers))
+        let checkpoints = checkpoints(&directories);
+        Ok(Listing { checkpoints, pointers: self.pointers().list_pointers()? })
     }
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
@@ -241,7 +215,7 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
     }
 
     fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError> {
-        self.checkpoints.delete(&self.pointer(sequence))
+        self.pointers().delete_pointer(sequence)
     }
 
     fn delete_state(&self, file: StateFile) -> Result<(), StorageError> {

@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
 use std::future;
+use std::io;
 use std::sync::Arc;
 
 /// The objects of one location, for callers that wait.
@@ -19,7 +20,35 @@ pub(super) struct Objects {
     pub(super) requests: Requests,
 }
 
+/// The name of an object that every job has, by which it is seen that the store refuses to write what exists.
+const PROBE: &str = "conditional-put";
+
 impl Objects {
+    /// The objects of `location`.
+    pub(super) fn of(
+        location: ObjectStoreLocation,
+        options: &ObjectStoreOptions,
+    ) -> Result<Self, StorageError> {
+        let name = location.name_of(&location.directory);
+        options.check(&name, 1)?;
+        let requests = Requests::start().map_err(|error| StorageError::unavailable(&name, error))?;
+        Ok(Objects { location, options: Arc::new(options.clone()), requests })
+    }
+
+    /// Writes an object in `directory` twice, of which the store must refuse the second time, or even the first. It stays: if
+    /// it were deleted, two processes that do the same would not see it.
+    pub(super) fn probe(&self, directory: &Path) -> Result<(), StorageError> {
+        let path = directory.clone().join(PROBE);
+        let refuses = |_| Ok(self.put(&path, PROBE.into())? == Put::Exists);
+        if (0..2).map(refuses).collect::<Result<Vec<bool>, _>>()?.contains(&true) {
+            return Ok(());
+        }
+        let what = "the store has written an object that exists, although it was to be refused; checkpoints need a \
+                    store with conditional puts (If-None-Match)";
+        let error = io::Error::new(io::ErrorKind::Unsupported, what);
+        Err(StorageError::unavailable(self.name(&path), error))
+    }
+
     pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.location.store)
     }

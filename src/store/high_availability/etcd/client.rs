@@ -1,0 +1,233 @@
+//! Requests to an etcd, one endpoint after another, until one answers.
+
+use super::super::EtcdOptions;
+use super::agent::agent;
+use super::message::{Authenticate, Header, Refusal, Token};
+use crate::store::StorageError;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use ureq::{Agent, Timeout};
+
+/// The pause before the endpoints are tried again, which doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The connections to one cluster.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    options: EtcdOptions,
+    /// The endpoint that has answered last.
+    preferred: AtomicUsize,
+    /// The cluster that has answered first: endpoints of two clusters would be two logs.
+    cluster: OnceLock<String>,
+    /// By what the cluster knows who asks.
+    token: Mutex<Option<String>>,
+}
+
+/// An answer, and whether an earlier request for it was left without one and may have been carried out.
+#[derive(Debug)]
+pub(super) struct Answered<T> {
+    pub(super) answer: T,
+    pub(super) after_doubt: bool,
+}
+
+/// A request that has failed.
+#[derive(Debug)]
+pub(super) struct Failed {
+    cause: io::Error,
+    /// Whether it may have been carried out all the same.
+    may_be_applied: bool,
+    /// Whether the same request may succeed later.
+    may_pass: bool,
+}
+
+impl Failed {
+    fn refused(kind: io::ErrorKind, what: String) -> Self {
+        Failed { cause: io::Error::new(kind, what), may_be_applied: false, may_pass: false }
+    }
+
+    /// As the error of a put.
+    pub(super) fn of_put(self, object: &str) -> StorageError {
+        match self.may_be_applied {
+            true => StorageError::uncertain(object, self.cause),
+            false => StorageError::unavailable(object, self.cause),
+        }
+    }
+
+    /// As the error of what can be repeated.
+    pub(super) fn unavailable(self, object: &str) -> StorageError {
+        StorageError::unavailable(object, self.cause)
+    }
+}
+
+impl Client {
+    pub(super) fn new(options: EtcdOptions) -> io::Result<Self> {
+        Ok(Client {
+            agent: agent(&options)?,
+            options,
+            preferred: AtomicUsize::new(0),
+            cluster: OnceLock::new(),
+            token: Mutex::new(None),
+        })
+    }
+
+    /// The cluster, once it has answered.
+    pub(super) fn cluster(&self) -> &str {
+        self.cluster.get().map_or("", String::as_str)
+    }
+
+    /// Sends a request, again and again if need be.
+    pub(super) fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        request: &impl Serialize,
+    ) -> Result<Answered<T>, Failed> {
+        let (begun, mut pause, mut after_doubt) = (Instant::now(), FIRST_PAUSE, false);
+        loop {
+            let mut last = None;
+            for number in self.endpoints() {
+                match self.post(&self.options.endpoints[number], method, request) {
+                    Ok(answer) => {
+                        self.preferred.store(number, Ordering::Relaxed);
+                        return Ok(Answered { answer, after_doubt });
+                    }
+                    Err(failed) => {
+                        after_doubt |= failed.may_be_applied;
+                        let failed = Failed { may_be_applied: after_doubt, ..failed };
+                        if !failed.may_pass {
+                            return Err(failed);
+                        }
+                        last = Some(failed);
+                    }
+                }
+            }
+            match last {
+                Some(failed) if begun.elapsed() + pause >= self.options.retry_timeout => return Err(failed),
+                _ => thread::sleep(pause),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The numbers of all endpoints, the one that has answered last ahead.
+    fn endpoints(&self) -> impl Iterator<Item = usize> {
+        let (first, count) = (self.preferred.load(Ordering::Relaxed), self.options.endpoints.len());
+        (first..first + count).map(move |number| number % count)
+    }
+
+    /// Sends a request once.
+    fn post<T: DeserializeOwned>(
+        &self,
+        endpoint: &str,
+        method: &str,
+        request: &impl Serialize,
+    ) -> Result<T, Failed> {
+        let token = self.token(endpoint)?;
+        let (header, text) = self.send(endpoint, method, request, token.as_deref())?;
+        let cluster = self.cluster.get_or_init(|| header.cluster_id.clone());
+        if *cluster != header.cluster_id {
+            let what = format!(
+                "{endpoint} belongs to the cluster {}, and another endpoint to {cluster}: all must be members of one",
+                header.cluster_id
+            );
+            // It has done there what was asked for; whoever looks finds that here nothing was.
+            let refused = Failed::refused(io::ErrorKind::InvalidInput, what);
+            return Err(Failed { may_be_applied: true, ..refused });
+        }
+        serde_json::from_str(&text).map_err(|error| unintelligible(endpoint, &error))
+    }
+
+    /// Sends a request and gives the text of the answer, and its header.
+    fn send(
+        &self,
+        endpoint: &str,
+        method: &str,
+        request: &impl Serialize,
+        token: Option<&str>,
+    ) -> Result<(Header, String), Failed> {
+        #[derive(Deserialize)]
+        struct Headed {
+            header: Header,
+        }
+        let mut post = self.agent.post(format!("{}/v3/{method}", endpoint.trim_end_matches('/')));
+        if let Some(token) = token {
+            post = post.header("Authorization", token);
+        }
+        let mut response = post.send_json(request).map_err(|error| lost(endpoint, error))?;
+        let status = response.status().as_u16();
+        let text = response.body_mut().read_to_string().map_err(|error| lost(endpoint, error))?;
+        if status != 200 {
+            // Tokens end with the member that has given them, and with the time.
+            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return Err(refused(endpoint, status, &text));
+        }
+        match serde_json::from_str::<Headed>(&text) {
+            Ok(Headed { header }) if !header.cluster_id.is_empty() => Ok((header, text)),
+            Ok(_) => Err(unintelligible(endpoint, &"it does not say which cluster it is")),
+            Err(error) => Err(unintelligible(endpoint, &error)),
+        }
+    }
+
+    /// By what the cluster knows who asks, if it wants to know.
+    fn token(&self, endpoint: &str) -> Result<Option<String>, Failed> {
+        let Some(credentials) = &self.options.credentials else { return Ok(None) };
+        let known = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let request = Authenticate { name: &credentials.username, password: &credentials.password };
+        // Whatever came of this, nothing was written.
+        let harmless = |failed| Failed { may_be_applied: false, ..failed };
+        let (_, text) = self.send(endpoint, "auth/authenticate", &request, None).map_err(harmless)?;
+        let given: Token =
+            serde_json::from_str(&text).map_err(|error| harmless(unintelligible(endpoint, &error)))?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(given.token.clone());
+        Ok(Some(given.token))
+    }
+}
+
+/// What it means that there is no answer.
+fn lost(endpoint: &str, error: ureq::Error) -> Failed {
+    let was_never_sent = match &error {
+        ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::Tls(_)
+        | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+        ureq::Error::Io(cause) => cause.kind() == io::ErrorKind::ConnectionRefused,
+        _ => false,
+    };
+    let kind = match &error {
+        ureq::Error::Timeout(_) => io::ErrorKind::TimedOut,
+        ureq::Error::Io(cause) => cause.kind(),
+        _ => io::ErrorKind::Other,
+    };
+    let cause = io::Error::new(kind, format!("{endpoint}: {error}"));
+    Failed { cause, may_be_applied: !was_never_sent, may_pass: true }
+}
+
+/// What it means that the answer is an error.
+fn refused(endpoint: &str, status: u16, text: &str) -> Failed {
+    let Refusal { error } = serde_json::from_str(text).unwrap_or_default();
+    let error = if error.is_empty() { "no reason is given" } else { error.as_str() };
+    let cause = io::Error::other(format!("{endpoint} answers {status}: {error}"));
+    match status {
+        // The token is not known there (any more), or too much is asked for at once: nothing was done.
+        401 | 429 => Failed { cause, may_be_applied: false, may_pass: true },
+        408 | 499 | 500.. => Failed { cause, may_be_applied: true, may_pass: true },
+        _ => Failed { cause, may_be_applied: false, may_pass: false },
+    }
+}
+
+/// What answers is no etcd, or a part of the answer is missing.
+fn unintelligible(endpoint: &str, error: &dyn std::fmt::Display) -> Failed {
+    let cause = io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{endpoint} answers something that etcd does not: {error}"),
+    );
+    Failed { cause, may_be_applied: true, may_pass: true }
+}
