@@ -1,4 +1,4 @@
-use super::{CodecError, Corrupt, append_value, append_varint, value_from_bytes, varint_bytes};
+use super::{CodecError, Corrupt, append_value, append_varint, checksum, value_from_bytes, varint_bytes};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 
@@ -102,7 +102,7 @@ impl<W: Write> BlockWriter<W> {
         inner.write_all(&header)?;
         let mut block = Vec::with_capacity(BLOCK_HEADER_BYTES + MAX_BLOCK_BYTES);
         block.resize(BLOCK_HEADER_BYTES, 0);
-        Ok(BlockWriter { inner, block, chain: crc32c::crc32c(&header), scratch: Vec::new() })
+        Ok(BlockWriter { inner, block, chain: checksum(0, &header), scratch: Vec::new() })
     }
 
     /// Writes a number as a varint.
@@ -159,8 +159,8 @@ impl<W: Write> BlockWriter<W> {
     /// Writes the block as it is; without payload it is the end marker.
     fn write_block(&mut self) -> io::Result<()> {
         let word = length_word(self.block.len() - BLOCK_HEADER_BYTES).to_le_bytes();
-        self.chain = crc32c::crc32c_append(self.chain, &word);
-        self.chain = crc32c::crc32c_append(self.chain, &self.block[BLOCK_HEADER_BYTES..]);
+        self.chain = checksum(self.chain, &word);
+        self.chain = checksum(self.chain, &self.block[BLOCK_HEADER_BYTES..]);
         self.block[..4].copy_from_slice(&word);
         self.block[4..BLOCK_HEADER_BYTES].copy_from_slice(&self.chain.to_le_bytes());
         let written = self.inner.write_all(&self.block);
@@ -245,7 +245,7 @@ impl<R: Read> BlockReader<R> {
             return Err(Corrupt::at(MAGIC_BYTES as u64, what).into());
         }
         reader.version = version;
-        reader.chain = crc32c::crc32c(&header);
+        reader.chain = checksum(0, &header);
         Ok(reader)
     }
 
@@ -396,8 +396,8 @@ impl<R: Read> BlockReader<R> {
         let length = length_of_word(u32::from_le_bytes([a, b, c, d]))
             .ok_or_else(|| Corrupt::at(self.block_offset, "the length of a block is damaged"))?;
         self.fill_block(&mut block, length)?;
-        self.chain = crc32c::crc32c_append(self.chain, &header[..4]);
-        self.chain = crc32c::crc32c_append(self.chain, &block);
+        self.chain = checksum(self.chain, &header[..4]);
+        self.chain = checksum(self.chain, &block);
         if self.chain != u32::from_le_bytes([e, f, g, h]) {
             return Err(Corrupt::at(self.block_offset, "the checksum of a block does not match").into());
         }

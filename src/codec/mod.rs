@@ -18,11 +18,13 @@
 //! [postcard](https://postcard.jamesmunns.com/wire-format)'s encoding.
 
 mod block;
+mod checksum;
 mod metadata;
 #[cfg(test)]
 mod tests;
 
 pub use block::{BlockReader, BlockWriter, FileKind, MAX_BLOCK_BYTES};
+pub use checksum::checksum;
 pub use metadata::{CheckpointMetadata, OperatorMetadata, decode_metadata, encode_metadata};
 
 use crate::base::WithCauses;

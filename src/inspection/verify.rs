@@ -4,7 +4,7 @@ use super::parallel::in_parallel;
 use super::view::{View, look_again};
 use super::{Location, Problem, Status};
 use crate::base::{ContentId, SharedObject, StateHandle, SubtaskId};
-use crate::codec::CheckpointMetadata;
+use crate::codec::{self, CheckpointMetadata};
 use crate::state::StateFileSummary;
 use crate::state::backend::BackendFile;
 use crate::store::{CheckpointStorage, FileSystemCheckpointStorage, Place, StorageError};
@@ -286,7 +286,7 @@ fn read_shared(
     loop {
         match counted.read(&mut piece) {
             Ok(0) => return Ok(checksum),
-            Ok(read) => checksum = crc32c::crc32c_append(checksum, &piece[..read]),
+            Ok(read) => checksum = codec::checksum(checksum, &piece[..read]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(StorageError::from_io(storage.shared_name(object), error)),
         }

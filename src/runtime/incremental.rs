@@ -6,6 +6,7 @@ mod tests;
 use super::error::TaskError;
 use super::task::guarded;
 use crate::base::{CheckpointId, ContentId, Millis, SharedObject, SharedState, Sharing};
+use crate::codec;
 use crate::shared::incremental::{Config, IncrementalSnapshots, Input, Output, Restored};
 use crate::state::backend::{BackendError, BackendFile, FetchFile, FilePlace, LocalFile};
 use crate::store::{CheckpointStorage, StorageError};
@@ -233,7 +234,7 @@ impl<R: Read> Read for Checksummed<'_, R> {
             return Err(io::Error::other("the upload was cancelled"));
         }
         let read = self.inner.read(target)?;
-        self.checksum = crc32c::crc32c_append(self.checksum, &target[..read]);
+        self.checksum = codec::checksum(self.checksum, &target[..read]);
         Ok(read)
     }
 }

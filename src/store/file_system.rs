@@ -10,7 +10,7 @@ use super::reader::VerifyingReader;
 use super::temporary::{TemporaryFile, absent_is_ok};
 use super::{CheckpointStorage, HighAvailabilityStore, Put, StateWriter, StorageError};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
-use crate::codec::{CheckpointMetadata, encode_metadata};
+use crate::codec::{self, CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -339,7 +339,7 @@ impl Write for FileWriter {
         match self.temporary.write(bytes) {
             Ok(written) => {
                 self.bytes += written as u64;
-                self.checksum = crc32c::crc32c_append(self.checksum, &bytes[..written]);
+                self.checksum = codec::checksum(self.checksum, &bytes[..written]);
                 Ok(written)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),

@@ -3,7 +3,7 @@ use super::names::{METADATA, POINTERS, Place, SHARED, pointer_name, shared_name,
 use super::reader::{VerifyingReader, check_length, missing};
 use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
-use crate::codec::{CheckpointMetadata, encode_metadata};
+use crate::codec::{self, CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -260,7 +260,7 @@ impl StateWriter for MemoryWriter {
         if let Some(bytes) = self.refused {
             return Err(self.too_large(bytes));
         }
-        let (bytes, checksum) = (self.written.len() as u64, crc32c::crc32c(&self.written));
+        let (bytes, checksum) = (self.written.len() as u64, codec::checksum(0, &self.written));
         let mut objects = self.storage.objects();
         match put_if_absent(objects.states.entry(self.file), self.written) {
             Put::Stored => Ok(StateHandle { file: self.file, bytes, checksum }),

@@ -1,6 +1,6 @@
 use super::StorageError;
 use crate::base::StateHandle;
-use crate::codec::Corrupt;
+use crate::codec::{self, Corrupt};
 use std::io::{self, Read};
 
 /// Reads a state file and verifies its length and checksum when the end is reached.
@@ -33,7 +33,7 @@ impl<R: Read> Read for VerifyingReader<R> {
             Err(error) => return Err(StorageError::unavailable(&self.object, error).into_io()),
             Ok(read) => read,
         };
-        self.checksum = crc32c::crc32c_append(self.checksum, &target[..read]);
+        self.checksum = codec::checksum(self.checksum, &target[..read]);
         self.offset += read as u64;
         if self.offset > self.handle.bytes {
             return Err(self.corrupt("the file is longer than its handle says"));

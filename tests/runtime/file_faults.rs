@@ -16,7 +16,7 @@
 use crate::common::failing_disk::{Failing, FailingDisk, How};
 use crate::common::sweep::sweep;
 use crate::common::{FIRST_STEP, Fault, Place, Plan, STEPS, World, job_called, options};
-use snapline::base::JobId;
+use snapline::base::{JobId, SavepointFormat};
 use snapline::coordinator::ClaimMode;
 use snapline::inspection::{Location, verify};
 use snapline::runtime::{CheckpointType, GivenCheckpoint, JobEnd, JobHandle, JobOptions};
@@ -98,7 +98,7 @@ impl Run {
             let options = (case.options)(working.path());
             let handle = job_called(FIRST, &world, 1).start(options, Arc::new(storage.clone())).unwrap();
             assert!(wait_for(&handle, &FailingDisk::default(), || has_written_its_step(&world)));
-            handle.control().cancel_with_savepoint().wait().unwrap();
+            handle.control().cancel_with_savepoint(SavepointFormat::Native).wait().unwrap();
             handle.wait().unwrap();
             storage
         });

@@ -4,7 +4,7 @@
 //! until they are touched. Subtasks whose serializers changed at different times, or that began without state, never have
 //! bytes of different serializers under one name.
 
-use crate::codec::append_value;
+use crate::codec::{self, append_value};
 use crate::state::KeyedStateHeader;
 
 /// Stands between name and mark.
@@ -19,7 +19,7 @@ pub(in crate::state) fn version_name(header: &KeyedStateHeader) -> String {
     let mut bytes = Vec::new();
     // They are strings, numbers and bytes, which postcard never refuses.
     let _ = append_value(&mut bytes, &(kind, namespace, user_key, value));
-    format!("{name}{SEPARATOR}{:0MARK_CHARS$x}", crc32c::crc32c(&bytes))
+    format!("{name}{SEPARATOR}{:0MARK_CHARS$x}", codec::checksum(0, &bytes))
 }
 
 /// The name of the state that a [backend calls so](super::StateDescription::name). Older checkpoints have names without a mark.

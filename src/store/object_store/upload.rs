@@ -1,5 +1,6 @@
 use super::objects::Objects;
 use super::requests::Pending;
+use crate::codec;
 use crate::store::job_manager::already_written;
 use crate::store::{Put, StorageError};
 use object_store::path::Path;
@@ -148,7 +149,7 @@ impl ObjectWriter {
         loop {
             match content.read(&mut piece)? {
                 0 => return Ok(checksum == self.checksum),
-                read => checksum = crc32c::crc32c_append(checksum, &piece[..read]),
+                read => checksum = codec::checksum(checksum, &piece[..read]),
             }
         }
     }
@@ -167,7 +168,7 @@ impl Write for ObjectWriter {
         let taken = &bytes[..bytes.len().min(most - self.buffer.len())];
         self.buffer.extend_from_slice(taken);
         self.bytes += taken.len() as u64;
-        self.checksum = crc32c::crc32c_append(self.checksum, taken);
+        self.checksum = codec::checksum(self.checksum, taken);
         Ok(taken.len())
     }
 
