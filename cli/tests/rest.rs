@@ -41,7 +41,7 @@ impl Served {
     }
 
     fn job(&self) -> Value {
-        json(&snapline("list", &[&self.address, "--json"]).succeeded())["jobs"][0].clone()
+        snapline("list", &[&self.address, "--json"]).succeeded().json()["jobs"][0].clone()
     }
 
     fn id(&self) -> String {
@@ -55,7 +55,7 @@ impl Served {
 
     /// The summary of the job, when it has ended well.
     fn end(self) -> Value {
-        json(&self.running.end().succeeded())
+        self.running.end().succeeded().json()
     }
 }
 
@@ -63,10 +63,6 @@ fn snapline(command: &str, arguments: &[&str]) -> Outcome {
     let mut process = Command::new(BINARY);
     process.arg(command).args(arguments);
     Running::of(process).end()
-}
-
-fn json(outcome: &Outcome) -> Value {
-    serde_json::from_str(&outcome.out).unwrap()
 }
 
 /// The number at the end of the name of a checkpoint's directory.
@@ -78,7 +74,7 @@ fn number(location: &str) -> u64 {
 fn rest_savepoint_of_a_running_job_is_whole_and_is_disposed_of_without_a_server() {
     let folder = JobFolder::new("sessions");
     let served = Served::start(&folder, &[]);
-    let taken = json(&served.command("savepoint", &["--json"]).succeeded());
+    let taken = served.command("savepoint", &["--json"]).succeeded().json();
     assert_eq!(taken["job"], served.id());
     let location = taken["location"].as_str().unwrap();
     snapline("verify", &[location]).succeeded();
@@ -89,7 +85,7 @@ fn rest_savepoint_of_a_running_job_is_whole_and_is_disposed_of_without_a_server(
     let cancelled = served.command("cancel", &[]).succeeded();
     assert!(cancelled.out.contains("is being cancelled"), "{}", cancelled.out);
     assert_eq!(served.end()["end"], "cancelled");
-    let disposed = json(&snapline("savepoint", &["--dispose", location, "--json"]).succeeded());
+    let disposed = snapline("savepoint", &["--dispose", location, "--json"]).succeeded().json();
     assert_eq!(disposed["disposal"], "deleted");
     assert!(!Path::new(location).exists());
     let again = snapline("savepoint", &["--dispose", location]).succeeded();
@@ -100,7 +96,7 @@ fn rest_savepoint_of_a_running_job_is_whole_and_is_disposed_of_without_a_server(
 fn rest_job_that_is_stopped_goes_on_from_where_it_was_stopped() {
     let folder = JobFolder::new("sessions");
     let served = Served::start(&folder, &[]);
-    let stopped = json(&served.command("stop", &["--json"]).succeeded());
+    let stopped = served.command("stop", &["--json"]).succeeded().json();
     let stopped = stopped["location"].as_str().unwrap().to_owned();
     let summary = served.end();
     assert_eq!(
@@ -120,12 +116,32 @@ fn rest_job_that_is_stopped_goes_on_from_where_it_was_stopped() {
 fn rest_cancel_with_a_savepoint_takes_it_last() {
     let folder = JobFolder::new("sessions");
     let served = Served::start(&folder, &[]);
-    let taken = json(&served.command("cancel", &["--with-savepoint", "--json"]).succeeded());
+    let taken = served.command("cancel", &["--with-savepoint", "--json"]).succeeded().json();
     let summary = served.end();
     assert_eq!(summary["end"], "cancelled");
     let location = taken["location"].as_str().unwrap();
     assert!(location.contains("/savepoint-"), "{location}");
     assert_eq!(summary["last_checkpoint"]["id"].as_u64(), Some(number(location)));
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn rest_savepoint_in_the_native_format_holds_files_of_the_backend() {
+    let folder = JobFolder::new("sessions");
+    let served = Served::start(&folder, &["--backend", "rocksdb"]);
+    for (format, is_in_files) in [("canonical", false), ("native", true)] {
+        let taken = served.command("savepoint", &["--type", format, "--json"]).succeeded().json();
+        let location = taken["location"].as_str().unwrap();
+        let tree = snapline("inspect", &[location]).succeeded().out;
+        assert_eq!(tree.contains("files of backend `rocksdb`"), is_in_files, "{format}: {tree}");
+        snapline("verify", &[location]).succeeded();
+    }
+    // Without the savepoint there is no format to choose.
+    served.command("cancel", &["--type", "native"]).failed(USAGE, &["--with-savepoint"]);
+    let dispose = snapline("savepoint", &["--dispose", "somewhere", "--type", "native"]);
+    dispose.failed(USAGE, &["--type"]);
+    served.command("stop", &["--type", "native"]).succeeded();
+    assert_eq!(served.end()["end"], "stopped");
 }
 
 #[test]
