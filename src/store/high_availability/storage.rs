@@ -29,13 +29,21 @@ impl HighlyAvailableCheckpointStorage {
         files: Arc<dyn CheckpointStorage>,
         pointers: Arc<dyn HighAvailabilityStore>,
     ) -> Result<Self, StorageError> {
-        let name = pointers.name();
+        let (id, name) = (pointers.id()?, pointers.name());
         let storage = HighlyAvailableCheckpointStorage { files, pointers };
-        if storage.files.put_redirection(&name)? == Put::Stored {
+        if storage.files.put_redirection(id, &name)? == Put::Stored {
             return Ok(storage);
         }
         match storage.files.read_pointer(PointerSequence::FIRST) {
-            Err(StorageError::Elsewhere { store, .. }) if store == name => storage.unless_log_is_lost(),
+            Err(StorageError::Elsewhere { log, .. }) if log == id => storage.unless_log_is_lost(),
+            Err(StorageError::Elsewhere { log, store, .. }) if store == name => {
+                let what = format!(
+                    "this is another log than that of the job, which has the id {log}: it was emptied, or something else is \
+                     in its place; put it back from a copy, or start a new job from the newest checkpoint \
+                     (execution.state-recovery.path)"
+                );
+                Err(StorageError::unavailable(name, io::Error::new(io::ErrorKind::NotFound, what)))
+            }
             Err(error) => Err(error),
             Ok(_) => {
                 let what = "the log of pointers of this job lies beside its checkpoints, and stays there: start a new job \

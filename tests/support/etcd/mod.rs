@@ -83,17 +83,19 @@ impl EtcdServer {
     fn run(&mut self) -> Result<(), String> {
         let client = self.url();
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        // As every etcd of one member says by default: all of these servers have the same cluster id.
+        let told = "http://localhost:2380";
         let mut command = Command::new("etcd");
         // Whatever the environment says does not count.
-        let told = std::env::vars().map(|(key, _)| key).filter(|key| key.starts_with("ETCD_"));
-        for key in told.filter(|key| key != "ETCD_UNSUPPORTED_ARCH") {
+        let set = std::env::vars().map(|(key, _)| key).filter(|key| key.starts_with("ETCD_"));
+        for key in set.filter(|key| key != "ETCD_UNSUPPORTED_ARCH") {
             command.env_remove(key);
         }
         command.args(["--name", "test", "--logger", "zap"]);
         command.arg("--data-dir").arg(self.directory.path().join("data"));
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        command.args(["--initial-cluster", &format!("test={peer}")]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", told]);
+        command.args(["--initial-cluster", &format!("test={told}")]);
         if self.has_tls {
             command.arg("--cert-file").arg(tls("member.pem")).arg("--key-file").arg(tls("member.key"));
             command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(tls("authority.pem"));

@@ -2,12 +2,12 @@
 
 use super::super::EtcdOptions;
 use super::agent::agent;
-use super::message::{Authenticate, Header, Refusal, Token};
+use super::message::{Authenticate, Header, Outcome, Refusal, Token, Transaction};
 use crate::store::StorageError;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::{Agent, Timeout};
@@ -23,16 +23,14 @@ pub(super) struct Client {
     options: EtcdOptions,
     /// The endpoint that has answered last.
     preferred: AtomicUsize,
-    /// The cluster that has answered first: endpoints of two clusters would be two logs.
-    cluster: OnceLock<String>,
     /// By what the cluster knows who asks.
     token: Mutex<Option<String>>,
 }
 
 /// An answer, and whether an earlier request for it was left without one and may have been carried out.
 #[derive(Debug)]
-pub(super) struct Answered<T> {
-    pub(super) answer: T,
+pub(super) struct Answered {
+    pub(super) answer: Outcome,
     pub(super) after_doubt: bool,
 }
 
@@ -47,10 +45,6 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    fn refused(kind: io::ErrorKind, what: String) -> Self {
-        Failed { cause: io::Error::new(kind, what), may_be_applied: false, may_pass: false }
-    }
-
     /// As the error of a put.
     pub(super) fn of_put(self, object: &str) -> StorageError {
         match self.may_be_applied {
@@ -71,27 +65,22 @@ impl Client {
             agent: agent(&options)?,
             options,
             preferred: AtomicUsize::new(0),
-            cluster: OnceLock::new(),
             token: Mutex::new(None),
         })
     }
 
-    /// The cluster, once it has answered.
-    pub(super) fn cluster(&self) -> &str {
-        self.cluster.get().map_or("", String::as_str)
+    /// The addresses, for messages.
+    pub(super) fn endpoints(&self) -> String {
+        self.options.endpoints.join(",")
     }
 
     /// Sends a request, again and again if need be.
-    pub(super) fn call<T: DeserializeOwned>(
-        &self,
-        method: &str,
-        request: &impl Serialize,
-    ) -> Result<Answered<T>, Failed> {
+    pub(super) fn call(&self, request: &Transaction) -> Result<Answered, Failed> {
         let (begun, mut pause, mut after_doubt) = (Instant::now(), FIRST_PAUSE, false);
         loop {
             let mut last = None;
-            for number in self.endpoints() {
-                match self.post(&self.options.endpoints[number], method, request) {
+            for number in self.by_preference() {
+                match self.post(&self.options.endpoints[number], request) {
                     Ok(answer) => {
                         self.preferred.store(number, Ordering::Relaxed);
                         return Ok(Answered { answer, after_doubt });
@@ -115,41 +104,26 @@ impl Client {
     }
 
     /// The numbers of all endpoints, the one that has answered last ahead.
-    fn endpoints(&self) -> impl Iterator<Item = usize> {
+    fn by_preference(&self) -> impl Iterator<Item = usize> {
         let (first, count) = (self.preferred.load(Ordering::Relaxed), self.options.endpoints.len());
         (first..first + count).map(move |number| number % count)
     }
 
     /// Sends a request once.
-    fn post<T: DeserializeOwned>(
-        &self,
-        endpoint: &str,
-        method: &str,
-        request: &impl Serialize,
-    ) -> Result<T, Failed> {
+    fn post(&self, endpoint: &str, request: &Transaction) -> Result<Outcome, Failed> {
         let token = self.token(endpoint)?;
-        let (header, text) = self.send(endpoint, method, request, token.as_deref())?;
-        let cluster = self.cluster.get_or_init(|| header.cluster_id.clone());
-        if *cluster != header.cluster_id {
-            let what = format!(
-                "{endpoint} belongs to the cluster {}, and another endpoint to {cluster}: all must be members of one",
-                header.cluster_id
-            );
-            // It has done there what was asked for; whoever looks finds that here nothing was.
-            let refused = Failed::refused(io::ErrorKind::InvalidInput, what);
-            return Err(Failed { may_be_applied: true, ..refused });
-        }
+        let text = self.send(endpoint, "kv/txn", request, token.as_deref())?;
         serde_json::from_str(&text).map_err(|error| unintelligible(endpoint, &error))
     }
 
-    /// Sends a request and gives the text of the answer, and its header.
+    /// Sends a request and gives the text of the answer.
     fn send(
         &self,
         endpoint: &str,
         method: &str,
         request: &impl Serialize,
         token: Option<&str>,
-    ) -> Result<(Header, String), Failed> {
+    ) -> Result<String, Failed> {
         #[derive(Deserialize)]
         struct Headed {
             header: Header,
@@ -167,7 +141,7 @@ impl Client {
             return Err(refused(endpoint, status, &text));
         }
         match serde_json::from_str::<Headed>(&text) {
-            Ok(Headed { header }) if !header.cluster_id.is_empty() => Ok((header, text)),
+            Ok(Headed { header }) if !header.cluster_id.is_empty() => Ok(text),
             Ok(_) => Err(unintelligible(endpoint, &"it does not say which cluster it is")),
             Err(error) => Err(unintelligible(endpoint, &error)),
         }
@@ -183,7 +157,7 @@ impl Client {
         let request = Authenticate { name: &credentials.username, password: &credentials.password };
         // Whatever came of this, nothing was written.
         let harmless = |failed| Failed { may_be_applied: false, ..failed };
-        let (_, text) = self.send(endpoint, "auth/authenticate", &request, None).map_err(harmless)?;
+        let text = self.send(endpoint, "auth/authenticate", &request, None).map_err(harmless)?;
         let given: Token =
             serde_json::from_str(&text).map_err(|error| harmless(unintelligible(endpoint, &error)))?;
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(given.token.clone());
