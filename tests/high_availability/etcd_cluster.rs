@@ -219,8 +219,9 @@ fn etcd_over_tls_has_the_certificates_that_are_named() {
     let refused = open(&of_stranger).unwrap_err().to_string();
     assert!(refused.contains("certificate"), "{refused}");
     let anonymous = EtcdOptions { client_certificate: None, ..impatient };
-    let refused = open(&anonymous).unwrap_err().to_string();
-    assert!(refused.to_lowercase().contains("certificate"), "{refused}");
+    // The server may have closed the connection before its reason is read.
+    let refused = open(&anonymous).unwrap_err();
+    assert!(matches!(refused, StorageError::Unavailable { .. }), "{refused}");
     let without = EtcdOptions { ca_certificate: None, ..server.options() };
     let refused = open(&without).unwrap_err().to_string();
     assert!(refused.contains("needs the certificate"), "{refused}");
