@@ -35,6 +35,12 @@ fn high_availability_tools_call_nothing_safe_that_the_log_may_name() {
     for file in fates(Fate::LeftAlone) {
         assert!(file.reason.contains(&format!("log of pointers lies in {name}")), "{file:?}");
     }
+    // Nor by a pointer that lies beside the first one, whoever has put it there.
+    let claim = snapline::publish::Pointer { attempt: snapline::base::Attempt(9), ..crate::claim(1) };
+    let beside = FileSystemCheckpointStorage::for_reading(&job, crate::JOB);
+    beside.put_pointer(snapline::publish::PointerSequence(7), &claim).unwrap();
+    let again = fsck(&Location::of(directory.path()).unwrap()).unwrap();
+    assert_eq!((again.jobs[0].pointers_in.as_ref(), again.garbage().files), (Some(&name), vec![]));
     let marker: Vec<_> = fates(Fate::Needed).filter(|file| file.rule == Some("PUB-47")).collect();
     assert!(matches!(marker[..], [file] if file.file.ends_with("pointers/00000000000000000001")));
 }

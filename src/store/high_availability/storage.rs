@@ -1,4 +1,4 @@
-use super::HighAvailabilityStore;
+use super::{HighAvailabilityStore, LogId};
 use crate::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};
 use crate::codec::CheckpointMetadata;
 use crate::publish::{Listing, Pointer, PointerSequence};
@@ -29,40 +29,76 @@ impl HighlyAvailableCheckpointStorage {
         files: Arc<dyn CheckpointStorage>,
         pointers: Arc<dyn HighAvailabilityStore>,
     ) -> Result<Self, StorageError> {
-        let (id, name) = (pointers.id()?, pointers.name());
         let storage = HighlyAvailableCheckpointStorage { files, pointers };
-        if storage.files.put_redirection(id, &name)? == Put::Stored {
-            return Ok(storage);
+        storage.bind()?;
+        Ok(storage)
+    }
+
+    fn bind(&self) -> Result<(), StorageError> {
+        let (id, name) = (self.pointers.id()?, self.pointers.name());
+        // Without having looked nothing is written: who is refused has changed nothing.
+        let is_bound = self.is_bound_to(id)?;
+        self.unless_log_is_lost()?;
+        if !is_bound && self.files.put_redirection(id, &name)? == Put::Exists {
+            // Somebody has come between.
+            self.is_bound_to(id)?;
         }
-        match storage.files.read_pointer(PointerSequence::FIRST) {
-            Err(StorageError::Elsewhere { log, .. }) if log == id => storage.unless_log_is_lost(),
-            Err(StorageError::Elsewhere { log, store, .. }) if store == name => {
+        Ok(())
+    }
+
+    /// Whether the job is bound to the log `id`; not when it has none yet.
+    fn is_bound_to(&self, id: LogId) -> Result<bool, StorageError> {
+        let beside = self.files.list()?.pointers;
+        match self.files.read_pointer(PointerSequence::FIRST) {
+            Err(StorageError::Elsewhere { log, .. }) if log == id => {}
+            Err(StorageError::Elsewhere { log, store, .. }) if store == self.pointers.name() => {
                 let what = format!(
                     "this is another log than that of the job, which has the id {log}: it was emptied, or something else is \
                      in its place; put it back from a copy, or start a new job from the newest checkpoint \
                      (execution.state-recovery.path)"
                 );
-                Err(StorageError::unavailable(name, io::Error::new(io::ErrorKind::NotFound, what)))
+                return Err(self.refused(io::ErrorKind::NotFound, what));
             }
-            Err(error) => Err(error),
-            Ok(_) => {
-                let what = "the log of pointers of this job lies beside its checkpoints, and stays there: start a new job \
-                            from the newest of them (execution.state-recovery.path) to keep the log in this store";
-                Err(StorageError::unavailable(name, io::Error::new(io::ErrorKind::AlreadyExists, what)))
-            }
+            Err(error) => return Err(error),
+            Ok(Some(_)) => return Err(self.lies_beside()),
+            Ok(None) if beside.is_empty() => return Ok(false),
+            Ok(None) => {}
+        }
+        match beside.iter().all(|sequence| *sequence == PointerSequence::FIRST) {
+            true => Ok(true),
+            false => Err(self.lies_beside()),
         }
     }
 
-    /// No checkpoint is begun before the log holds a claim, and claims stay: a log without any was lost, be it that the store
-    /// was emptied or put back from a copy. To the publisher it would look like that of a new job.
-    fn unless_log_is_lost(self) -> Result<Self, StorageError> {
+    fn lies_beside(&self) -> StorageError {
+        let what = "the log of pointers of this job lies beside its checkpoints, and stays there: start a new job \
+                    from the newest of them (execution.state-recovery.path) to keep the log in this store";
+        self.refused(io::ErrorKind::AlreadyExists, what)
+    }
+
+    /// No checkpoint is begun before the log holds a claim as its first pointer, which stays: a log without it has lost its
+    /// beginning, be it that the store was emptied or put back from a copy. To the publisher it would look like that of a new job.
+    fn unless_log_is_lost(&self) -> Result<(), StorageError> {
+        // In this order: another process may be beginning the job.
         let Listing { pointers, checkpoints } = self.list()?;
-        if checkpoints.is_empty() || !pointers.is_empty() {
-            return Ok(self);
+        if checkpoints.is_empty() && pointers.is_empty() {
+            return Ok(());
         }
-        let what = "the log of pointers is empty, but there are checkpoints of the job: put the log back from a copy, or start \
-                    a new job from the newest of them (execution.state-recovery.path)";
-        Err(StorageError::unavailable(self.pointers.name(), io::Error::new(io::ErrorKind::NotFound, what)))
+        match self.pointers.read_pointer(PointerSequence::FIRST) {
+            Ok(None) => {
+                let what = "the log of pointers has lost its beginning, but there are checkpoints of the job, or later \
+                            pointers: put the log back from a copy, or start a new job from the newest checkpoint \
+                            (execution.state-recovery.path)";
+                Err(self.refused(io::ErrorKind::NotFound, what))
+            }
+            // Of damage a recovery tells, and may be told to go on.
+            Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn refused(&self, kind: io::ErrorKind, what: impl Into<String>) -> StorageError {
+        StorageError::unavailable(self.pointers.name(), io::Error::new(kind, what.into()))
     }
 }
 
