@@ -69,6 +69,28 @@ fn high_availability_job_whose_log_is_gone_is_not_begun_anew() {
     });
 }
 
+/// The log is put back as it was when the first attempt had begun, and the second one has taken checkpoints since.
+#[test]
+fn high_availability_job_whose_log_is_an_old_copy_does_not_go_on() {
+    on_all(|open| {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::with(Plan { place: Place::Process, fault: Fault::Error, after: 2, times: 1 });
+        run(&world, 2, in_files(1), &storage(directory.path(), open()).unwrap()).unwrap();
+        let log = open();
+        let pointers: Vec<_> = log.list_pointers().unwrap().into_iter().collect();
+        let attempt = |sequence| log.read_pointer(sequence).unwrap().unwrap().attempt;
+        let newest = attempt(*pointers.last().unwrap());
+        let (old, lost): (Vec<_>, Vec<_>) = pointers.into_iter().partition(|at| attempt(*at) < newest);
+        assert!(!old.is_empty());
+        for sequence in lost {
+            log.delete_pointer(sequence).unwrap();
+        }
+        let refused = storage(directory.path(), open()).unwrap_err().to_string();
+        assert!(refused.contains("ends with attempt 1") && refused.contains("is of attempt 2"), "{refused}");
+        assert!(refused.contains(&log.name()) && refused.contains("/chk-"), "{refused}");
+    });
+}
+
 /// Nothing is left but the later pointers, with the log beside the checkpoints: they are no reason to begin another one.
 #[test]
 fn high_availability_log_of_which_the_beginning_is_lost_beside_the_checkpoints_is_not_replaced() {

@@ -39,6 +39,7 @@ impl HighlyAvailableCheckpointStorage {
         // Without having looked nothing is written: who is refused has changed nothing.
         let is_bound = self.is_bound_to(id)?;
         self.unless_log_is_lost()?;
+        self.unless_log_is_old()?;
         if !is_bound && self.files.put_redirection(id, &name)? == Put::Exists {
             // Somebody has come between.
             self.is_bound_to(id)?;
@@ -93,6 +94,40 @@ impl HighlyAvailableCheckpointStorage {
             }
             // Of damage a recovery tells, and may be told to go on.
             Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An attempt takes checkpoints only after its claim is in the log: a log that ends with an older attempt was put back from
+    /// a copy. Of publications that are missing nothing tells, if the claim before them is there.
+    fn unless_log_is_old(&self) -> Result<(), StorageError> {
+        // In this order: another process may be taking over.
+        let mut newest: Option<(Attempt, CheckpointId)> = None;
+        for checkpoint in self.files.list()?.checkpoints {
+            match self.files.read_metadata(checkpoint) {
+                Ok(Some(metadata)) => newest = newest.max(Some((metadata.checkpoint.attempt, checkpoint))),
+                // It is not complete, or was deleted meanwhile, or nobody can say whose it is.
+                Ok(None) | Err(StorageError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (Some((attempt, checkpoint)), Some(last)) = (newest, self.pointers.list_pointers()?.pop_last())
+        else {
+            return Ok(());
+        };
+        match self.pointers.read_pointer(last) {
+            Ok(Some(pointer)) if pointer.attempt < attempt => {
+                let what = format!(
+                    "the log of pointers ends with attempt {}, but {} is of attempt {attempt}: the log was put back from an \
+                     old copy; put a newer one back, or start a new job from the newest checkpoint \
+                     (execution.state-recovery.path)",
+                    pointer.attempt,
+                    self.files.checkpoint_name(checkpoint)
+                );
+                Err(self.refused(io::ErrorKind::InvalidData, what))
+            }
+            // Gone means that somebody has written newer ones, and of damage a recovery tells.
+            Ok(_) | Err(StorageError::Corrupt { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
