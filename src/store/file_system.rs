@@ -236,6 +236,10 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         self.pointers().put_redirection(log, store)
     }
 
+    fn log_id(&self) -> Result<Option<LogId>, StorageError> {
+        self.pointers().found_id()
+    }
+
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {
         self.pointers().read_pointer(sequence)
     }

@@ -126,6 +126,15 @@ pub trait CheckpointStorage: Send + Sync + Debug {
         Err(StorageError::unavailable(store, io::Error::new(io::ErrorKind::Unsupported, what)))
     }
 
+    /// The [id](HighAvailabilityStore::id) of a log that somebody has opened where this storage has its own pointers: the two
+    /// are one, and neither can say of the other where it lies.
+    ///
+    /// # Errors
+    /// It is damaged, or the storage cannot be read.
+    fn log_id(&self) -> Result<Option<LogId>, StorageError> {
+        Ok(None)
+    }
+
     /// Reads a pointer; `None` when there is none of that number.
     ///
     /// # Errors

@@ -50,6 +50,32 @@ fn high_availability_log_is_known_wherever_it_is_found() {
     assert!(matches!(open(&link), Err(StorageError::Elsewhere { .. })));
 }
 
+/// `<storageDir>/<cluster-id>` is the directory of the checkpoints: a log cannot say of itself that it lies elsewhere.
+#[test]
+fn high_availability_log_is_not_in_the_directory_of_the_checkpoints() {
+    let directory = tempfile::tempdir().unwrap();
+    let checkpoints = directory.path().join("default");
+    let refused = || storage(&checkpoints, Arc::new(in_directory(directory.path()))).unwrap_err().to_string();
+    assert!(refused().contains("set high-availability.storageDir to another directory"), "{}", refused());
+    // Without it the job can be begun, which changes nothing.
+    assert_eq!(files(&checkpoints).put_pointer(FIRST, &claim(1)).unwrap(), Put::Stored);
+    assert!(refused().contains("set high-availability.storageDir to another directory"), "{}", refused());
+}
+
+#[cfg(feature = "object-store")]
+#[test]
+fn high_availability_log_is_not_among_the_objects_of_the_checkpoints() {
+    let store = Arc::new(object_store::memory::InMemory::new());
+    let options = ObjectStoreOptions::default();
+    let location = |name| ObjectStoreLocation::new(store.clone(), name).unwrap();
+    let files = ObjectStoreCheckpointStorage::new(location("a/default"), JOB, &options).unwrap();
+    let log = ObjectStoreHighAvailabilityStore::new(location("a"), &ClusterId::default(), JOB, &options);
+    let refused = HighlyAvailableCheckpointStorage::open(Arc::new(files.clone()), Arc::new(log.unwrap()));
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("set high-availability.storageDir to another directory"), "{refused}");
+    assert_eq!(files.put_pointer(FIRST, &claim(1)).unwrap(), Put::Stored);
+}
+
 #[test]
 fn high_availability_log_whose_id_is_damaged_is_said_to_be() {
     let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

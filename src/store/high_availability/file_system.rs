@@ -47,6 +47,12 @@ impl FileSystemHighAvailabilityStore {
         let bytes = encode_redirection(log, store).map_err(|error| not_encoded(&path.display(), error))?;
         put(&path, &bytes)
     }
+
+    /// The id of the log, if it has been opened.
+    pub(in crate::store) fn found_id(&self) -> Result<Option<LogId>, StorageError> {
+        let path = self.directory.join(LOG_ID);
+        read_if_present(&path)?.map(|bytes| log_id_at(&path.display(), &bytes)).transpose()
+    }
 }
 
 impl HighAvailabilityStore for FileSystemHighAvailabilityStore {
@@ -60,8 +66,7 @@ impl HighAvailabilityStore for FileSystemHighAvailabilityStore {
         if put(&path, drawn.to_string().as_bytes())? == Put::Stored {
             return Ok(drawn);
         }
-        let found = read_if_present(&path)?.ok_or_else(|| log_id_is_gone(&path.display()))?;
-        log_id_at(&path.display(), &found)
+        self.found_id()?.ok_or_else(|| log_id_is_gone(&path.display()))
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {

@@ -36,6 +36,11 @@ impl HighlyAvailableCheckpointStorage {
 
     fn bind(&self) -> Result<(), StorageError> {
         let (id, name) = (self.pointers.id()?, self.pointers.name());
+        if self.files.log_id()? == Some(id) {
+            let what = "this is where the checkpoints of the job themselves have their log of pointers: set \
+                        high-availability.storageDir to another directory, or high-availability.type to NONE";
+            return Err(self.refused(io::ErrorKind::InvalidInput, what));
+        }
         // Without having looked nothing is written: who is refused has changed nothing.
         let is_bound = self.is_bound_to(id)?;
         self.unless_log_is_lost()?;

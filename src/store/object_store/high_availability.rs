@@ -67,6 +67,13 @@ impl ObjectStoreHighAvailabilityStore {
             encode_redirection(log, store).map_err(|error| not_encoded(&self.objects.name(&path), error))?;
         self.objects.put(&path, bytes)
     }
+
+    /// The id of the log, if it has been opened.
+    pub(super) fn found_id(&self) -> Result<Option<LogId>, StorageError> {
+        let path = self.directory.clone().join(LOG_ID);
+        let found = self.objects.read(&path)?;
+        found.map(|bytes| log_id_at(&self.objects.name(&path), &bytes)).transpose()
+    }
 }
 
 impl HighAvailabilityStore for ObjectStoreHighAvailabilityStore {
@@ -79,9 +86,7 @@ impl HighAvailabilityStore for ObjectStoreHighAvailabilityStore {
         if self.objects.put(&path, drawn.to_string().into_bytes())? == Put::Stored {
             return Ok(drawn);
         }
-        let name = self.objects.name(&path);
-        let found = self.objects.read(&path)?.ok_or_else(|| log_id_is_gone(&name))?;
-        log_id_at(&name, &found)
+        self.found_id()?.ok_or_else(|| log_id_is_gone(&self.objects.name(&path)))
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {

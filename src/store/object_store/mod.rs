@@ -196,6 +196,10 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
         self.pointers().put_redirection(log, store)
     }
 
+    fn log_id(&self) -> Result<Option<LogId>, StorageError> {
+        self.pointers().found_id()
+    }
+
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {
         self.pointers().read_pointer(sequence)
     }
