@@ -134,11 +134,7 @@ fn etcd_endpoints_are_tried_one_after_another() {
     let mut gone = EtcdServer::start();
     gone.kill();
     let endpoints = [gone.url(), server.url()];
-    let store = in_etcd(&EtcdOptions {
-        root: etcd::new_root(),
-        retry_timeout: Duration::ZERO,
-        ..etcd::options(endpoints)
-    });
+    let store = in_etcd(&EtcdOptions { root: etcd::new_root(), ..etcd::options(endpoints) });
     assert_eq!(store.put_pointer(FIRST, &claim(1)).unwrap(), Put::Stored);
     assert_eq!(store.read_pointer(FIRST).unwrap(), Some(claim(1)));
 }

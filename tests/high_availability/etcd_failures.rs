@@ -60,9 +60,35 @@ fn etcd_requests_that_may_succeed_later_are_repeated() {
         assert_eq!(store.list_pointers().unwrap().len() as u64, number, "{fault:?}");
         assert_eq!(proxy.requests(), 2, "{fault:?}");
     }
+}
+
+/// Nobody needs it, and who waits for it could write checkpoints.
+#[test]
+fn etcd_deletion_is_sent_once() {
+    let (_server, proxy, store) = behind_a_proxy();
+    store.put_pointer(FIRST, &claim(1)).unwrap();
     once(&proxy, Fault::Lost);
-    store.delete_pointer(FIRST).unwrap();
+    store.delete_pointer(FIRST).unwrap_err();
+    assert_eq!(proxy.requests(), 1);
     assert_eq!(store.read_pointer(FIRST).unwrap(), None);
+}
+
+/// Patience is asked before each request but the first, not only when all endpoints were asked.
+#[test]
+fn etcd_endpoints_are_not_all_asked_when_patience_has_ended() {
+    let server = etcd::shared();
+    let proxies = [(); 2].map(|()| Proxy::before(&server.url()));
+    let endpoints = proxies.each_ref().map(Proxy::url);
+    let store = in_etcd(&EtcdOptions {
+        root: etcd::new_root(),
+        retry_timeout: Duration::ZERO,
+        ..etcd::options(endpoints)
+    });
+    for proxy in &proxies {
+        proxy.plan(|_, _| Some(Fault::Refused(503)));
+    }
+    store.read_pointer(FIRST).unwrap_err();
+    assert_eq!(proxies.each_ref().map(Proxy::requests), [1, 0]);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Requests to an etcd, one endpoint after another, until one answers.
 
+#[cfg(test)]
+mod tests;
+
 use super::super::EtcdOptions;
 use super::agent::agent;
 use super::message::{Authenticate, Header, Outcome, Refusal, Token, Transaction};
@@ -15,6 +18,9 @@ use ureq::{Agent, Timeout};
 /// The pause before the endpoints are tried again, which doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a member says of a token that was given before something was changed about users. The status is 400.
+const OLD_TOKEN: &str = "revision of auth store is old";
 
 /// The connections to one cluster.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub(super) struct Failed {
     may_be_applied: bool,
     /// Whether the same request may succeed later.
     may_pass: bool,
+    /// Whether nothing is wrong but the token.
+    wants_token: bool,
 }
 
 impl Failed {
@@ -74,12 +82,21 @@ impl Client {
         self.options.endpoints.join(",")
     }
 
+    /// Sends a request once, for what need not be done.
+    pub(super) fn call_once(&self, request: &Transaction) -> Result<Answered, Failed> {
+        let endpoint = &self.options.endpoints[self.preferred.load(Ordering::Relaxed)];
+        self.post(endpoint, request).map(|answer| Answered { answer, after_doubt: false })
+    }
+
     /// Sends a request, again and again if need be.
     pub(super) fn call(&self, request: &Transaction) -> Result<Answered, Failed> {
         let (begun, mut pause, mut after_doubt) = (Instant::now(), FIRST_PAUSE, false);
+        let mut last: Option<Failed> = None;
         loop {
-            let mut last = None;
             for number in self.by_preference() {
+                if let Some(failed) = last.take_if(|_| begun.elapsed() >= self.options.retry_timeout) {
+                    return Err(failed);
+                }
                 match self.post(&self.options.endpoints[number], request) {
                     Ok(answer) => {
                         self.preferred.store(number, Ordering::Relaxed);
@@ -95,10 +112,11 @@ impl Client {
                     }
                 }
             }
-            match last {
+            match last.take() {
                 Some(failed) if begun.elapsed() + pause >= self.options.retry_timeout => return Err(failed),
-                _ => thread::sleep(pause),
+                failed => last = failed,
             }
+            thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -111,8 +129,12 @@ impl Client {
 
     /// Sends a request once.
     fn post(&self, endpoint: &str, request: &Transaction) -> Result<Outcome, Failed> {
-        let token = self.token(endpoint)?;
-        let text = self.send(endpoint, "kv/txn", request, token.as_deref())?;
+        let send = || self.send(endpoint, "kv/txn", request, self.token(endpoint)?.as_deref());
+        let text = match send() {
+            // Tokens end with the time and with the member that gave them, and when anything is changed about users.
+            Err(failed) if failed.wants_token && self.options.credentials.is_some() => send()?,
+            sent => sent?,
+        };
         serde_json::from_str(&text).map_err(|error| unintelligible(endpoint, &error))
     }
 
@@ -136,7 +158,6 @@ impl Client {
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().map_err(|error| lost(endpoint, error))?;
         if status != 200 {
-            // Tokens end with the member that has given them, and with the time.
             *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Err(refused(endpoint, status, &text));
         }
@@ -172,7 +193,14 @@ fn lost(endpoint: &str, error: ureq::Error) -> Failed {
         | ureq::Error::ConnectionFailed
         | ureq::Error::Tls(_)
         | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        ureq::Error::Io(cause) => cause.kind() == io::ErrorKind::ConnectionRefused,
+        ureq::Error::Io(cause) => matches!(
+            cause.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::NetworkDown
+                | io::ErrorKind::AddrNotAvailable
+        ),
         _ => false,
     };
     let kind = match &error {
@@ -181,19 +209,22 @@ fn lost(endpoint: &str, error: ureq::Error) -> Failed {
         _ => io::ErrorKind::Other,
     };
     let cause = io::Error::new(kind, format!("{endpoint}: {error}"));
-    Failed { cause, may_be_applied: !was_never_sent, may_pass: true }
+    Failed { cause, may_be_applied: !was_never_sent, may_pass: true, wants_token: false }
 }
 
 /// What it means that the answer is an error.
 fn refused(endpoint: &str, status: u16, text: &str) -> Failed {
-    let Refusal { error } = serde_json::from_str(text).unwrap_or_default();
-    let error = if error.is_empty() { "no reason is given" } else { error.as_str() };
+    let Refusal { error, message } = serde_json::from_str(text).unwrap_or_default();
+    let told = [error, message].into_iter().find(|told| !told.is_empty());
+    let error = told.as_deref().unwrap_or("no reason is given");
+    let wants_token = status == 401 || error.contains(OLD_TOKEN);
+    let failed = |cause, may_be_applied, may_pass| Failed { cause, may_be_applied, may_pass, wants_token };
     let cause = io::Error::other(format!("{endpoint} answers {status}: {error}"));
     match status {
         // The token is not known there (any more), or too much is asked for at once: nothing was done.
-        401 | 429 => Failed { cause, may_be_applied: false, may_pass: true },
-        408 | 499 | 500.. => Failed { cause, may_be_applied: true, may_pass: true },
-        _ => Failed { cause, may_be_applied: false, may_pass: false },
+        401 | 429 => failed(cause, false, true),
+        408 | 499 | 500.. => failed(cause, true, true),
+        _ => failed(cause, false, wants_token),
     }
 }
 
@@ -203,5 +234,5 @@ fn unintelligible(endpoint: &str, error: &dyn std::fmt::Display) -> Failed {
         io::ErrorKind::InvalidData,
         format!("{endpoint} answers something that etcd does not: {error}"),
     );
-    Failed { cause, may_be_applied: true, may_pass: true }
+    Failed { cause, may_be_applied: true, may_pass: true, wants_token: false }
 }

@@ -146,9 +146,10 @@ pub(super) struct Token {
     pub(super) token: String,
 }
 
-/// Why a request was refused.
+/// Why a request was refused: as etcd says it until 3.5, and since.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Refusal {
     pub(super) error: String,
+    pub(super) message: String,
 }

@@ -8,7 +8,7 @@ use crate::publish::{Pointer, PointerSequence};
 use crate::store::documents::{log_id_at, log_id_is_gone, not_encoded, pointer_at};
 use crate::store::names::{LOG_ID, POINTERS, pointer_name, pointer_sequence};
 use crate::store::{Put, StorageError, encode_pointer};
-use client::{Answered, Client};
+use client::{Answered, Client, Failed};
 use message::{Bytes, Compare, Found, Outcome, Range, Request, Transaction};
 use std::collections::BTreeSet;
 use std::io;
@@ -96,6 +96,11 @@ impl EtcdHighAvailabilityStore {
     /// Carries out what can be repeated.
     fn repeatable(&self, object: &str, request: Request) -> Result<Outcome, StorageError> {
         let answered = self.client.call(&self.only_here(request));
+        self.done_here(object, answered)
+    }
+
+    /// The answer to what can be repeated, unless another log was found.
+    fn done_here(&self, object: &str, answered: Result<Answered, Failed>) -> Result<Outcome, StorageError> {
         match answered.map_err(|failed| failed.unavailable(object))?.answer {
             answer if answer.succeeded => Ok(answer),
             _ => Err(StorageError::unavailable(object, self.another_log())),
@@ -175,7 +180,9 @@ impl HighAvailabilityStore for EtcdHighAvailabilityStore {
     }
 
     fn delete_pointer(&self, sequence: PointerSequence) -> Result<(), StorageError> {
-        let delete = Request::Delete { key: self.key(&pointer_name(sequence)) };
-        self.repeatable(&self.pointer_name(sequence), delete).map(drop)
+        let (name, key) = (self.pointer_name(sequence), self.key(&pointer_name(sequence)));
+        // What stays does no harm (PUB-11), and who deletes has other files to write.
+        let deleted = self.client.call_once(&self.only_here(Request::Delete { key }));
+        self.done_here(&name, deleted).map(drop)
     }
 }
