@@ -16,6 +16,7 @@ run: toolchain-rust
 	$(CARGO) run --release -- run wordcount
 
 test: toolchain
+	@tools/etcd
 	ulimit -v $(MEMORY_LIMIT_KIB) && $(CARGO) test --workspace --all-features --locked
 	@if command -v $(TLA) >/dev/null; then $(MAKE) --no-print-directory verify-tla-quick; \
 	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
@@ -78,7 +79,6 @@ bench: toolchain
 
 toolchain: toolchain-rust
 	@tools/rocksdb-toolchain
-	@tools/etcd
 
 toolchain-rust:
 	@command -v $(CARGO) >/dev/null || { \

@@ -54,6 +54,11 @@ impl View {
         for _ in 0..LOOKS {
             let listing = storage.list()?;
             self.pointers = listing.pointers;
+            // Whatever lies beside it, the first one tells where the log is.
+            if let Err(StorageError::Elsewhere { store, .. }) = storage.read_pointer(PointerSequence::FIRST) {
+                self.pointers_in = Some(store);
+                return Ok(listing.checkpoints);
+            }
             last = self.pointers.last().copied();
             let Some(newest) = last else { return Ok(listing.checkpoints) };
             match storage.read_pointer(newest) {
@@ -63,10 +68,6 @@ impl View {
                 }
                 // Others were written and this one was deleted.
                 Ok(None) => {}
-                Err(StorageError::Elsewhere { store, .. }) => {
-                    self.pointers_in = Some(store);
-                    return Ok(listing.checkpoints);
-                }
                 Err(error) => {
                     self.problems.push(error.into());
                     return Ok(listing.checkpoints);

@@ -1,5 +1,5 @@
-use super::StorageError;
 use super::names::Place;
+use super::{LogId, StorageError};
 use crate::base::JobId;
 use crate::codec::{
     CheckpointMetadata, CodecError, Corrupt, FileKind, decode_document, decode_metadata, encode_document,
@@ -24,9 +24,20 @@ pub fn decode_pointer(bytes: &[u8]) -> Result<(PointerSequence, Pointer), Corrup
     decode_document(FileKind::Pointer, bytes)
 }
 
-/// The bytes that stand in place of the first pointer where the log of pointers lies in `store`.
-pub(super) fn encode_redirection(store: &str) -> Result<Vec<u8>, CodecError> {
-    encode_document(FileKind::Redirection, &store)
+/// The bytes that stand in place of the first pointer where the log of pointers is `log`, and lies in `store`.
+pub(super) fn encode_redirection(log: LogId, store: &str) -> Result<Vec<u8>, CodecError> {
+    encode_document(FileKind::Redirection, &(log, store))
+}
+
+/// Reads what tells the log from others, found under the name `object`.
+pub(super) fn log_id_at(object: &impl Display, bytes: &[u8]) -> Result<LogId, StorageError> {
+    let id = String::from_utf8_lossy(bytes).parse();
+    id.map_err(|what: String| StorageError::corrupt(object, Corrupt::at(0, what)))
+}
+
+/// What is missing was there a moment ago.
+pub(super) fn log_id_is_gone(object: &impl Display) -> StorageError {
+    StorageError::unavailable(object, io::Error::new(io::ErrorKind::NotFound, "it was deleted meanwhile"))
 }
 
 /// Decodes the pointer found under the name `object`, which must be number `sequence`.
@@ -35,8 +46,8 @@ pub(super) fn pointer_at(
     sequence: PointerSequence,
     bytes: &[u8],
 ) -> Result<Pointer, StorageError> {
-    if let Ok(store) = decode_document(FileKind::Redirection, bytes) {
-        return Err(StorageError::Elsewhere { object: object.to_string(), store });
+    if let Ok((log, store)) = decode_document(FileKind::Redirection, bytes) {
+        return Err(StorageError::Elsewhere { object: object.to_string(), log, store });
     }
     match decode_pointer(bytes).map_err(|corrupt| StorageError::corrupt(object, corrupt))? {
         (found, pointer) if found == sequence => Ok(pointer),

@@ -1,3 +1,4 @@
+use super::LogId;
 use crate::base::WithCauses;
 use crate::codec::Corrupt;
 use std::borrow::Cow;
@@ -37,13 +38,15 @@ pub enum StorageError {
     },
     /// The log of pointers of the job is not here. Whoever opens the storage must name the store in which it is.
     #[error(
-        "{object} says that the log of pointers of this job lies in {store}; start the job with the options \
-         high-availability.* that it was started with first"
+        "{object} says that the log of pointers of this job lies in {store} and has the id {log}; start the job with the \
+         options high-availability.* that it was started with first"
     )]
     Elsewhere {
         /// The full name of the object that says so.
         object: String,
-        /// The [name](crate::store::HighAvailabilityStore::name) of the store.
+        /// The [id](crate::store::HighAvailabilityStore::id) of the log.
+        log: LogId,
+        /// The [name](crate::store::HighAvailabilityStore::name) of the store when the job was begun.
         store: String,
     },
     /// The state does not fit. The job's configuration must change.

@@ -1,7 +1,7 @@
 use super::documents::{encode_redirection, metadata_at, not_encoded, pointer_at};
 use super::names::{METADATA, POINTERS, Place, SHARED, pointer_name, shared_name, state_name};
 use super::reader::{VerifyingReader, check_length, missing};
-use super::{CheckpointStorage, Put, StateWriter, StorageError, encode_pointer};
+use super::{CheckpointStorage, LogId, Put, StateWriter, StorageError, encode_pointer};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{self, CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
@@ -128,9 +128,9 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
         Ok(put_if_absent(self.objects().pointers.entry(sequence), bytes))
     }
 
-    fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+    fn put_redirection(&self, log: LogId, store: &str) -> Result<Put, StorageError> {
         let first = PointerSequence::FIRST;
-        let bytes = encode_redirection(store).map_err(|e| not_encoded(&self.pointer_name(first), e))?;
+        let bytes = encode_redirection(log, store).map_err(|e| not_encoded(&self.pointer_name(first), e))?;
         Ok(put_if_absent(self.objects().pointers.entry(first), bytes))
     }
 

@@ -39,7 +39,7 @@ pub use found::{FoundFile, Meaning};
 pub use high_availability::EtcdHighAvailabilityStore;
 pub use high_availability::{
     ClusterId, EtcdCredentials, EtcdOptions, FileSystemHighAvailabilityStore, HighAvailability,
-    HighAvailabilityStore, HighlyAvailableCheckpointStorage,
+    HighAvailabilityStore, HighlyAvailableCheckpointStorage, LogId,
 };
 pub use job_manager::JobManagerCheckpointStorage;
 pub use names::Place;
@@ -118,14 +118,24 @@ pub trait CheckpointStorage: Send + Sync + Debug {
     /// [`StorageError::Unavailable`]: not written. [`StorageError::Uncertain`]: perhaps written.
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError>;
 
-    /// Writes, in place of the first pointer, that the log of pointers lies in `store`, unless there is a first pointer: whoever
-    /// looks for it here is told by [`StorageError::Elsewhere`]. A storage that cannot do this refuses.
+    /// Writes, in place of the first pointer, that the log of pointers is `log`, and lies in `store`, unless there is a first
+    /// pointer: whoever looks for it here is told by [`StorageError::Elsewhere`]. A storage that cannot do this refuses.
     ///
     /// # Errors
     /// [`StorageError::Unavailable`]: not written. [`StorageError::Uncertain`]: perhaps written.
-    fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+    fn put_redirection(&self, log: LogId, store: &str) -> Result<Put, StorageError> {
+        let _ = log;
         let what = "this storage cannot say that the log of pointers lies elsewhere";
         Err(StorageError::unavailable(store, io::Error::new(io::ErrorKind::Unsupported, what)))
+    }
+
+    /// The [id](HighAvailabilityStore::id) of a log that somebody has opened where this storage has its own pointers: the two
+    /// are one, and neither can say of the other where it lies.
+    ///
+    /// # Errors
+    /// It is damaged, or the storage cannot be read.
+    fn log_id(&self) -> Result<Option<LogId>, StorageError> {
+        Ok(None)
     }
 
     /// Reads a pointer; `None` when there is none of that number.

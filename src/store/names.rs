@@ -12,6 +12,8 @@ use std::fmt;
 pub(super) const METADATA: &str = "_metadata";
 /// The directory of the pointers of a job.
 pub(super) const POINTERS: &str = "pointers";
+/// What tells a log of pointers from all others, in the directory of the pointers.
+pub(super) const LOG_ID: &str = "id";
 /// The directory of the shared files that a job has written.
 pub(super) const SHARED: &str = "shared";
 

@@ -4,6 +4,7 @@ use crate::common::{JOB, World, options, run};
 use crate::{claim, files, in_directory, on_all, storage};
 use snapline::publish::{Answer, Operation, PointerSequence};
 use snapline::store::*;
+use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -18,10 +19,75 @@ fn high_availability_log_is_found_again_and_no_other_is_taken_for_it() {
         let again = storage(directory.path(), open()).unwrap();
         assert_eq!(again.read_pointer(FIRST).unwrap(), Some(claim(1)));
         let name = open().name();
+        let id = open().id().unwrap();
         let other = storage(directory.path(), Arc::new(in_directory(elsewhere.path()))).unwrap_err();
-        assert!(matches!(&other, StorageError::Elsewhere { store, .. } if *store == name), "{other}");
+        let is_told = |log, store: &str| (log, store) == (id, &name[..]);
+        assert!(
+            matches!(&other, StorageError::Elsewhere { log, store, .. } if is_told(*log, store)),
+            "{other}"
+        );
         assert!(other.to_string().contains(&format!("lies in {name}")), "{other}");
     });
+}
+
+/// It is the same log by another path, and after it was moved, and another one in the place of the first is not.
+#[cfg(unix)]
+#[test]
+fn high_availability_log_is_known_wherever_it_is_found() {
+    let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [first, link, moved] = ["first", "link", "moved"].map(|name| elsewhere.path().join(name));
+    let open = |log: &Path| storage(directory.path(), Arc::new(in_directory(log)));
+    open(&first).unwrap().put_pointer(FIRST, &claim(1)).unwrap();
+    std::os::unix::fs::symlink(&first, &link).unwrap();
+    std::fs::rename(&first, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, elsewhere.path().join("other")).unwrap();
+    for path in [&moved, &elsewhere.path().join("other")] {
+        assert_eq!(open(path).unwrap().read_pointer(FIRST).unwrap(), Some(claim(1)));
+    }
+    let emptied = open(&first).unwrap_err().to_string();
+    assert!(emptied.contains("this is another log than that of the job"), "{emptied}");
+    // The link leads to the first place, where the other one is now.
+    assert!(matches!(open(&link), Err(StorageError::Elsewhere { .. })));
+}
+
+/// `<storageDir>/<cluster-id>` is the directory of the checkpoints: a log cannot say of itself that it lies elsewhere.
+#[test]
+fn high_availability_log_is_not_in_the_directory_of_the_checkpoints() {
+    let directory = tempfile::tempdir().unwrap();
+    let checkpoints = directory.path().join("default");
+    let refused = || storage(&checkpoints, Arc::new(in_directory(directory.path()))).unwrap_err().to_string();
+    assert!(refused().contains("set high-availability.storageDir to another directory"), "{}", refused());
+    // Without it the job can be begun, which changes nothing.
+    assert_eq!(files(&checkpoints).put_pointer(FIRST, &claim(1)).unwrap(), Put::Stored);
+    assert!(refused().contains("set high-availability.storageDir to another directory"), "{}", refused());
+}
+
+#[cfg(feature = "object-store")]
+#[test]
+fn high_availability_log_is_not_among_the_objects_of_the_checkpoints() {
+    let store = Arc::new(object_store::memory::InMemory::new());
+    let options = ObjectStoreOptions::default();
+    let location = |name| ObjectStoreLocation::new(store.clone(), name).unwrap();
+    let files = ObjectStoreCheckpointStorage::new(location("a/default"), JOB, &options).unwrap();
+    let log = ObjectStoreHighAvailabilityStore::new(location("a"), &ClusterId::default(), JOB, &options);
+    let refused = HighlyAvailableCheckpointStorage::open(Arc::new(files.clone()), Arc::new(log.unwrap()));
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("set high-availability.storageDir to another directory"), "{refused}");
+    assert_eq!(files.put_pointer(FIRST, &claim(1)).unwrap(), Put::Stored);
+}
+
+#[test]
+fn high_availability_log_whose_id_is_damaged_is_said_to_be() {
+    let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = in_directory(elsewhere.path());
+    storage(directory.path(), Arc::new(log.clone())).unwrap();
+    let id = elsewhere.path().join("default").join(JOB.to_string()).join("pointers/id");
+    std::fs::write(id, "junk").unwrap();
+    let error = storage(directory.path(), Arc::new(log)).unwrap_err();
+    assert!(
+        matches!(&error, StorageError::Corrupt { object, .. } if object.ends_with("pointers/id")),
+        "{error}"
+    );
 }
 
 //= spec/publish.md#pub-47-a-job-has-one-log

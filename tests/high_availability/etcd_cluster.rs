@@ -47,9 +47,9 @@ fn etcd_logs_of_other_jobs_clusters_and_roots_are_others() {
     let names: BTreeSet<_> = stores.iter().map(HighAvailabilityStore::name).collect();
     assert_eq!(names.len(), stores.len());
     let name = stores[2].name();
-    let begin = name.strip_prefix("etcd:").and_then(|rest| rest.split_once('/')).unwrap();
-    assert!(begin.0.parse::<u64>().is_ok(), "the cluster: {name}");
-    assert_eq!(begin.1, format!("{}/a/some/other/{JOB}/pointers", root.trim_matches('/')));
+    assert_eq!(name, format!("etcd:{}{root}/a/some/other/{JOB}/pointers", server.url()));
+    let ids: BTreeSet<_> = stores.iter().map(|store| store.id().unwrap()).collect();
+    assert_eq!(ids.len(), stores.len());
 }
 
 /// More than one request lists, and with keys between them that are no pointers.
@@ -134,19 +134,21 @@ fn etcd_endpoints_are_tried_one_after_another() {
     let mut gone = EtcdServer::start();
     gone.kill();
     let endpoints = [gone.url(), server.url()];
-    let store = in_etcd(&EtcdOptions {
-        root: etcd::new_root(),
-        retry_timeout: Duration::ZERO,
-        ..etcd::options(endpoints)
-    });
+    let store = in_etcd(&EtcdOptions { root: etcd::new_root(), ..etcd::options(endpoints) });
     assert_eq!(store.put_pointer(FIRST, &claim(1)).unwrap(), Put::Stored);
     assert_eq!(store.read_pointer(FIRST).unwrap(), Some(claim(1)));
 }
 
-/// Two clusters would be two logs, and nobody would be fenced.
+/// Two clusters would be two logs, and nobody would be fenced. The ids of the clusters do not tell: they are made of the
+/// addresses that members have for each other and of a token, and these are the same.
 #[test]
 fn etcd_endpoints_of_two_clusters_are_refused() {
     let (mut one, other) = (EtcdServer::start(), etcd::shared());
+    let cluster = |server: &EtcdServer| {
+        let answer = ask(server, "kv/range", r#"{"key":"eA=="}"#);
+        answer.split('"').skip_while(|word| *word != "cluster_id").nth(2).map(str::to_owned).unwrap()
+    };
+    assert_eq!(cluster(&one), cluster(&other));
     let options = EtcdOptions { root: etcd::new_root(), ..etcd::options([one.url(), other.url()]) };
     let store = in_etcd(&options);
     store.put_pointer(FIRST, &claim(1)).unwrap();
@@ -156,10 +158,16 @@ fn etcd_endpoints_of_two_clusters_are_refused() {
         store.read_pointer(FIRST).map(drop).unwrap_err(),
         store.list_pointers().map(drop).unwrap_err(),
     ] {
-        assert!(refused.to_string().contains("all must be members of one"), "{refused}");
+        assert!(refused.to_string().contains("must all be members of one cluster"), "{refused}");
     }
+    store.delete_pointer(FIRST).unwrap_err();
     let alone = open(&EtcdOptions { endpoints: vec![other.url()], ..options }).unwrap();
-    assert_ne!(alone.name(), store.name(), "a job that is bound to one is refused with the other");
+    assert_eq!(alone.list_pointers().unwrap(), [].into(), "nothing was done there");
+    assert_ne!(
+        alone.id().unwrap(),
+        store.id().unwrap(),
+        "a job that is bound to one is refused with the other"
+    );
 }
 
 #[test]
@@ -207,8 +215,9 @@ fn etcd_over_tls_has_the_certificates_that_are_named() {
     let refused = open(&of_stranger).unwrap_err().to_string();
     assert!(refused.contains("certificate"), "{refused}");
     let anonymous = EtcdOptions { client_certificate: None, ..impatient };
-    let refused = open(&anonymous).unwrap_err().to_string();
-    assert!(refused.to_lowercase().contains("certificate"), "{refused}");
+    // The server may have closed the connection before its reason is read.
+    let refused = open(&anonymous).unwrap_err();
+    assert!(matches!(refused, StorageError::Unavailable { .. }), "{refused}");
     let without = EtcdOptions { ca_certificate: None, ..server.options() };
     let refused = open(&without).unwrap_err().to_string();
     assert!(refused.contains("needs the certificate"), "{refused}");

@@ -60,9 +60,35 @@ fn etcd_requests_that_may_succeed_later_are_repeated() {
         assert_eq!(store.list_pointers().unwrap().len() as u64, number, "{fault:?}");
         assert_eq!(proxy.requests(), 2, "{fault:?}");
     }
+}
+
+/// Nobody needs it, and who waits for it could write checkpoints.
+#[test]
+fn etcd_deletion_is_sent_once() {
+    let (_server, proxy, store) = behind_a_proxy();
+    store.put_pointer(FIRST, &claim(1)).unwrap();
     once(&proxy, Fault::Lost);
-    store.delete_pointer(FIRST).unwrap();
+    store.delete_pointer(FIRST).unwrap_err();
+    assert_eq!(proxy.requests(), 1);
     assert_eq!(store.read_pointer(FIRST).unwrap(), None);
+}
+
+/// Patience is asked before each request but the first, not only when all endpoints were asked.
+#[test]
+fn etcd_endpoints_are_not_all_asked_when_patience_has_ended() {
+    let server = etcd::shared();
+    let proxies = [(); 2].map(|()| Proxy::before(&server.url()));
+    let endpoints = proxies.each_ref().map(Proxy::url);
+    let store = in_etcd(&EtcdOptions {
+        root: etcd::new_root(),
+        retry_timeout: Duration::ZERO,
+        ..etcd::options(endpoints)
+    });
+    for proxy in &proxies {
+        proxy.plan(|_, _| Some(Fault::Refused(503)));
+    }
+    store.read_pointer(FIRST).unwrap_err();
+    assert_eq!(proxies.each_ref().map(Proxy::requests), [1, 0]);
 }
 
 #[test]
@@ -152,25 +178,21 @@ fn etcd_that_is_killed_and_started_again_costs_a_job_nothing() {
     world.assert_exact(2);
 }
 
-/// It does not come back: the job ends, says so, and goes on from its last checkpoint when it is there again.
+/// It does nothing any more: the job ends, says so, and goes on from its last checkpoint when it is there again.
 #[test]
 fn etcd_that_stays_away_ends_a_job_which_then_goes_on() {
-    let mut server = EtcdServer::start();
+    let (_server, proxy, _) = behind_a_proxy();
     let (world, directory) = (World::new(), tempfile::tempdir().unwrap());
-    let patience = Duration::from_millis(1);
-    let in_etcd = |server: &EtcdServer| {
-        let options = EtcdOptions { retry_timeout: patience, ..server.options() };
-        Arc::new(in_etcd(&options))
-    };
-    let files = storage(directory.path(), in_etcd(&server)).unwrap();
-    let handle = common::job(&world, 2).start(options(0), files).unwrap();
+    let pointers = Arc::new(impatient(&proxy));
+    let in_place = storage(directory.path(), pointers.clone()).unwrap();
+    let handle = common::job(&world, 2).start(options(0), in_place).unwrap();
     wait_until(&handle, || world.completed.load(Ordering::SeqCst) >= 1);
-    server.kill();
+    // Not in the middle of a put: whether that was done nobody could say, and the job would wait until somebody can.
+    proxy.plan(|_, _| Some(Fault::Refused(429)));
     let error = handle.wait().unwrap_err().to_string();
-    assert!(error.contains(&server.url()) && error.contains("pointers/"), "{error}");
-    server.restart();
-    let storage = storage(directory.path(), in_etcd(&server)).unwrap();
-    let summary = run(&world, 2, options(0), &storage).unwrap();
+    assert!(error.contains(&proxy.url()) && error.contains("pointers/"), "{error}");
+    proxy.plan(|_, _| None);
+    let summary = run(&world, 2, options(0), &storage(directory.path(), pointers).unwrap()).unwrap();
     assert!(summary.progress.restored_from.is_some());
     world.assert_exact(2);
 }

@@ -1,7 +1,8 @@
 //! Whole jobs whose log of pointers lies elsewhere.
 
-use crate::common::{Fault, Place, Plan, World, in_files, job, options, run};
-use crate::{files, on_all, storage};
+use crate::common::{Fault, JOB, Place, Plan, World, in_files, job, options, run};
+use crate::{claim, files, on_all, storage};
+use snapline::publish::PointerSequence;
 use snapline::runtime::{JobError, JobOptions};
 use std::time::Duration;
 
@@ -52,10 +53,52 @@ fn high_availability_job_whose_log_is_gone_is_not_begun_anew() {
         let directory = tempfile::tempdir().unwrap();
         run(&World::new(), 2, options(0), &storage(directory.path(), open()).unwrap()).unwrap();
         let log = open();
+        let refused = || storage(directory.path(), open()).unwrap_err().to_string();
+        // The beginning is enough: what is left may be of whoever began anew.
+        log.delete_pointer(PointerSequence::FIRST).unwrap();
+        assert!(refused().contains(&log.name()) && refused().contains("lost its beginning"));
         for sequence in log.list_pointers().unwrap() {
             log.delete_pointer(sequence).unwrap();
         }
+        assert!(refused().contains("lost its beginning"), "{}", refused());
+        // With the redirection something else is lost, too.
+        let job = directory.path().join(JOB.to_string());
+        std::fs::remove_file(job.join("pointers/00000000000000000001")).unwrap();
+        assert!(refused().contains("lost its beginning"), "{}", refused());
+        assert_eq!(files(directory.path()).list().unwrap().pointers, [].into(), "nothing was written");
+    });
+}
+
+/// The log is put back as it was when the first attempt had begun, and the second one has taken checkpoints since.
+#[test]
+fn high_availability_job_whose_log_is_an_old_copy_does_not_go_on() {
+    on_all(|open| {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::with(Plan { place: Place::Process, fault: Fault::Error, after: 2, times: 1 });
+        run(&world, 2, in_files(1), &storage(directory.path(), open()).unwrap()).unwrap();
+        let log = open();
+        let pointers: Vec<_> = log.list_pointers().unwrap().into_iter().collect();
+        let attempt = |sequence| log.read_pointer(sequence).unwrap().unwrap().attempt;
+        let newest = attempt(*pointers.last().unwrap());
+        let (old, lost): (Vec<_>, Vec<_>) = pointers.into_iter().partition(|at| attempt(*at) < newest);
+        assert!(!old.is_empty());
+        for sequence in lost {
+            log.delete_pointer(sequence).unwrap();
+        }
         let refused = storage(directory.path(), open()).unwrap_err().to_string();
-        assert!(refused.contains(&log.name()) && refused.contains("is empty, but there are checkpoints"));
+        assert!(refused.contains("ends with attempt 1") && refused.contains("is of attempt 2"), "{refused}");
+        assert!(refused.contains(&log.name()) && refused.contains("/chk-"), "{refused}");
+    });
+}
+
+/// Nothing is left but the later pointers, with the log beside the checkpoints: they are no reason to begin another one.
+#[test]
+fn high_availability_log_of_which_the_beginning_is_lost_beside_the_checkpoints_is_not_replaced() {
+    on_all(|open| {
+        let directory = tempfile::tempdir().unwrap();
+        files(directory.path()).put_pointer(PointerSequence(2), &claim(1)).unwrap();
+        let refused = storage(directory.path(), open()).unwrap_err().to_string();
+        assert!(refused.contains("lies beside its checkpoints"), "{refused}");
+        assert_eq!(files(directory.path()).list().unwrap().pointers, [PointerSequence(2)].into());
     });
 }

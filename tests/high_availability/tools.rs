@@ -3,6 +3,7 @@
 use crate::common::{World, in_files, run};
 use crate::{in_directory, storage};
 use snapline::inspection::{Depth, Fate, Location, Status, Verdict, diff, fsck, inspect, verify};
+use snapline::publish::PointerKind;
 use snapline::store::*;
 use std::fs;
 use std::sync::Arc;
@@ -23,7 +24,12 @@ fn high_availability_tools_call_nothing_safe_that_the_log_may_name() {
     let job = directory.path().join(crate::JOB.to_string());
     // Of an attempt that is over, as it seems: but nobody knows here which attempt is the newest.
     fs::create_dir(job.join("chk-1")).unwrap();
-    for left_over in ["chk-1/1-0-0.state", "shared/1-0-0-7-000000000000000000000000000000ff-1"] {
+    for left_over in [
+        "chk-1/1-0-0.state",
+        "shared/1-0-0-7-000000000000000000000000000000ff-1",
+        // Of a process that has asked whether the job has a log, and waits for the answer.
+        "pointers/.tmp-00000000000000000001-77-0",
+    ] {
         fs::write(job.join(left_over), b"x").unwrap();
     }
     let found = fsck(&Location::of(directory.path()).unwrap()).unwrap();
@@ -31,10 +37,19 @@ fn high_availability_tools_call_nothing_safe_that_the_log_may_name() {
     assert_eq!(found.jobs[0].pointers_in.as_ref(), Some(&name));
     assert_eq!(found.garbage().files, []);
     let fates = |fate| found.jobs[0].files.iter().filter(move |file| file.fate == fate);
-    assert!(fates(Fate::LeftAlone).count() >= 4, "{found:?}");
+    assert!(fates(Fate::LeftAlone).count() >= 5, "{found:?}");
     for file in fates(Fate::LeftAlone) {
         assert!(file.reason.contains(&format!("log of pointers lies in {name}")), "{file:?}");
     }
+    // Nor by a pointer that lies beside the first one, whoever has put it there.
+    let claim = snapline::publish::Pointer { attempt: snapline::base::Attempt(9), ..crate::claim(1) };
+    let beside = FileSystemCheckpointStorage::for_reading(&job, crate::JOB);
+    for sequence in [7, 1_000] {
+        let published = snapline::publish::Pointer { kind: PointerKind::Publication, ..claim.clone() };
+        beside.put_pointer(snapline::publish::PointerSequence(sequence), &published).unwrap();
+    }
+    let again = fsck(&Location::of(directory.path()).unwrap()).unwrap();
+    assert_eq!((again.jobs[0].pointers_in.as_ref(), again.garbage().files), (Some(&name), vec![]));
     let marker: Vec<_> = fates(Fate::Needed).filter(|file| file.rule == Some("PUB-47")).collect();
     assert!(matches!(marker[..], [file] if file.file.ends_with("pointers/00000000000000000001")));
 }

@@ -124,6 +124,9 @@ impl<'a> Judge<'a> {
             );
         }
         match self.reach.storage.read_pointer(sequence) {
+            Ok(_) if self.reach.view.pointers_in.is_some() => {
+                Judgement::left_alone("PUB-47", self.reach.unknown.clone().unwrap_or_default())
+            }
             Ok(Some(pointer))
                 if pointer.is_superfluous(sequence, &self.reach.view.pointers, Config::SEGMENT) =>
             {
@@ -169,8 +172,9 @@ impl<'a> Judge<'a> {
 
     fn temporary(&self, target: Option<&Meaning>) -> Judgement {
         match target {
-            Some(Meaning::Pointer(sequence)) => match self.reach.view.pointers.last() {
-                Some(last) if last >= sequence => {
+            Some(Meaning::Pointer(sequence)) => match (self.newest(), self.reach.view.pointers.last()) {
+                (Err(unknown), _) => unknown,
+                (Ok(_), Some(last)) if last >= sequence => {
                     Judgement::safe("PUB-6", "who writes it finds that its number is taken")
                 }
                 _ => Judgement::left_alone("PUB-6", "it may be the next pointer"),

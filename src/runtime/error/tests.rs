@@ -61,7 +61,7 @@ fn storage_errors() -> Vec<StorageError> {
         StorageError::Unavailable { object: object(), cause: io_error() },
         StorageError::Uncertain { object: object(), cause: io_error() },
         StorageError::Corrupt { object: object(), offset: 3, what: CAUSE.into() },
-        StorageError::Elsewhere { object: object(), store: CAUSE.into() },
+        StorageError::Elsewhere { object: object(), log: crate::store::LogId::draw(), store: CAUSE.into() },
         StorageError::TooLarge { object: object(), bytes: 3, limit: 2 },
     ];
     for error in &all {

@@ -1,10 +1,10 @@
-use super::{ClusterId, HighAvailabilityStore};
+use super::{ClusterId, HighAvailabilityStore, LogId};
 use crate::base::JobId;
 use crate::publish::{Pointer, PointerSequence};
 use crate::store::disk::Disk;
-use crate::store::documents::{encode_redirection, not_encoded, pointer_at};
+use crate::store::documents::{encode_redirection, log_id_at, log_id_is_gone, not_encoded, pointer_at};
 use crate::store::files::full_name;
-use crate::store::names::{POINTERS, pointer_name, pointer_sequence, pointers};
+use crate::store::names::{LOG_ID, POINTERS, pointer_name, pointer_sequence, pointers};
 use crate::store::temporary::{PREFIX, absent_is_ok};
 use crate::store::{Put, StorageError, encode_pointer};
 use std::collections::BTreeSet;
@@ -43,16 +43,31 @@ impl FileSystemHighAvailabilityStore {
     }
 
     /// As [`CheckpointStorage::put_redirection`](crate::store::CheckpointStorage::put_redirection).
-    pub(in crate::store) fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+    pub(in crate::store) fn put_redirection(&self, log: LogId, store: &str) -> Result<Put, StorageError> {
         let path = self.path(PointerSequence::FIRST);
-        let bytes = encode_redirection(store).map_err(|error| not_encoded(&path.display(), error))?;
+        let bytes = encode_redirection(log, store).map_err(|error| not_encoded(&path.display(), error))?;
         self.disk.put(&path, &bytes)
+    }
+
+    /// The id of the log, if it has been opened.
+    pub(in crate::store) fn found_id(&self) -> Result<Option<LogId>, StorageError> {
+        let path = self.directory.join(LOG_ID);
+        self.disk.read_if_present(&path)?.map(|bytes| log_id_at(&path.display(), &bytes)).transpose()
     }
 }
 
 impl HighAvailabilityStore for FileSystemHighAvailabilityStore {
     fn name(&self) -> String {
         full_name(self.directory.clone())
+    }
+
+    fn id(&self) -> Result<LogId, StorageError> {
+        let (path, drawn) = (self.directory.join(LOG_ID), LogId::draw());
+        // Also what another process has put is durable then.
+        if self.disk.put(&path, drawn.to_string().as_bytes())? == Put::Stored {
+            return Ok(drawn);
+        }
+        self.found_id()?.ok_or_else(|| log_id_is_gone(&path.display()))
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {

@@ -10,6 +10,7 @@ mod cluster;
 mod etcd;
 mod etcd_options;
 mod file_system;
+mod log_id;
 mod storage;
 
 pub use choice::HighAvailability;
@@ -18,6 +19,7 @@ pub use cluster::ClusterId;
 pub use etcd::EtcdHighAvailabilityStore;
 pub use etcd_options::{EtcdCredentials, EtcdOptions};
 pub use file_system::FileSystemHighAvailabilityStore;
+pub use log_id::LogId;
 pub use storage::HighlyAvailableCheckpointStorage;
 
 use super::{Put, StorageError};
@@ -30,8 +32,15 @@ use std::fmt::Debug;
 /// A put is atomic and exclusive, also against other processes: of any number of writers of one number exactly one gets
 /// [`Put::Stored`]. Every answer other than an error is durable. Deleting what does not exist succeeds.
 pub trait HighAvailabilityStore: Send + Sync + Debug {
-    /// The full name of the log: the same in every process, whatever way leads to the store, and that of no other log.
+    /// Where the log lies, for people: nothing depends on it.
     fn name(&self) -> String;
+
+    /// What tells this log from all others, also from those of the same name. Who asks first puts one that was
+    /// [drawn](LogId::draw) beside the pointers, where it stays; everyone else gets that one.
+    ///
+    /// # Errors
+    /// It is damaged, or the store cannot be read or written.
+    fn id(&self) -> Result<LogId, StorageError>;
 
     /// Writes a pointer, unless its number is taken.
     ///

@@ -1,4 +1,4 @@
-use super::HighAvailabilityStore;
+use super::{HighAvailabilityStore, LogId};
 use crate::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};
 use crate::codec::CheckpointMetadata;
 use crate::publish::{Listing, Pointer, PointerSequence};
@@ -29,32 +29,116 @@ impl HighlyAvailableCheckpointStorage {
         files: Arc<dyn CheckpointStorage>,
         pointers: Arc<dyn HighAvailabilityStore>,
     ) -> Result<Self, StorageError> {
-        let name = pointers.name();
         let storage = HighlyAvailableCheckpointStorage { files, pointers };
-        if storage.files.put_redirection(&name)? == Put::Stored {
-            return Ok(storage);
+        storage.bind()?;
+        Ok(storage)
+    }
+
+    fn bind(&self) -> Result<(), StorageError> {
+        let (id, name) = (self.pointers.id()?, self.pointers.name());
+        if self.files.log_id()? == Some(id) {
+            let what = "this is where the checkpoints of the job themselves have their log of pointers: set \
+                        high-availability.storageDir to another directory, or high-availability.type to NONE";
+            return Err(self.refused(io::ErrorKind::InvalidInput, what));
         }
-        match storage.files.read_pointer(PointerSequence::FIRST) {
-            Err(StorageError::Elsewhere { store, .. }) if store == name => storage.unless_log_is_lost(),
-            Err(error) => Err(error),
-            Ok(_) => {
-                let what = "the log of pointers of this job lies beside its checkpoints, and stays there: start a new job \
-                            from the newest of them (execution.state-recovery.path) to keep the log in this store";
-                Err(StorageError::unavailable(name, io::Error::new(io::ErrorKind::AlreadyExists, what)))
+        // Without having looked nothing is written: who is refused has changed nothing.
+        let is_bound = self.is_bound_to(id)?;
+        self.unless_log_is_lost()?;
+        self.unless_log_is_old()?;
+        if !is_bound && self.files.put_redirection(id, &name)? == Put::Exists {
+            // Somebody has come between.
+            self.is_bound_to(id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the job is bound to the log `id`; not when it has none yet.
+    fn is_bound_to(&self, id: LogId) -> Result<bool, StorageError> {
+        let beside = self.files.list()?.pointers;
+        match self.files.read_pointer(PointerSequence::FIRST) {
+            Err(StorageError::Elsewhere { log, .. }) if log == id => {}
+            Err(StorageError::Elsewhere { log, store, .. }) if store == self.pointers.name() => {
+                let what = format!(
+                    "this is another log than that of the job, which has the id {log}: it was emptied, or something else is \
+                     in its place; put it back from a copy, or start a new job from the newest checkpoint \
+                     (execution.state-recovery.path)"
+                );
+                return Err(self.refused(io::ErrorKind::NotFound, what));
             }
+            Err(error) => return Err(error),
+            Ok(Some(_)) => return Err(self.lies_beside()),
+            Ok(None) if beside.is_empty() => return Ok(false),
+            Ok(None) => {}
+        }
+        match beside.iter().all(|sequence| *sequence == PointerSequence::FIRST) {
+            true => Ok(true),
+            false => Err(self.lies_beside()),
         }
     }
 
-    /// No checkpoint is begun before the log holds a claim, and claims stay: a log without any was lost, be it that the store
-    /// was emptied or put back from a copy. To the publisher it would look like that of a new job.
-    fn unless_log_is_lost(self) -> Result<Self, StorageError> {
+    fn lies_beside(&self) -> StorageError {
+        let what = "the log of pointers of this job lies beside its checkpoints, and stays there: start a new job \
+                    from the newest of them (execution.state-recovery.path) to keep the log in this store";
+        self.refused(io::ErrorKind::AlreadyExists, what)
+    }
+
+    /// No checkpoint is begun before the log holds a claim as its first pointer, which stays: a log without it has lost its
+    /// beginning, be it that the store was emptied or put back from a copy. To the publisher it would look like that of a new job.
+    fn unless_log_is_lost(&self) -> Result<(), StorageError> {
+        // In this order: another process may be beginning the job.
         let Listing { pointers, checkpoints } = self.list()?;
-        if checkpoints.is_empty() || !pointers.is_empty() {
-            return Ok(self);
+        if checkpoints.is_empty() && pointers.is_empty() {
+            return Ok(());
         }
-        let what = "the log of pointers is empty, but there are checkpoints of the job: put the log back from a copy, or start \
-                    a new job from the newest of them (execution.state-recovery.path)";
-        Err(StorageError::unavailable(self.pointers.name(), io::Error::new(io::ErrorKind::NotFound, what)))
+        match self.pointers.read_pointer(PointerSequence::FIRST) {
+            Ok(None) => {
+                let what = "the log of pointers has lost its beginning, but there are checkpoints of the job, or later \
+                            pointers: put the log back from a copy, or start a new job from the newest checkpoint \
+                            (execution.state-recovery.path)";
+                Err(self.refused(io::ErrorKind::NotFound, what))
+            }
+            // Of damage a recovery tells, and may be told to go on.
+            Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An attempt takes checkpoints only after its claim is in the log: a log that ends with an older attempt was put back from
+    /// a copy. Of publications that are missing nothing tells, if the claim before them is there.
+    fn unless_log_is_old(&self) -> Result<(), StorageError> {
+        // In this order: another process may be taking over.
+        let mut newest: Option<(Attempt, CheckpointId)> = None;
+        for checkpoint in self.files.list()?.checkpoints {
+            match self.files.read_metadata(checkpoint) {
+                Ok(Some(metadata)) => newest = newest.max(Some((metadata.checkpoint.attempt, checkpoint))),
+                // It is not complete, or was deleted meanwhile, or nobody can say whose it is.
+                Ok(None) | Err(StorageError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (Some((attempt, checkpoint)), Some(last)) = (newest, self.pointers.list_pointers()?.pop_last())
+        else {
+            return Ok(());
+        };
+        match self.pointers.read_pointer(last) {
+            Ok(Some(pointer)) if pointer.attempt < attempt => {
+                let what = format!(
+                    "the log of pointers ends with attempt {}, but {} is of attempt {attempt}: the log was put back from an \
+                     old copy; put a newer one back, or start a new job from the newest checkpoint \
+                     (execution.state-recovery.path)",
+                    pointer.attempt,
+                    self.files.checkpoint_name(checkpoint)
+                );
+                Err(self.refused(io::ErrorKind::InvalidData, what))
+            }
+            // Gone means that somebody has written newer ones, and of damage a recovery tells.
+            Ok(_) | Err(StorageError::Corrupt { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn refused(&self, kind: io::ErrorKind, what: impl Into<String>) -> StorageError {
+        StorageError::unavailable(self.pointers.name(), io::Error::new(kind, what.into()))
     }
 }
 

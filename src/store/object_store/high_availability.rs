@@ -2,9 +2,9 @@ use super::objects::Objects;
 use super::{ObjectStoreLocation, ObjectStoreOptions};
 use crate::base::JobId;
 use crate::publish::{Pointer, PointerSequence};
-use crate::store::documents::{encode_redirection, not_encoded, pointer_at};
-use crate::store::names::{POINTERS, pointer_name, pointers};
-use crate::store::{ClusterId, HighAvailabilityStore, Put, StorageError, encode_pointer};
+use crate::store::documents::{encode_redirection, log_id_at, log_id_is_gone, not_encoded, pointer_at};
+use crate::store::names::{LOG_ID, POINTERS, pointer_name, pointers};
+use crate::store::{ClusterId, HighAvailabilityStore, LogId, Put, StorageError, encode_pointer};
 use object_store::path::Path;
 use std::collections::BTreeSet;
 
@@ -61,17 +61,32 @@ impl ObjectStoreHighAvailabilityStore {
     }
 
     /// As [`CheckpointStorage::put_redirection`](crate::store::CheckpointStorage::put_redirection).
-    pub(super) fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
+    pub(super) fn put_redirection(&self, log: LogId, store: &str) -> Result<Put, StorageError> {
         let path = self.path(PointerSequence::FIRST);
         let bytes =
-            encode_redirection(store).map_err(|error| not_encoded(&self.objects.name(&path), error))?;
+            encode_redirection(log, store).map_err(|error| not_encoded(&self.objects.name(&path), error))?;
         self.objects.put(&path, bytes)
+    }
+
+    /// The id of the log, if it has been opened.
+    pub(super) fn found_id(&self) -> Result<Option<LogId>, StorageError> {
+        let path = self.directory.clone().join(LOG_ID);
+        let found = self.objects.read(&path)?;
+        found.map(|bytes| log_id_at(&self.objects.name(&path), &bytes)).transpose()
     }
 }
 
 impl HighAvailabilityStore for ObjectStoreHighAvailabilityStore {
     fn name(&self) -> String {
         self.objects.name(&self.directory)
+    }
+
+    fn id(&self) -> Result<LogId, StorageError> {
+        let (path, drawn) = (self.directory.clone().join(LOG_ID), LogId::draw());
+        if self.objects.put(&path, drawn.to_string().into_bytes())? == Put::Stored {
+            return Ok(drawn);
+        }
+        self.found_id()?.ok_or_else(|| log_id_is_gone(&self.objects.name(&path)))
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {

@@ -21,7 +21,7 @@ use super::documents::{metadata_at, not_encoded};
 use super::job_manager::wrong_length;
 use super::names::{METADATA, Place, SHARED, checkpoints, shared_name, shared_object, state_name};
 use super::reader::VerifyingReader;
-use super::{CheckpointStorage, HighAvailabilityStore, Put, StateWriter, StorageError};
+use super::{CheckpointStorage, HighAvailabilityStore, LogId, Put, StateWriter, StorageError};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
@@ -192,8 +192,12 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
         self.pointers().put_pointer(sequence, pointer)
     }
 
-    fn put_redirection(&self, store: &str) -> Result<Put, StorageError> {
-        self.pointers().put_redirection(store)
+    fn put_redirection(&self, log: LogId, store: &str) -> Result<Put, StorageError> {
+        self.pointers().put_redirection(log, store)
+    }
+
+    fn log_id(&self) -> Result<Option<LogId>, StorageError> {
+        self.pointers().found_id()
     }
 
     fn read_pointer(&self, sequence: PointerSequence) -> Result<Option<Pointer>, StorageError> {

@@ -21,6 +21,9 @@ const TRIES: u32 = 5;
 /// Nothing takes etcd this long, even on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How much is shown of what an etcd has said that does not start.
+const SAID_LINES: usize = 20;
+
 /// Dropping it kills it.
 pub struct EtcdServer {
     directory: TempDir,
@@ -41,15 +44,17 @@ impl EtcdServer {
     }
 
     fn with(has_tls: bool) -> Self {
+        let mut said = String::new();
         for _ in 0..TRIES {
             let directory = tempfile::tempdir().expect("a directory");
             let [client_port, peer_port] = free_ports();
             let mut server = EtcdServer { directory, client_port, peer_port, has_tls, process: None };
-            if server.run().is_ok() {
-                return server;
+            match server.run() {
+                Ok(()) => return server,
+                Err(error) => said = error,
             }
         }
-        panic!("etcd does not start");
+        panic!("etcd does not start: {said}");
     }
 
     pub fn url(&self) -> String {
@@ -83,17 +88,23 @@ impl EtcdServer {
     fn run(&mut self) -> Result<(), String> {
         let client = self.url();
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        // As every etcd of one member says by default: all of these servers have the same cluster id.
+        let told = "http://localhost:2380";
         let mut command = Command::new("etcd");
         // Whatever the environment says does not count.
-        let told = std::env::vars().map(|(key, _)| key).filter(|key| key.starts_with("ETCD_"));
-        for key in told.filter(|key| key != "ETCD_UNSUPPORTED_ARCH") {
+        let set = std::env::vars().map(|(key, _)| key).filter(|key| key.starts_with("ETCD_"));
+        for key in set {
             command.env_remove(key);
+        }
+        // Versions before 3.5 start there only if they are told to.
+        if cfg!(target_arch = "aarch64") {
+            command.env("ETCD_UNSUPPORTED_ARCH", "arm64");
         }
         command.args(["--name", "test", "--logger", "zap"]);
         command.arg("--data-dir").arg(self.directory.path().join("data"));
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        command.args(["--initial-cluster", &format!("test={peer}")]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", told]);
+        command.args(["--initial-cluster", &format!("test={told}")]);
         if self.has_tls {
             command.arg("--cert-file").arg(tls("member.pem")).arg("--key-file").arg(tls("member.key"));
             command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(tls("authority.pem"));
@@ -105,14 +116,17 @@ impl EtcdServer {
         let log = BufReader::new(process.stderr.take().expect("it is piped"));
         let (ready, serves) = mpsc::channel();
         std::thread::spawn(move || {
-            let mut said = String::new();
+            let mut said = Vec::new();
             for line in log.lines().map_while(Result::ok) {
                 if line.contains("serving client traffic") {
                     let _ = ready.send(Ok(()));
                 }
-                said = line;
+                if said.len() == SAID_LINES {
+                    said.remove(0);
+                }
+                said.push(line);
             }
-            let _ = ready.send(Err(said));
+            let _ = ready.send(Err(said.join("\n")));
         });
         let started = serves.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("it is too slow".to_owned()));
         self.process = Some(process);

@@ -18,6 +18,8 @@ pub(super) fn agent(options: &EtcdOptions) -> io::Result<Agent> {
     check(options)?;
     let config = Agent::config_builder()
         .timeout_global(Some(options.request_timeout))
+        // Who has found nobody in half the time has sent nothing.
+        .timeout_connect(Some(options.request_timeout / 2))
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(None)

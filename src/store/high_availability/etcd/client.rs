@@ -1,13 +1,16 @@
 //! Requests to an etcd, one endpoint after another, until one answers.
 
+#[cfg(test)]
+mod tests;
+
 use super::super::EtcdOptions;
 use super::agent::agent;
-use super::message::{Authenticate, Header, Refusal, Token};
+use super::message::{Authenticate, Header, Outcome, Refusal, Token, Transaction};
 use crate::store::StorageError;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::{Agent, Timeout};
@@ -16,6 +19,9 @@ use ureq::{Agent, Timeout};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// What a member says of a token that was given before something was changed about users. The status is 400.
+const OLD_TOKEN: &str = "revision of auth store is old";
+
 /// The connections to one cluster.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -23,16 +29,14 @@ pub(super) struct Client {
     options: EtcdOptions,
     /// The endpoint that has answered last.
     preferred: AtomicUsize,
-    /// The cluster that has answered first: endpoints of two clusters would be two logs.
-    cluster: OnceLock<String>,
     /// By what the cluster knows who asks.
     token: Mutex<Option<String>>,
 }
 
 /// An answer, and whether an earlier request for it was left without one and may have been carried out.
 #[derive(Debug)]
-pub(super) struct Answered<T> {
-    pub(super) answer: T,
+pub(super) struct Answered {
+    pub(super) answer: Outcome,
     pub(super) after_doubt: bool,
 }
 
@@ -44,13 +48,11 @@ pub(super) struct Failed {
     may_be_applied: bool,
     /// Whether the same request may succeed later.
     may_pass: bool,
+    /// Whether nothing is wrong but the token.
+    wants_token: bool,
 }
 
 impl Failed {
-    fn refused(kind: io::ErrorKind, what: String) -> Self {
-        Failed { cause: io::Error::new(kind, what), may_be_applied: false, may_pass: false }
-    }
-
     /// As the error of a put.
     pub(super) fn of_put(self, object: &str) -> StorageError {
         match self.may_be_applied {
@@ -71,27 +73,31 @@ impl Client {
             agent: agent(&options)?,
             options,
             preferred: AtomicUsize::new(0),
-            cluster: OnceLock::new(),
             token: Mutex::new(None),
         })
     }
 
-    /// The cluster, once it has answered.
-    pub(super) fn cluster(&self) -> &str {
-        self.cluster.get().map_or("", String::as_str)
+    /// The addresses, for messages.
+    pub(super) fn endpoints(&self) -> String {
+        self.options.endpoints.join(",")
+    }
+
+    /// Sends a request once, for what need not be done.
+    pub(super) fn call_once(&self, request: &Transaction) -> Result<Answered, Failed> {
+        let endpoint = &self.options.endpoints[self.preferred.load(Ordering::Relaxed)];
+        self.post(endpoint, request).map(|answer| Answered { answer, after_doubt: false })
     }
 
     /// Sends a request, again and again if need be.
-    pub(super) fn call<T: DeserializeOwned>(
-        &self,
-        method: &str,
-        request: &impl Serialize,
-    ) -> Result<Answered<T>, Failed> {
+    pub(super) fn call(&self, request: &Transaction) -> Result<Answered, Failed> {
         let (begun, mut pause, mut after_doubt) = (Instant::now(), FIRST_PAUSE, false);
+        let mut last: Option<Failed> = None;
         loop {
-            let mut last = None;
-            for number in self.endpoints() {
-                match self.post(&self.options.endpoints[number], method, request) {
+            for number in self.by_preference() {
+                if let Some(failed) = last.take_if(|_| begun.elapsed() >= self.options.retry_timeout) {
+                    return Err(failed);
+                }
+                match self.post(&self.options.endpoints[number], request) {
                     Ok(answer) => {
                         self.preferred.store(number, Ordering::Relaxed);
                         return Ok(Answered { answer, after_doubt });
@@ -106,50 +112,40 @@ impl Client {
                     }
                 }
             }
-            match last {
+            match last.take() {
                 Some(failed) if begun.elapsed() + pause >= self.options.retry_timeout => return Err(failed),
-                _ => thread::sleep(pause),
+                failed => last = failed,
             }
+            thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     /// The numbers of all endpoints, the one that has answered last ahead.
-    fn endpoints(&self) -> impl Iterator<Item = usize> {
+    fn by_preference(&self) -> impl Iterator<Item = usize> {
         let (first, count) = (self.preferred.load(Ordering::Relaxed), self.options.endpoints.len());
         (first..first + count).map(move |number| number % count)
     }
 
     /// Sends a request once.
-    fn post<T: DeserializeOwned>(
-        &self,
-        endpoint: &str,
-        method: &str,
-        request: &impl Serialize,
-    ) -> Result<T, Failed> {
-        let token = self.token(endpoint)?;
-        let (header, text) = self.send(endpoint, method, request, token.as_deref())?;
-        let cluster = self.cluster.get_or_init(|| header.cluster_id.clone());
-        if *cluster != header.cluster_id {
-            let what = format!(
-                "{endpoint} belongs to the cluster {}, and another endpoint to {cluster}: all must be members of one",
-                header.cluster_id
-            );
-            // It has done there what was asked for; whoever looks finds that here nothing was.
-            let refused = Failed::refused(io::ErrorKind::InvalidInput, what);
-            return Err(Failed { may_be_applied: true, ..refused });
-        }
+    fn post(&self, endpoint: &str, request: &Transaction) -> Result<Outcome, Failed> {
+        let send = || self.send(endpoint, "kv/txn", request, self.token(endpoint)?.as_deref());
+        let text = match send() {
+            // Tokens end with the time and with the member that gave them, and when anything is changed about users.
+            Err(failed) if failed.wants_token && self.options.credentials.is_some() => send()?,
+            sent => sent?,
+        };
         serde_json::from_str(&text).map_err(|error| unintelligible(endpoint, &error))
     }
 
-    /// Sends a request and gives the text of the answer, and its header.
+    /// Sends a request and gives the text of the answer.
     fn send(
         &self,
         endpoint: &str,
         method: &str,
         request: &impl Serialize,
         token: Option<&str>,
-    ) -> Result<(Header, String), Failed> {
+    ) -> Result<String, Failed> {
         #[derive(Deserialize)]
         struct Headed {
             header: Header,
@@ -162,12 +158,11 @@ impl Client {
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().map_err(|error| lost(endpoint, error))?;
         if status != 200 {
-            // Tokens end with the member that has given them, and with the time.
             *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Err(refused(endpoint, status, &text));
         }
         match serde_json::from_str::<Headed>(&text) {
-            Ok(Headed { header }) if !header.cluster_id.is_empty() => Ok((header, text)),
+            Ok(Headed { header }) if !header.cluster_id.is_empty() => Ok(text),
             Ok(_) => Err(unintelligible(endpoint, &"it does not say which cluster it is")),
             Err(error) => Err(unintelligible(endpoint, &error)),
         }
@@ -183,7 +178,7 @@ impl Client {
         let request = Authenticate { name: &credentials.username, password: &credentials.password };
         // Whatever came of this, nothing was written.
         let harmless = |failed| Failed { may_be_applied: false, ..failed };
-        let (_, text) = self.send(endpoint, "auth/authenticate", &request, None).map_err(harmless)?;
+        let text = self.send(endpoint, "auth/authenticate", &request, None).map_err(harmless)?;
         let given: Token =
             serde_json::from_str(&text).map_err(|error| harmless(unintelligible(endpoint, &error)))?;
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(given.token.clone());
@@ -198,7 +193,14 @@ fn lost(endpoint: &str, error: ureq::Error) -> Failed {
         | ureq::Error::ConnectionFailed
         | ureq::Error::Tls(_)
         | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        ureq::Error::Io(cause) => cause.kind() == io::ErrorKind::ConnectionRefused,
+        ureq::Error::Io(cause) => matches!(
+            cause.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::NetworkDown
+                | io::ErrorKind::AddrNotAvailable
+        ),
         _ => false,
     };
     let kind = match &error {
@@ -207,19 +209,22 @@ fn lost(endpoint: &str, error: ureq::Error) -> Failed {
         _ => io::ErrorKind::Other,
     };
     let cause = io::Error::new(kind, format!("{endpoint}: {error}"));
-    Failed { cause, may_be_applied: !was_never_sent, may_pass: true }
+    Failed { cause, may_be_applied: !was_never_sent, may_pass: true, wants_token: false }
 }
 
 /// What it means that the answer is an error.
 fn refused(endpoint: &str, status: u16, text: &str) -> Failed {
-    let Refusal { error } = serde_json::from_str(text).unwrap_or_default();
-    let error = if error.is_empty() { "no reason is given" } else { error.as_str() };
+    let Refusal { error, message } = serde_json::from_str(text).unwrap_or_default();
+    let told = [error, message].into_iter().find(|told| !told.is_empty());
+    let error = told.as_deref().unwrap_or("no reason is given");
+    let wants_token = status == 401 || error.contains(OLD_TOKEN);
+    let failed = |cause, may_be_applied, may_pass| Failed { cause, may_be_applied, may_pass, wants_token };
     let cause = io::Error::other(format!("{endpoint} answers {status}: {error}"));
     match status {
         // The token is not known there (any more), or too much is asked for at once: nothing was done.
-        401 | 429 => Failed { cause, may_be_applied: false, may_pass: true },
-        408 | 499 | 500.. => Failed { cause, may_be_applied: true, may_pass: true },
-        _ => Failed { cause, may_be_applied: false, may_pass: false },
+        401 | 429 => failed(cause, false, true),
+        408 | 499 | 500.. => failed(cause, true, true),
+        _ => failed(cause, false, wants_token),
     }
 }
 
@@ -229,5 +234,5 @@ fn unintelligible(endpoint: &str, error: &dyn std::fmt::Display) -> Failed {
         io::ErrorKind::InvalidData,
         format!("{endpoint} answers something that etcd does not: {error}"),
     );
-    Failed { cause, may_be_applied: true, may_pass: true }
+    Failed { cause, may_be_applied: true, may_pass: true, wants_token: false }
 }

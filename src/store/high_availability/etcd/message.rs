@@ -29,8 +29,8 @@ pub(super) struct Header {
     pub(super) revision: String,
 }
 
-/// Reads the keys from `key` on, up to `range_end`, or only `key` without it. Such a read is linearizable.
-#[derive(Debug, Default, Serialize)]
+/// Reads the keys from `key` on, up to `range_end`, or only `key` without it. Such a read is linearizable, also in a transaction.
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Range {
     pub(super) key: Bytes,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,6 @@ pub(super) struct Range {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Found {
-    pub(super) header: Header,
     pub(super) kvs: Vec<KeyValue>,
     /// Whether there are more than the limit.
     pub(super) more: bool,
@@ -59,44 +58,59 @@ pub(super) struct KeyValue {
     pub(super) value: Bytes,
 }
 
-/// Writes a key unless it exists, and reads it otherwise, in one step.
+/// What is done in one step if all comparisons hold, and otherwise.
 #[derive(Debug, Serialize)]
-pub(super) struct PutIfAbsent {
-    compare: [Compare; 1],
-    success: [Request; 1],
-    failure: [Request; 1],
+pub(super) struct Transaction {
+    pub(super) compare: Vec<Compare>,
+    pub(super) success: Vec<Request>,
+    pub(super) failure: Vec<Request>,
 }
 
 #[derive(Debug, Serialize)]
-struct Compare {
-    key: Bytes,
-    target: &'static str,
-    result: &'static str,
-    create_revision: &'static str,
+#[serde(tag = "target")]
+pub(super) enum Compare {
+    #[serde(rename = "CREATE")]
+    Created { key: Bytes, result: &'static str, create_revision: &'static str },
+    #[serde(rename = "VALUE")]
+    Value { key: Bytes, result: &'static str, value: Bytes },
+}
+
+impl Compare {
+    /// The key does not exist.
+    pub(super) fn is_absent(key: Bytes) -> Self {
+        // What was never created has the revision 0.
+        Compare::Created { key, result: "EQUAL", create_revision: "0" }
+    }
+
+    /// The key has this value.
+    pub(super) fn is(key: Bytes, value: Bytes) -> Self {
+        Compare::Value { key, result: "EQUAL", value }
+    }
 }
 
 #[derive(Debug, Serialize)]
-enum Request {
+pub(super) enum Request {
     #[serde(rename = "request_put")]
     Put { key: Bytes, value: Bytes },
     #[serde(rename = "request_range")]
     Range(Range),
+    #[serde(rename = "request_delete_range")]
+    Delete { key: Bytes },
 }
 
-impl PutIfAbsent {
-    pub(super) fn new(key: &Bytes, value: &Bytes) -> Self {
-        // What was never created has the revision 0.
-        let compare = Compare { key: key.clone(), target: "CREATE", result: "EQUAL", create_revision: "0" };
-        let put = Request::Put { key: key.clone(), value: value.clone() };
-        let read = Request::Range(Range { key: key.clone(), ..Range::default() });
-        PutIfAbsent { compare: [compare], success: [put], failure: [read] }
+impl Request {
+    /// Reads one key.
+    pub(super) fn read(key: Bytes) -> Self {
+        Request::Range(Range { key, ..Range::default() })
     }
 }
 
+/// What came of a transaction.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct PutAnswer {
-    /// Whether it was written.
+pub(super) struct Outcome {
+    pub(super) header: Header,
+    /// Whether all comparisons held.
     pub(super) succeeded: bool,
     responses: Vec<Response>,
 }
@@ -107,17 +121,18 @@ struct Response {
     response_range: Option<Found>,
 }
 
-impl PutAnswer {
-    /// What was there before.
-    pub(super) fn found(self) -> Option<Bytes> {
-        let found = self.responses.into_iter().find_map(|response| response.response_range)?;
-        found.kvs.into_iter().next().map(|pair| pair.value)
+impl Outcome {
+    /// What was found, for each that was read.
+    pub(super) fn found(self) -> impl Iterator<Item = Found> {
+        self.responses.into_iter().filter_map(|response| response.response_range)
     }
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Delete {
-    pub(super) key: Bytes,
+impl Found {
+    /// The value of the only key that was read; `None` when it does not exist.
+    pub(super) fn value(self) -> Option<Bytes> {
+        self.kvs.into_iter().next().map(|pair| pair.value)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -131,9 +146,10 @@ pub(super) struct Token {
     pub(super) token: String,
 }
 
-/// Why a request was refused.
+/// Why a request was refused: as etcd says it until 3.5, and since.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Refusal {
     pub(super) error: String,
+    pub(super) message: String,
 }
