@@ -92,7 +92,7 @@ fn high_availability_log_whose_id_is_damaged_is_said_to_be() {
 
 //= spec/publish.md#pub-47-a-job-has-one-log
 //= type=test
-//# Where the log of pointers lies in another store, the storage of the files MUST hold the name of that store
+//# Where the log of pointers lies in another store, the storage of the files MUST hold the id of that log
 //# under the first number of its own log before anything else of the job is written.
 #[test]
 fn high_availability_log_hides_that_beside_the_checkpoints() {

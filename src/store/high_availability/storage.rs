@@ -19,7 +19,7 @@ impl HighlyAvailableCheckpointStorage {
     /// lies. So whoever opens the files without that log, or with another one, is refused instead of starting the job a second
     /// time beside the first.
     //= spec/publish.md#pub-47-a-job-has-one-log
-    //# Where the log of pointers lies in another store, the storage of the files MUST hold the name of that store
+    //# Where the log of pointers lies in another store, the storage of the files MUST hold the id of that log
     //# under the first number of its own log before anything else of the job is written.
     ///
     /// # Errors
