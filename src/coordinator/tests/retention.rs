@@ -275,7 +275,7 @@ fn coord_stop_that_is_published_while_the_job_is_cancelled_stays_and_is_told_of(
             false => (false, RequestOutcome::Unknown(CheckpointId(3))),
         };
         assert!(done.contains(&answered(1, answer)), "{done:?}");
-        assert_eq!(deleted(&done), if waits { vec![1, 2] } else { vec![] });
+        assert_eq!(deleted(&done), if waits { vec![1, 2] } else { vec![1] });
         assert!(job.metadata.contains_key(&CheckpointId(3)));
     }
 }
