@@ -35,8 +35,8 @@
 //!
 //! | scope | jobs that are tried | unique states |
 //! | --- | --- | --- |
-//! | small | two or three checkpoints, with one to three things that happen beside them; two coordinators, and a cancelled job that somebody starts again | 188,850 |
-//! | medium | also what goes wrong together, and two coordinators at once with one trouble | 2,205,395 |
+//! | small | two or three checkpoints, with one to three things that happen beside them; two coordinators, and a cancelled job that somebody starts again | 231,090 |
+//! | medium | also what goes wrong together, and two coordinators at once with one trouble | 2,247,635 |
 //! | large | also two coordinators with three checkpoints and a lost answer, with two troubles, or with a stop | not pinned |
 
 mod faults;

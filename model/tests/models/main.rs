@@ -37,12 +37,12 @@ fn commit_medium_holds() {
 
 #[test]
 fn coordinator_small_holds() {
-    assert_scope(ModelName::Coordinator, ScopeName::Small, 188_850);
+    assert_scope(ModelName::Coordinator, ScopeName::Small, 231_090);
 }
 
 #[test]
 fn coordinator_medium_holds() {
-    assert_scope(ModelName::Coordinator, ScopeName::Medium, 2_205_395);
+    assert_scope(ModelName::Coordinator, ScopeName::Medium, 2_247_635);
 }
 
 #[test]
