@@ -186,16 +186,19 @@ fn scheme(directory: &str) -> Option<&str> {
 
 /// The path that a directory of an option is.
 pub(crate) fn local(option: ConfigOption, directory: &str) -> Result<PathBuf, WrongStorage> {
+    local_path(directory).map_err(|what| wrong(option, what))
+}
+
+/// The path that a directory is, or what is wrong with it.
+pub(super) fn local_path(directory: &str) -> Result<PathBuf, String> {
     let path = match scheme(directory) {
         None => directory,
         Some(FILE) => match directory[FILE.len() + 1..].strip_prefix("//") {
             None => &directory[FILE.len() + 1..],
             Some(path) if path.starts_with('/') => path,
-            Some(_) => return Err(wrong(option, "a URL of this machine begins with file:///".to_owned())),
+            Some(_) => return Err("a URL of this machine begins with file:///".to_owned()),
         },
-        Some(_) => {
-            return Err(wrong(option, "it must lie in the file system".to_owned()));
-        }
+        Some(_) => return Err("it must lie in the file system".to_owned()),
     };
     Ok(PathBuf::from(path))
 }

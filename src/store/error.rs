@@ -69,6 +69,16 @@ impl StorageError {
         StorageError::Unavailable { object: object.to_string(), cause }
     }
 
+    /// A user has chosen a directory for savepoints in which there can be none.
+    pub(super) fn wrong_target(
+        directory: &str,
+        kind: io::ErrorKind,
+        what: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let object = if directory.is_empty() { "the target directory" } else { directory };
+        StorageError::unavailable(object, io::Error::new(kind, what))
+    }
+
     pub(super) fn uncertain(object: impl ToString, cause: io::Error) -> Self {
         StorageError::Uncertain { object: object.to_string(), cause }
     }

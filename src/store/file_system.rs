@@ -1,3 +1,4 @@
+use super::choice::local_path;
 use super::disk::Disk;
 #[cfg(feature = "testkit")]
 use super::disk::FileFaults;
@@ -7,6 +8,7 @@ use super::high_availability::FileSystemHighAvailabilityStore;
 use super::job_manager::wrong_length;
 use super::names::{METADATA, POINTERS, Place, SHARED, checkpoints, shared_name, shared_object, state_name};
 use super::reader::VerifyingReader;
+use super::target::{SavepointTarget, Targets};
 use super::temporary::{TemporaryFile, absent_is_ok};
 use super::{CheckpointStorage, HighAvailabilityStore, LogId, Put, StateWriter, StorageError};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
@@ -15,7 +17,6 @@ use crate::publish::{Listing, Pointer, PointerSequence};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-#[cfg(feature = "testkit")]
 use std::sync::Arc;
 
 /// Keeps checkpoints in a directory (Flink: `FileSystemCheckpointStorage`), in Flink's layout.
@@ -35,8 +36,9 @@ use std::sync::Arc;
 pub struct FileSystemCheckpointStorage {
     job: JobId,
     directory: PathBuf,
-    /// Where savepoints lie.
+    /// Where savepoints lie, unless their request has said where.
     savepoints: PathBuf,
+    targets: Targets<PathBuf>,
     disk: Disk,
 }
 
@@ -62,7 +64,8 @@ impl FileSystemCheckpointStorage {
     #[must_use]
     pub fn for_reading(job_directory: impl Into<PathBuf>, job: JobId) -> Self {
         let directory = job_directory.into();
-        FileSystemCheckpointStorage { job, savepoints: directory.clone(), directory, disk: Disk::default() }
+        let (savepoints, targets) = (directory.clone(), Targets::default());
+        FileSystemCheckpointStorage { job, savepoints, targets, directory, disk: Disk::default() }
     }
 
     /// The same checkpoints, with savepoints in `directory/<job-id>` instead of beside them
@@ -159,9 +162,10 @@ impl FileSystemCheckpointStorage {
     /// Where the directory of a checkpoint or savepoint lies.
     #[must_use]
     pub fn path_of(&self, place: Place) -> PathBuf {
+        let chosen = self.targets.of(place);
         let directory = match place {
             Place::Checkpoint(_) => &self.directory,
-            Place::Savepoint(..) => &self.savepoints,
+            Place::Savepoint(..) => chosen.as_ref().unwrap_or(&self.savepoints),
         };
         directory.join(place.to_string())
     }
@@ -247,6 +251,20 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
 
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
         full_name(self.path_of(Place::Savepoint(savepoint, attempt)))
+    }
+
+    fn savepoint_target(&self, directory: &str) -> Result<Arc<dyn SavepointTarget>, StorageError> {
+        let wrong = |kind, what: String| StorageError::wrong_target(directory, kind, what);
+        let path = local_path(directory).map_err(|what| wrong(io::ErrorKind::InvalidInput, what))?;
+        // Who asks may be another process, which does not know where this one happens to run.
+        if !path.is_absolute() {
+            let what = "an absolute path of the file system is expected".to_owned();
+            return Err(wrong(io::ErrorKind::InvalidInput, what));
+        }
+        let of_job = path.join(self.job.to_string());
+        let writable = self.disk.create_durably(&of_job).and_then(|()| self.disk.probe(&of_job));
+        writable.map_err(|error| wrong(error.kind(), format!("it cannot be written: {error}")))?;
+        Ok(self.targets.target(of_job))
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {

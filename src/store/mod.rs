@@ -20,6 +20,7 @@ mod names;
 mod object_store;
 mod perform;
 mod reader;
+mod target;
 mod temporary;
 
 #[cfg(feature = "object-store")]
@@ -44,6 +45,7 @@ pub use high_availability::{
 pub use job_manager::JobManagerCheckpointStorage;
 pub use names::Place;
 pub use perform::{JobDescription, perform};
+pub use target::SavepointTarget;
 
 use crate::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};
 use crate::codec::CheckpointMetadata;
@@ -51,6 +53,7 @@ use crate::publish::{Listing, Pointer, PointerSequence};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 /// How a put-if-absent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +114,17 @@ pub trait CheckpointStorage: Send + Sync + Debug {
 
     /// The full name of the directory of a savepoint, for its owner.
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String;
+
+    /// The directory in which a user wants savepoints to lie, instead of where they lie otherwise. It is created if it does not
+    /// exist, and something is written there, so that what is wrong with it is known before a savepoint is begun. A storage
+    /// that cannot put savepoints elsewhere refuses.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when it is none of this storage, or cannot be written.
+    fn savepoint_target(&self, directory: &str) -> Result<Arc<dyn SavepointTarget>, StorageError> {
+        let what = "this storage cannot put a savepoint into a directory of the user's choice";
+        Err(StorageError::wrong_target(directory, io::ErrorKind::Unsupported, what))
+    }
 
     /// Writes a pointer, unless its number is taken.
     ///

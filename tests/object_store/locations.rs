@@ -132,6 +132,52 @@ fn object_store_savepoints_go_where_their_location_is() {
     assert_eq!(server.bucket.get(&format!("{directory}/1-0-2.state")), None);
 }
 
+/// H19, H21, H24
+#[test]
+fn object_store_savepoints_go_where_their_request_says_in_the_same_store() {
+    let server = S3Server::start();
+    let open_storage = || open(&server, &server.options());
+    let kept = ObjectStoreLocation::open("s3://checkpoints/kept", &server.options()).unwrap();
+    for storage in [open_storage(), open_storage().with_savepoints_in(kept)] {
+        let usual = storage.savepoint_name(CheckpointId(4), Attempt(2));
+        storage.savepoint_target("s3://checkpoints/chosen").unwrap().place(CheckpointId(3), Attempt(2));
+        let handle = write(&storage, StateFile { savepoint: true, ..file(3, 0) }, b"x").unwrap();
+        let savepoint = CompletedCheckpoint { kind: CheckpointKind::Savepoint, ..checkpoint(3) };
+        storage.put_metadata(&job().metadata(savepoint)).unwrap();
+        let directory = format!("chosen/{JOB}/savepoint-3-2");
+        let name = storage.savepoint_name(CheckpointId(3), Attempt(2));
+        assert_eq!(name, format!("s3://checkpoints/{directory}"));
+        for name in ["1-0-2.state", "_metadata"] {
+            assert!(server.bucket.get(&format!("{directory}/{name}")).is_some(), "{name}");
+        }
+        assert_eq!(read(&storage, &handle).unwrap(), b"x");
+        storage.delete_savepoint(CheckpointId(3), Attempt(2)).unwrap();
+        assert!(!server.bucket.keys().iter().any(|key| key.starts_with(&directory)));
+        assert_eq!(storage.savepoint_name(CheckpointId(4), Attempt(2)), usual);
+    }
+}
+
+#[test]
+fn object_store_target_of_savepoints_in_another_store_is_refused() {
+    let server = S3Server::start();
+    let storage = open(&server, &server.options());
+    let wrong = [
+        ("", "it must lie in the same store, s3://checkpoints"),
+        ("/savepoints", "it must lie in the same store, s3://checkpoints"),
+        ("s3://other/savepoints", "it must lie in the same store, s3://checkpoints"),
+        ("gs://checkpoints/savepoints", "it must lie in the same store, s3://checkpoints"),
+        ("s3://checkpoints/savepoints?x=1", "no password, no query"),
+    ];
+    for (target, text) in wrong {
+        let error = storage.savepoint_target(target).unwrap_err().to_string();
+        assert!(error.contains(text), "{target}: {error}");
+    }
+    let location = ObjectStoreLocation::new(Arc::new(InMemory::new()), "a").unwrap();
+    let storage = ObjectStoreCheckpointStorage::new(location, JOB, &server.options()).unwrap();
+    let error = storage.savepoint_target("s3://checkpoints/a").unwrap_err().to_string();
+    assert!(error.contains("was not opened by a URL"), "{error}");
+}
+
 /// A store that somebody else has made, with a name that is none.
 #[test]
 fn object_store_location_of_a_given_store_needs_a_name() {

@@ -2,7 +2,7 @@ use super::{HighAvailabilityStore, LogId};
 use crate::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};
 use crate::codec::CheckpointMetadata;
 use crate::publish::{Listing, Pointer, PointerSequence};
-use crate::store::{CheckpointStorage, Put, StateWriter, StorageError};
+use crate::store::{CheckpointStorage, Put, SavepointTarget, StateWriter, StorageError};
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -198,6 +198,10 @@ impl CheckpointStorage for HighlyAvailableCheckpointStorage {
 
     fn delete_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StorageError> {
         self.files.delete_checkpoint(checkpoint)
+    }
+
+    fn savepoint_target(&self, directory: &str) -> Result<Arc<dyn SavepointTarget>, StorageError> {
+        self.files.savepoint_target(directory)
     }
 
     fn delete_savepoint(&self, savepoint: CheckpointId, attempt: Attempt) -> Result<(), StorageError> {

@@ -5,7 +5,7 @@ use object_store::{ObjectStore, ObjectStoreScheme};
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
-use url::Url;
+use url::{Position, Url};
 
 /// A directory in an object storage: the store, and what the names of all objects begin with.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct ObjectStoreLocation {
     pub(super) has_directories: bool,
     /// What stands before the names of objects in messages.
     name: String,
+    /// With what the URLs of all directories of this store begin, where it was opened by one.
+    root: Option<String>,
 }
 
 impl ObjectStoreLocation {
@@ -32,7 +34,8 @@ impl ObjectStoreLocation {
     pub fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Result<Self, StorageError> {
         let name = store.to_string();
         let directory = Path::parse(prefix).map_err(|error| refused(format!("{name}/{prefix}"), error))?;
-        Ok(ObjectStoreLocation { puts: Arc::clone(&store), store, directory, has_directories: false, name })
+        let puts = Arc::clone(&store);
+        Ok(ObjectStoreLocation { store, puts, directory, has_directories: false, name, root: None })
     }
 
     /// The directory that `url` names: `s3://bucket/directory`, `gs://`, `az://` (as `abfs://` and `abfss://`), or
@@ -44,14 +47,7 @@ impl ObjectStoreLocation {
     /// # Errors
     /// [`StorageError::Unavailable`] when it is another kind of URL, or the options are not those of its store.
     pub fn open(url: &str, options: &ObjectStoreOptions) -> Result<Self, StorageError> {
-        let parsed = Url::parse(url).map_err(|error| refused(url, error))?;
-        // Passwords in messages end in logs.
-        let name = format!("{}://{}", parsed.scheme(), parsed.host_str().unwrap_or_default());
-        if parsed.password().is_some() || parsed.query().is_some() || parsed.fragment().is_some() {
-            let what = "a URL of checkpoints has no password, no query and no fragment; credentials come from \
-                        the environment";
-            return Err(refused(name, what));
-        }
+        let (parsed, name) = parse(url)?;
         options.check(url, ObjectStoreOptions::MIN_WRITE_BUFFER_BYTES)?;
         let (scheme, directory) = scheme_of(&parsed).map_err(|error| refused(url, error))?;
         let client = |max_retries| clouds::client(scheme.as_ref(), &parsed, options, max_retries);
@@ -63,13 +59,57 @@ impl ObjectStoreLocation {
             directory,
             has_directories: scheme.is_none(),
             name,
+            root: Some(root_of(&parsed)),
         })
+    }
+
+    /// Another directory of the same store.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] when `url` is none.
+    pub(super) fn elsewhere(&self, url: &str) -> Result<Self, StorageError> {
+        let another_store = || match &self.root {
+            Some(root) => format!("it must lie in the same store, {root}"),
+            None => {
+                "nothing tells whether it lies in the same store, which was not opened by a URL".to_owned()
+            }
+        };
+        let wrong = |what: String| StorageError::wrong_target(url, io::ErrorKind::InvalidInput, what);
+        if Url::parse(url).is_err() {
+            return Err(wrong(another_store()));
+        }
+        let (parsed, _) = parse(url)?;
+        // Where the bucket is a part of the path, that must be the same, too.
+        let has_bucket_in_path = parsed.scheme().starts_with("http");
+        if self.root.as_deref() != Some(&root_of(&parsed)) || has_bucket_in_path {
+            return Err(wrong(another_store()));
+        }
+        let (_, directory) = scheme_of(&parsed).map_err(|error| refused(url, error))?;
+        Ok(ObjectStoreLocation { directory, ..self.clone() })
     }
 
     /// The full name of an object, for messages.
     pub(super) fn name_of(&self, path: &Path) -> String {
         format!("{}/{path}", self.name)
     }
+}
+
+/// A URL, and how messages name its store.
+fn parse(url: &str) -> Result<(Url, String), StorageError> {
+    let parsed = Url::parse(url).map_err(|error| refused(url, error))?;
+    // Passwords in messages end in logs.
+    let name = format!("{}://{}", parsed.scheme(), parsed.host_str().unwrap_or_default());
+    if parsed.password().is_some() || parsed.query().is_some() || parsed.fragment().is_some() {
+        let what = "a URL of checkpoints has no password, no query and no fragment; credentials come from \
+                    the environment";
+        return Err(refused(name, what));
+    }
+    Ok((parsed, name))
+}
+
+/// What stands before the path.
+fn root_of(url: &Url) -> String {
+    url[..Position::BeforePath].to_owned()
 }
 
 /// The kind of store that `url` names, and the directory in it; no kind is HDFS.

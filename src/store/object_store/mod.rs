@@ -21,6 +21,7 @@ use super::documents::{metadata_at, not_encoded};
 use super::job_manager::wrong_length;
 use super::names::{METADATA, Place, SHARED, checkpoints, shared_name, shared_object, state_name};
 use super::reader::VerifyingReader;
+use super::target::{SavepointTarget, Targets};
 use super::{CheckpointStorage, HighAvailabilityStore, LogId, Put, StateWriter, StorageError};
 use crate::base::{Attempt, CheckpointId, JobId, SharedObject, StateFile, StateHandle};
 use crate::codec::{CheckpointMetadata, encode_metadata};
@@ -29,6 +30,7 @@ use object_store::path::Path;
 use objects::Objects;
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use upload::{ObjectWriter, Written};
 
 /// Keeps checkpoints in an object storage, under the same names as
@@ -44,8 +46,9 @@ use upload::{ObjectWriter, Written};
 pub struct ObjectStoreCheckpointStorage {
     job: JobId,
     checkpoints: Objects,
-    /// Where savepoints lie.
+    /// Where savepoints lie, unless their request has said where.
     savepoints: Objects,
+    targets: Targets<Objects>,
 }
 
 impl ObjectStoreCheckpointStorage {
@@ -68,7 +71,8 @@ impl ObjectStoreCheckpointStorage {
         options: &ObjectStoreOptions,
     ) -> Result<Self, StorageError> {
         let checkpoints = Objects::of(location, options)?;
-        let storage = ObjectStoreCheckpointStorage { job, savepoints: checkpoints.clone(), checkpoints };
+        let (savepoints, targets) = (checkpoints.clone(), Targets::default());
+        let storage = ObjectStoreCheckpointStorage { job, checkpoints, savepoints, targets };
         storage.checkpoints.probe(&storage.directory(&storage.checkpoints, job))?;
         Ok(storage)
     }
@@ -100,31 +104,32 @@ impl ObjectStoreCheckpointStorage {
     }
 
     /// The directory of a checkpoint or savepoint, and the objects that it is among.
-    fn place(&self, place: Place) -> (&Objects, Path) {
+    fn place(&self, place: Place) -> (Objects, Path) {
         let objects = match place {
-            Place::Checkpoint(_) => &self.checkpoints,
-            Place::Savepoint(..) => &self.savepoints,
+            Place::Checkpoint(_) => self.checkpoints.clone(),
+            Place::Savepoint(..) => self.targets.of(place).unwrap_or_else(|| self.savepoints.clone()),
         };
-        (objects, self.directory(objects, self.job).join(place.to_string()))
+        let directory = self.directory(&objects, self.job).join(place.to_string());
+        (objects, directory)
     }
 
-    fn state(&self, file: StateFile) -> (&Objects, Path) {
+    fn state(&self, file: StateFile) -> (Objects, Path) {
         let (objects, directory) = self.place(Place::of_state(file));
         (objects, directory.join(state_name(file)))
     }
 
-    fn metadata(&self, place: Place) -> (&Objects, Path) {
+    fn metadata(&self, place: Place) -> (Objects, Path) {
         let (objects, directory) = self.place(place);
         (objects, directory.join(METADATA))
     }
 
     /// A shared file lies with the job that wrote it, which may be another one under the same location.
-    fn shared(&self, object: &SharedObject) -> (&Objects, Path) {
+    fn shared(&self, object: &SharedObject) -> (Objects, Path) {
         let (objects, directory) = match object.savepoint {
             Some(savepoint) => self.place(Place::Savepoint(savepoint, object.file.attempt)),
             None => {
-                let objects = &self.checkpoints;
-                (objects, self.directory(objects, object.file.job).join(SHARED))
+                let directory = self.directory(&self.checkpoints, object.file.job);
+                (self.checkpoints.clone(), directory.join(SHARED))
             }
         };
         (objects, directory.join(shared_name(object)))
@@ -142,7 +147,7 @@ impl ObjectStoreCheckpointStorage {
     }
 }
 
-fn name((objects, path): (&Objects, Path)) -> String {
+fn name((objects, path): (Objects, Path)) -> String {
     objects.name(&path)
 }
 
@@ -186,6 +191,15 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
 
     fn savepoint_name(&self, savepoint: CheckpointId, attempt: Attempt) -> String {
         name(self.place(Place::Savepoint(savepoint, attempt)))
+    }
+
+    fn savepoint_target(&self, directory: &str) -> Result<Arc<dyn SavepointTarget>, StorageError> {
+        let located = self.savepoints.location.elsewhere(directory);
+        let location =
+            located.or_else(|error| self.checkpoints.location.elsewhere(directory).map_err(|_| error))?;
+        let objects = Objects { location, ..self.checkpoints.clone() };
+        objects.probe(&self.directory(&objects, self.job))?;
+        Ok(self.targets.target(objects))
     }
 
     fn put_pointer(&self, sequence: PointerSequence, pointer: &Pointer) -> Result<Put, StorageError> {
