@@ -170,7 +170,7 @@ pub const SAVEPOINT_DIRECTORY: ConfigOption = ConfigOption::new(
     "execution.checkpointing.savepoint-dir",
     Kind::Directory,
     "",
-    "Where savepoints lie; beside the checkpoints if nothing is set.",
+    "Where savepoints lie, unless their request says where; beside the checkpoints if nothing is set.",
 )
 .formerly(&["state.savepoints.dir", "savepoints.state.backend.fs.dir"]);
 

@@ -164,6 +164,15 @@ pub enum Output {
         /// The attempt.
         attempt: Attempt,
     },
+    /// Have everything of a savepoint written where its request wants it, from now on: the triggers of it follow.
+    PlaceSavepoint {
+        /// The savepoint.
+        savepoint: CheckpointId,
+        /// The attempt that takes it.
+        attempt: Attempt,
+        /// Who has asked for it.
+        request: RequestId,
+    },
     /// Tell a source, or a task whose inputs have all finished, to begin a checkpoint.
     Trigger {
         /// The task.

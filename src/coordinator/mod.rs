@@ -13,7 +13,8 @@
 //! 3. On [`Output::StartTasks`] start every task under the new attempt, with the states of the newest checkpoint,
 //!    and report [`Input::TasksRunning`] when all of them run. On [`Output::CancelTasks`] end them, and report
 //!    [`Input::TasksStopped`] when none of them can do anything more.
-//! 4. Deliver [`Output::Trigger`], [`Output::NotifyComplete`] and [`Output::NotifyAborted`] to the task that each names,
+//! 4. On [`Output::PlaceSavepoint`] note where the savepoint is to lie, if its request says so, before anything else is done.
+//!    Deliver [`Output::Trigger`], [`Output::NotifyComplete`] and [`Output::NotifyAborted`] to the task that each names,
 //!    with the attempt; a message that is lost or late does no harm beyond the checkpoint. Report what tasks answer
 //!    with the attempt *of the task*, whatever has become of it.
 //! 5. Report the failure of a task as [`Input::TaskFailed`]: the coordinator decides what follows.

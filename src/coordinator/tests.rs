@@ -224,6 +224,13 @@ fn triggers(checkpoint: u64, kind: CheckpointKind) -> [Output; 1] {
     [Output::Trigger { subtask: SOURCE, attempt: Attempt(1), checkpoint, options }]
 }
 
+/// The same of a savepoint, before which it is said for which request that is.
+fn triggers_savepoint(checkpoint: u64, request: u64) -> [Output; 2] {
+    let [trigger] = triggers(checkpoint, CheckpointKind::Savepoint);
+    let (savepoint, request) = (CheckpointId(checkpoint), RequestId(request));
+    [Output::PlaceSavepoint { savepoint, attempt: Attempt(1), request }, trigger]
+}
+
 fn answered(request: u64, outcome: RequestOutcome) -> Output {
     Output::RequestAnswered { request: RequestId(request), outcome }
 }

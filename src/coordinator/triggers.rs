@@ -216,6 +216,11 @@ impl Coordinator {
         let mut pending = Pending::new(kind, request, expires, finished);
         pending.cancels = cancels;
         self.pending.insert(checkpoint, pending);
+        if let Some(request) = request.filter(|_| kind.is_savepoint()) {
+            //= spec/coordinator.md#coord-70-the-place-of-a-savepoint-is-said-first
+            //# For which request a savepoint is taken MUST be said before any task is told to begin it.
+            out.push(Output::PlaceSavepoint { savepoint: checkpoint, attempt: self.attempt, request });
+        }
         let options = self.config.options(now, kind).in_format(format);
         for subtask in self.tasks_to_trigger() {
             out.push(Output::Trigger { subtask, attempt: self.attempt, checkpoint, options });

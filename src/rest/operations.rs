@@ -32,12 +32,12 @@ struct Operation {
     is_seen: bool,
 }
 
-/// What a client has asked for.
+/// What a client has asked for, with the directory that it has chosen for a savepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    Savepoint(SavepointFormat),
-    CancelWithSavepoint(SavepointFormat),
-    Stop(StopMode, SavepointFormat),
+    Savepoint(SavepointFormat, Option<String>),
+    CancelWithSavepoint(SavepointFormat, Option<String>),
+    Stop(StopMode, SavepointFormat, Option<String>),
     Checkpoint(CheckpointType),
     Disposal(String),
 }
@@ -164,6 +164,8 @@ impl UnderWay {
 fn class_of(error: &RequestError) -> &'static str {
     match error {
         RequestError::Refused(_) => "RequestError::Refused",
+        RequestError::WrongTarget { .. } => "RequestError::WrongTarget",
+        RequestError::NotCopied { .. } => "RequestError::NotCopied",
         RequestError::Aborted { .. } => "RequestError::Aborted",
         RequestError::Unknown(_) => "RequestError::Unknown",
         RequestError::Unanswered => "RequestError::Unanswered",

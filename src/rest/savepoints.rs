@@ -6,8 +6,8 @@ use super::refused::Refused;
 use super::request::{Body, OfJob, Triggered};
 use super::trigger_id::TriggerId;
 use crate::base::SavepointFormat;
-use crate::configuration::options::SAVEPOINT_DIRECTORY;
 use crate::coordinator::StopMode;
+use crate::runtime::JobControl;
 use axum::Json;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -44,14 +44,13 @@ pub(super) async fn trigger(
     OfJob(context): OfJob,
     Body(body): Body<SavepointBody>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    check_target(body.target_directory.as_deref())?;
-    let format = body.format.unwrap_or_default();
-    let Context { savepoints, control, .. } = &*context;
+    let (format, target) = (body.format.unwrap_or_default(), body.target_directory);
+    let (savepoints, control) = (&context.savepoints, control(&context, target.as_deref()));
     match body.cancel_job {
-        Some(true) => savepoints.trigger(body.trigger, Asked::CancelWithSavepoint(format), || {
+        Some(true) => savepoints.trigger(body.trigger, Asked::CancelWithSavepoint(format, target), || {
             UnderWay::Request(control.cancel_with_savepoint(format))
         }),
-        _ => savepoints.trigger(body.trigger, Asked::Savepoint(format), || {
+        _ => savepoints.trigger(body.trigger, Asked::Savepoint(format, target), || {
             UnderWay::Request(control.trigger_savepoint(format))
         }),
     }
@@ -61,11 +60,11 @@ pub(super) async fn stop(
     OfJob(context): OfJob,
     Body(body): Body<StopBody>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    check_target(body.target_directory.as_deref())?;
-    let format = body.format.unwrap_or_default();
+    let (format, target) = (body.format.unwrap_or_default(), body.target_directory);
+    let control = control(&context, target.as_deref());
     let mode = if body.drain == Some(true) { StopMode::Drain } else { StopMode::Suspend };
-    let start = || UnderWay::Request(context.control.stop_with_savepoint(mode, format));
-    context.savepoints.trigger(body.trigger, Asked::Stop(mode, format), start)
+    let start = || UnderWay::Request(control.stop_with_savepoint(mode, format));
+    context.savepoints.trigger(body.trigger, Asked::Stop(mode, format, target), start)
 }
 
 pub(super) async fn status(
@@ -79,12 +78,10 @@ pub(super) async fn status(
     })
 }
 
-/// Tasks may still write into a savepoint when it is over, so where savepoints lie is the storage's to say.
-fn check_target(directory: Option<&str>) -> Result<(), Refused> {
-    let Some(directory) = directory else { return Ok(()) };
-    let key = SAVEPOINT_DIRECTORY.key;
-    let what = format!(
-        "the target directory `{directory}` cannot be chosen: savepoints lie where the job was told to put them with `{key}`"
-    );
-    Err(Refused::bad_request(what))
+/// What the job is told through, with the directory that the client has chosen.
+fn control(context: &Context, target: Option<&str>) -> JobControl {
+    match target {
+        Some(directory) => context.control.with_savepoints_in(directory),
+        None => context.control.clone(),
+    }
 }

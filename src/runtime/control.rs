@@ -13,7 +13,11 @@ use std::time::Duration;
 /// What a user wants of a job.
 pub(super) enum Wish {
     /// To be answered through the channel, once.
-    Request(RequestKind, Sender<Answer>),
+    Request {
+        kind: RequestKind,
+        target: Option<String>,
+        answer: Sender<Answer>,
+    },
     SwitchPeriodicCheckpoints(bool),
     Cancel,
     Suspend,
@@ -89,9 +93,22 @@ impl JobHandle {
 pub struct JobControl {
     /// Says whether the job is still there to listen.
     pub(super) send: Arc<dyn Fn(Wish) -> bool + Send + Sync>,
+    /// Where savepoints are to lie.
+    pub(super) target: Option<String>,
 }
 
 impl JobControl {
+    /// The same job, with the savepoints that are asked for through this in `directory/<job-id>`, wherever others lie (Flink:
+    /// `target-directory`). The directory is named as the storage of the job names its own: an absolute path, or a URL of the
+    /// store in which the checkpoints are. One in which nothing can lie is refused before anything is triggered.
+    ///
+    /// What a job is stopped with lies where its checkpoints are, because it goes on from there; in `directory` is a copy, which is a
+    /// savepoint like all others. The stop is answered when the copy is complete.
+    #[must_use]
+    pub fn with_savepoints_in(&self, directory: impl Into<String>) -> JobControl {
+        JobControl { target: Some(directory.into()), ..self.clone() }
+    }
+
     /// Asks for a checkpoint, which counts as one that the clock has taken.
     pub fn trigger_checkpoint(&self, checkpoint_type: CheckpointType) -> RequestHandle {
         self.request(RequestKind::Checkpoint { full: checkpoint_type == CheckpointType::Full })
@@ -134,7 +151,8 @@ impl JobControl {
 
     fn request(&self, kind: RequestKind) -> RequestHandle {
         let (sender, answer) = bounded(1);
-        if !(self.send)(Wish::Request(kind, sender.clone())) {
+        let target = self.target.clone().filter(|_| !matches!(kind, RequestKind::Checkpoint { .. }));
+        if !(self.send)(Wish::Request { kind, target, answer: sender.clone() }) {
             // There is room for one answer.
             let _ = sender.try_send(Err(RequestError::Refused(Refusal::JobEnding)));
         }

@@ -157,11 +157,31 @@ pub enum PlanError {
 }
 
 /// Why a request has led to no checkpoint that is known to be complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// No checkpoint was triggered.
     #[error("refused: {}", because(.0))]
     Refused(Refusal),
+    /// No savepoint can lie in the directory that was chosen for it, so none was triggered. The caller must choose another one.
+    #[error("no savepoint can lie in `{directory}`: {what}")]
+    WrongTarget {
+        /// The directory.
+        directory: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The job has stopped with a checkpoint from which it can go on, but there is no savepoint in the directory that was chosen.
+    #[error("the job was stopped with {external_path}, of which there is no copy in `{directory}`: {what}")]
+    NotCopied {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The full name of its directory.
+        external_path: String,
+        /// The directory for the savepoint.
+        directory: String,
+        /// Why it has none.
+        what: String,
+    },
     /// The checkpoint was triggered and then aborted.
     #[error("checkpoint {checkpoint} was aborted: {reason:?}")]
     Aborted {

@@ -32,6 +32,7 @@ mod processing_time;
 mod progress;
 mod receive;
 mod restore;
+mod savepoint_copy;
 mod settings;
 mod sink;
 mod source;

@@ -26,6 +26,7 @@ mod rest;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod storage;
+mod targets;
 mod topology;
 mod ttl;
 mod unaligned;

@@ -340,8 +340,9 @@ fn rest_requests_that_make_no_sense_are_refused_with_what_is_wrong() {
         ("POST", &format!("{job}/savepoints"), "{\"drain\":true}", 400, "unknown field `drain`"),
         ("POST", &format!("{job}/savepoints"), "{\"cancel-job\":1}", 400, "expected a boolean"),
         ("POST", &format!("{job}/savepoints"), "{\"triggerId\":\"x\"}", 400, "`x` is not a trigger id"),
-        ("POST", &format!("{job}/savepoints"), "{\"target-directory\":\"/tmp\"}", 400, "savepoint-dir"),
-        ("POST", &format!("{job}/stop"), "{\"targetDirectory\":\"/tmp\"}", 400, "savepoint-dir"),
+        ("POST", &format!("{job}/savepoints"), "{\"targetDirectory\":\"/x\"}", 400, "unknown field `targetD"),
+        ("POST", &format!("{job}/stop"), "{\"target-directory\":\"/x\"}", 400, "unknown field `target-d"),
+        ("POST", &format!("{job}/savepoints"), "{\"target-directory\":7}", 400, "expected a string"),
         ("POST", &format!("{job}/savepoints"), "{\"formatType\":\"QUICK\"}", 400, "unknown variant `QUICK`"),
         ("POST", &format!("{job}/stop"), "{\"formatType\":\"QUICK\"}", 400, "unknown variant `QUICK`"),
         ("POST", &format!("{job}/stop"), "{\"formatType\":\"ODD\"}", 400, "unknown variant `ODD`"),
@@ -481,6 +482,45 @@ fn rest_server_that_is_dropped_is_gone_and_the_job_goes_on() {
 fn rest_server_is_for_this_machine_alone_unless_it_is_told_otherwise() {
     let address = RestOptions::default().address;
     assert!(address.ip().is_loopback() && address.port() == 8081, "{address}");
+}
+
+/// H24
+#[test]
+fn rest_savepoints_lie_in_the_directory_that_was_asked_for_and_are_disposed_of() {
+    for (what, body) in [("savepoints", "target-directory"), ("stop", "targetDirectory")] {
+        let [folder, target] = [(); 2].map(|()| TempDir::new().unwrap());
+        let storage = FileSystemCheckpointStorage::open(folder.path(), JOB).unwrap();
+        let world = World::new();
+        world.hold_from(Some(0));
+        let options = JobOptions { checkpoint_interval: Some(Millis(20)), ..options(0) };
+        let served = Served::start(world, options, Arc::new(storage));
+        wait_until(&served.handle, || served.handle.progress().completed > 0);
+        let client = &served.client;
+        let wrong = client.trigger(&of_job(what), &json!({ body: "s3://bucket/savepoints" }));
+        assert_eq!(
+            client.result(&wrong)["failure-cause"],
+            json!({
+                "class": "RequestError::WrongTarget",
+                "stack-trace":
+                    "no savepoint can lie in `s3://bucket/savepoints`: it must lie in the file system",
+            })
+        );
+        let trigger = "0123456789abcdef0123456789abcdef";
+        let target = target.path().to_str().unwrap();
+        let path = client.trigger(&of_job(what), &json!({ body: target, "triggerId": trigger }));
+        let elsewhere = json!({ body: "/elsewhere", "triggerId": trigger }).to_string();
+        assert_eq!(client.send("POST", &of_job(what), &elsewhere).0, 409, "something else was triggered");
+        let location = client.result(&path)["location"].as_str().unwrap().to_owned();
+        let is_there = location.starts_with(&format!("{target}/{JOB}/savepoint-"));
+        assert!(is_there && Path::new(&location).join("_metadata").exists(), "{location}");
+        if what == "savepoints" {
+            let disposal = client.trigger("/savepoint-disposal", &json!({ "savepoint-path": location }));
+            assert_eq!(client.result(&disposal), json!({}));
+            assert!(!Path::new(&location).exists());
+            drop(served.handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Canonical));
+        }
+        assert!(matches!(served.end(), JobEnd::Stopped(_)));
+    }
 }
 
 #[test]

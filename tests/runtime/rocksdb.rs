@@ -1,12 +1,13 @@
 //! Jobs that keep their state in RocksDB.
 
-use crate::common::{FIRST_STEP, Fault, Place, Plan, World, job, memory, options, run, wait_until};
+use crate::common::{FIRST_STEP, Fault, JOB, Place, Plan, World, job, memory, options, run, wait_until};
 use snapline::backend::rocksdb::RocksDbStateBackendFactory;
 use snapline::base::{CheckpointId, SavepointFormat, SharedObject};
-use snapline::coordinator::StopMode;
-use snapline::runtime::{CheckpointType, JobOptions};
+use snapline::coordinator::{ClaimMode, StopMode};
+use snapline::inspection::{Location, verify};
+use snapline::runtime::{CheckpointType, GivenCheckpoint, JobOptions};
 use snapline::state::backend::StateBackend;
-use snapline::store::CheckpointStorage;
+use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -85,6 +86,39 @@ fn rocksdb_goes_on_from_the_files_of_a_job_that_was_stopped() {
     }
     run(&world, 2, on_rocksdb(0, directory.path(), true), &storage).unwrap();
     world.assert_exact(2);
+}
+
+/// H24: in both formats, whether the job goes on or is stopped.
+#[test]
+fn rocksdb_savepoint_in_a_chosen_directory_is_restored_without_anything_else_of_the_job() {
+    let kinds = [false, true].into_iter();
+    for (stops, format) in
+        kinds.flat_map(|stops| [SavepointFormat::Canonical, SavepointFormat::Native].map(|of| (stops, of)))
+    {
+        let [local, checkpoints, target] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let world = World::new();
+        let storage = Arc::new(FileSystemCheckpointStorage::open(checkpoints.path(), JOB).unwrap());
+        let options = || on_rocksdb(0, local.path(), true);
+        let without = JobOptions { checkpoint_interval: None, ..options() };
+        let handle = job(&world, 2).start(without, storage).unwrap();
+        wait_until(&handle, || world.written.load(Ordering::SeqCst) == 2 * FIRST_STEP);
+        world.hold_from(Some(0));
+        let control = handle.control().with_savepoints_in(target.path().to_str().unwrap());
+        let asked = match stops {
+            true => control.stop_with_savepoint(StopMode::Suspend, format),
+            false => control.cancel_with_savepoint(format),
+        };
+        let savepoint = asked.wait_for_checkpoint().unwrap().external_path;
+        handle.wait().unwrap();
+        drop(checkpoints);
+        assert!(verify(&Location::of(&savepoint).unwrap(), &mut |_| ()).is_whole);
+        let given = GivenCheckpoint::open(&savepoint, ClaimMode::NoClaim).unwrap();
+        let has_files = !given.metadata().checkpoint.shared.values().all(BTreeSet::is_empty);
+        assert_eq!(has_files, format == SavepointFormat::Native);
+        world.hold_from(None);
+        run(&world, 2, JobOptions { restore: Some(given), ..options() }, &memory()).unwrap();
+        world.assert_exact(2);
+    }
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Node {
                 | Output::JobEnded(_)
                 // Users ask for nothing in this model.
                 | Output::DrainSource { .. }
+                | Output::PlaceSavepoint { .. }
                 // No task shares files in this model.
                 | Output::DeleteShared(_)
                 | Output::ListShared

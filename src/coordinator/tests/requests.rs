@@ -303,10 +303,10 @@ proptest! {
 fn coord_savepoint_that_cancels_lets_no_checkpoint_begin_and_ends_the_job() {
     let mut job = Job::running(Config { max_concurrent: 9, timeout: Millis(9_999), ..config() });
     assert_eq!(job.tick(10), triggers(1, CheckpointKind::Periodic));
-    assert_eq!(job.request(1, CANCEL_WITH_SAVEPOINT), triggers(2, CheckpointKind::Savepoint));
+    assert_eq!(job.request(1, CANCEL_WITH_SAVEPOINT), triggers_savepoint(2, 1));
     assert_eq!(job.request(2, CHECKPOINT), [], "it waits, although there is room");
     assert_eq!((job.tick(1_000), job.coordinator.next_trigger()), (vec![], None));
-    assert_eq!(job.request(3, SAVEPOINT), triggers(3, CheckpointKind::Savepoint));
+    assert_eq!(job.request(3, SAVEPOINT), triggers_savepoint(3, 3));
     assert!(!job.complete(1).contains(&CANCEL), "one that began before it");
     assert!(!job.complete(3).contains(&CANCEL), "another savepoint");
     let done = job.complete(2);
@@ -319,7 +319,7 @@ fn coord_savepoint_that_cancels_lets_no_checkpoint_begin_and_ends_the_job() {
 #[test]
 fn coord_savepoint_that_was_to_cancel_and_fails_lets_the_job_go_on() {
     let mut job = Job::running(Config { tolerable_failures: 9, ..config() });
-    assert_eq!(job.request(1, CANCEL_WITH_SAVEPOINT), triggers(1, CheckpointKind::Savepoint));
+    assert_eq!(job.request(1, CANCEL_WITH_SAVEPOINT), triggers_savepoint(1, 1));
     job.request(2, CHECKPOINT);
     job.now = 50;
     let done = job.decline(1, DeclineReason::SyncPartFailed);
@@ -329,6 +329,22 @@ fn coord_savepoint_that_was_to_cancel_and_fails_lets_the_job_go_on() {
     job.request(4, CANCEL_WITH_SAVEPOINT);
     job.restart();
     assert!(job.coordinator.next_trigger().is_some(), "the wish does not outlive the attempt");
+}
+
+//= spec/coordinator.md#coord-70-the-place-of-a-savepoint-is-said-first
+//= type=test
+//# For which request a savepoint is taken MUST be said before any task is told to begin it.
+#[test]
+fn coord_savepoint_has_its_request_named_before_its_triggers_and_nothing_else_has() {
+    let mut job = Job::running(Config { max_concurrent: 3, ..config() });
+    for (request, kind) in [(7, SAVEPOINT), (8, CANCEL_WITH_SAVEPOINT)] {
+        assert_eq!(job.request(request, kind), triggers_savepoint(request - 6, request));
+    }
+    for kind in [CHECKPOINT, RequestKind::Stop(StopMode::Suspend, SavepointFormat::Canonical)] {
+        let done = Job::running(config()).request(1, kind);
+        assert!(!kinds(&done).is_empty());
+        assert!(!done.iter().any(|output| matches!(output, Output::PlaceSavepoint { .. })), "{kind:?}");
+    }
 }
 
 //= spec/coordinator.md#coord-69-savepoints-have-the-format-that-was-asked-for

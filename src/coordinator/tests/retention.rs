@@ -239,7 +239,7 @@ fn coord_too_many_deletions_under_way_hold_the_next_checkpoint_back() {
     assert_eq!(job.tick(40), [], "1 and 2 are being deleted");
     assert_eq!(job.request(1, SAVEPOINT), []);
     let done = job.on(Input::CleanupEnded { checkpoint: CheckpointId(1) });
-    assert_eq!(done, triggers(4, CheckpointKind::Savepoint));
+    assert_eq!(done, triggers_savepoint(4, 1));
 }
 
 #[test]

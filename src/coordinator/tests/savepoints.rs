@@ -69,7 +69,7 @@ fn coord_forced_savepoints_need_no_room_and_take_it_from_others() {
     let mut job = Job::running(config());
     job.tick(10);
     for request in 1..=5 {
-        assert_eq!(job.request(request, SAVEPOINT).len(), 1);
+        assert_eq!(job.request(request, SAVEPOINT), triggers_savepoint(request + 1, request));
     }
     assert_eq!(job.under_way().len(), 6);
     job.complete(1);

@@ -201,6 +201,7 @@ fn brief(output: &Output) -> String {
         Output::Skipping(_) => unreachable!("nothing is damaged here"),
         Output::StartTasks(_) => "start tasks".into(),
         Output::CancelTasks { .. } => "cancel tasks".into(),
+        Output::PlaceSavepoint { savepoint, request, .. } => format!("place {savepoint} for {}", request.0),
         Output::Trigger { subtask, checkpoint, options, .. } => {
             let kind = options.kind();
             format!("trigger {kind} {checkpoint} at {}", task(subtask))

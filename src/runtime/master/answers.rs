@@ -2,36 +2,80 @@
 
 use super::super::control::{Answer, RequestedCheckpoint};
 use super::super::error::RequestError;
-use crate::coordinator::{Input, RequestId, RequestKind, RequestOutcome};
+use super::target::{CopyAsSavepoint, Target};
+use crate::base::{Attempt, CheckpointId};
+use crate::coordinator::{Refusal, RequestId, RequestOutcome};
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 
 /// The requests of users that are not answered yet.
 #[derive(Default)]
 pub(super) struct Answers {
-    asked: BTreeMap<RequestId, Sender<Answer>>,
+    asked: BTreeMap<RequestId, Asked>,
     /// How many requests were made so far.
     requests: u64,
     /// The newest complete checkpoint: it is told of right before the request for it is answered.
     completed: Option<RequestedCheckpoint>,
 }
 
+struct Asked {
+    answer: Sender<Answer>,
+    /// Where the savepoint is to lie, if its user has chosen that.
+    target: Option<Target>,
+    /// Whether the savepoint lies there.
+    is_placed: bool,
+}
+
 impl Answers {
-    pub(super) fn ask(&mut self, kind: RequestKind, answer: Sender<Answer>) -> Input {
+    pub(super) fn ask(&mut self, answer: Sender<Answer>) -> RequestId {
         self.requests += 1;
         let request = RequestId(self.requests);
-        self.asked.insert(request, answer);
-        Input::CheckpointRequested { request, kind }
+        self.asked.insert(request, Asked { answer, target: None, is_placed: false });
+        request
+    }
+
+    /// A request has a target, in which something can be written.
+    pub(super) fn aim(&mut self, request: RequestId, target: Target) {
+        if let Some(asked) = self.asked.get_mut(&request) {
+            asked.target = Some(target);
+        }
+    }
+
+    /// Places the savepoint of a request.
+    pub(super) fn place(&mut self, request: RequestId, savepoint: CheckpointId, attempt: Attempt) {
+        if let Some(Asked { target: Some(target), is_placed, .. }) = self.asked.get_mut(&request) {
+            target.place(savepoint, attempt);
+            *is_placed = true;
+        }
     }
 
     pub(super) fn completed(&mut self, checkpoint: RequestedCheckpoint) {
         self.completed = Some(checkpoint);
     }
 
-    pub(super) fn answer(&mut self, request: RequestId, outcome: RequestOutcome) {
+    /// Answers a request, unless what the job was stopped with is to be copied first.
+    pub(super) fn answer(&mut self, request: RequestId, outcome: RequestOutcome) -> Option<CopyAsSavepoint> {
+        let Asked { answer, target, is_placed } = self.asked.remove(&request)?;
+        match (self.of(outcome), target) {
+            (Ok(checkpoint), Some(target)) if !is_placed => {
+                return Some(CopyAsSavepoint { checkpoint, target, answer });
+            }
+            (outcome, _) => tell(&answer, outcome),
+        }
+        None
+    }
+
+    /// A request has not come to the coordinator.
+    pub(super) fn refuse(&mut self, request: RequestId, error: RequestError) {
         if let Some(asked) = self.asked.remove(&request) {
-            // Who has asked may not want to know any more.
-            let _ = asked.send(self.of(outcome));
+            tell(&asked.answer, Err(error));
+        }
+    }
+
+    /// Nobody else answers any more.
+    pub(super) fn refuse_rest(&mut self) {
+        for asked in std::mem::take(&mut self.asked).into_values() {
+            tell(&asked.answer, Err(RequestError::Refused(Refusal::JobEnding)));
         }
     }
 
@@ -47,4 +91,9 @@ impl Answers {
             RequestOutcome::Refused(refusal) => Err(RequestError::Refused(refusal)),
         }
     }
+}
+
+pub(super) fn tell(asked: &Sender<Answer>, answer: Answer) {
+    // Who has asked may not want to know any more.
+    let _ = asked.send(answer);
 }

@@ -3,13 +3,14 @@
 mod answers;
 mod cleanup;
 mod start;
+mod target;
 mod tasks;
 mod trouble;
 
 use super::builder::Job;
 use super::clock::Clock;
 use super::control::{RequestedCheckpoint, Wish};
-use super::error::{JobError, RequestError};
+use super::error::{JobError, RequestError, TaskError};
 use super::io::{IoPool, IoQueue};
 use super::options::JobOptions;
 use super::progress::{CheckpointSummary, JobSummary, Meters};
@@ -17,12 +18,13 @@ use super::task::{Control, Report, TaskReport, discard, guarded, report_leftover
 use crate::base::{Attempt, CheckpointId, CompletedCheckpoint, Millis, SubtaskId};
 use crate::coordinator::{Coordinator, Input, JobStatus, Outcome, Output, Refusal, Restore};
 use crate::publish::{Answer, Operation, Ticket};
-use crate::store::{CheckpointStorage, StorageError, perform};
+use crate::store::{CheckpointStorage, SavepointTarget, StorageError, perform};
 use crate::subtask::Durations;
 use answers::Answers;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, never};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use target::{Aimed, Copies};
 use tasks::Tasks;
 use trouble::{Trouble, uncertain};
 
@@ -33,6 +35,8 @@ enum Message {
     /// A deletion or a listing has ended.
     Cleaned(Input),
     User(Wish),
+    /// Somebody has looked at the directory of a request.
+    TargetOpened(Aimed, Result<Arc<dyn SavepointTarget>, TaskError>),
 }
 
 /// What is measured of a checkpoint until it ends.
@@ -56,6 +60,7 @@ struct Master {
     tasks: Tasks,
     under_way: BTreeMap<CheckpointId, Measured>,
     answers: Answers,
+    copies: Copies,
     trouble: Trouble,
     outcome: Option<Outcome>,
 }
@@ -82,22 +87,29 @@ impl Master {
                 self.tell_status();
             }
             if self.outcome.is_none() {
-                inputs.extend(self.next(inbox, reports));
+                inputs.extend(self.next(inbox, reports, &io));
             }
         }
         self.tasks.cancel_and_join();
         for message in inbox.try_iter() {
-            if let Message::User(Wish::Request(_, answer)) = message {
+            if let Message::User(Wish::Request { answer, .. }) = message {
                 let _ = answer.send(Err(RequestError::Refused(Refusal::JobEnding)));
             }
         }
+        // Whose directory is still being looked at has not come to the coordinator.
+        self.answers.refuse_rest();
         let (progress, elapsed) = (self.meters.read(), self.clock.now());
         let end = self.trouble.end(self.outcome, &self.job)?;
         Ok(JobSummary { end, progress, elapsed })
     }
 
     /// Waits for a message or for the machine's deadline.
-    fn next(&mut self, inbox: &Receiver<Message>, reports: &Receiver<TaskReport>) -> Option<Input> {
+    fn next(
+        &mut self,
+        inbox: &Receiver<Message>,
+        reports: &Receiver<TaskReport>,
+        io: &IoQueue,
+    ) -> Option<Input> {
         let deadline = self.coordinator.deadline().and_then(|deadline| self.clock.instant(deadline));
         let timer = deadline.map_or_else(never, crossbeam_channel::at);
         let message = crossbeam_channel::select_biased! {
@@ -118,17 +130,25 @@ impl Master {
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
             Ok(Message::Cleaned(input)) => Some(input),
-            Ok(Message::User(wish)) => Some(self.wish(wish)),
+            Ok(Message::User(wish)) => self.wish(wish, io),
+            Ok(Message::TargetOpened(aimed, opened)) => self.target_opened(aimed, opened),
             Err(_) => Some(Input::Tick),
         }
     }
 
-    fn wish(&mut self, wish: Wish) -> Input {
+    fn wish(&mut self, wish: Wish, io: &IoQueue) -> Option<Input> {
         match wish {
-            Wish::Request(kind, answer) => self.answers.ask(kind, answer),
-            Wish::SwitchPeriodicCheckpoints(on) => Input::PeriodicCheckpointsSwitched { on },
-            Wish::Cancel => Input::CancelRequested,
-            Wish::Suspend => Input::SuspendRequested,
+            Wish::Request { kind, target, answer } => {
+                let request = self.answers.ask(answer);
+                let Some(directory) = target else {
+                    return Some(Input::CheckpointRequested { request, kind });
+                };
+                self.open_target(Aimed { request, kind, directory }, io);
+                None
+            }
+            Wish::SwitchPeriodicCheckpoints(on) => Some(Input::PeriodicCheckpointsSwitched { on }),
+            Wish::Cancel => Some(Input::CancelRequested),
+            Wish::Suspend => Some(Input::SuspendRequested),
         }
     }
 
@@ -180,6 +200,9 @@ impl Master {
             }
             Output::StartTasks(recovered) => return self.start_tasks(&recovered, io),
             Output::CancelTasks { attempt } => self.cancel_tasks(attempt),
+            Output::PlaceSavepoint { savepoint, attempt, request } => {
+                self.answers.place(request, savepoint, attempt);
+            }
             Output::Trigger { subtask, attempt, checkpoint, options } => {
                 let triggered = self.clock.now();
                 let measured = Measured { triggered, longest: Durations::default() };
@@ -215,7 +238,9 @@ impl Master {
             Output::ListShared => self.list_shared(io),
             Output::RequestAnswered { request, outcome } => {
                 tracing::info!(request = request.0, ?outcome, "request answered");
-                self.answers.answer(request, outcome);
+                if let Some(copy) = self.answers.answer(request, outcome) {
+                    self.copy(copy, io);
+                }
             }
             Output::JobEnded(outcome) => self.outcome = Some(outcome),
         }

@@ -9,6 +9,7 @@ use super::super::options::JobOptions;
 use super::super::progress::Meters;
 use super::super::watch::JobWatch;
 use super::answers::Answers;
+use super::target::Copies;
 use super::tasks::Tasks;
 use super::trouble::Trouble;
 use super::{Master, Message};
@@ -69,6 +70,7 @@ impl Job {
             tasks: Tasks::default(),
             under_way: BTreeMap::new(),
             answers: Answers::default(),
+            copies: Copies::default(),
             trouble: Trouble::default(),
             outcome: None,
         };
@@ -77,12 +79,14 @@ impl Job {
             .name("snapline-coordinator".into())
             .spawn(move || {
                 let _end: Sender<()> = end;
+                // It ends before: what is still under way belongs to the job.
+                let pool = pool;
                 master.run(&pool, &inbox, &task_reports)
             })
             .map_err(no_thread)?;
         let send = move |wish: Wish| messages.send(Message::User(wish)).is_ok();
         let watch = JobWatch { job, started: SystemTime::now(), meters, ended };
-        Ok(JobHandle { control: JobControl { send: Arc::new(send) }, watch, thread })
+        Ok(JobHandle { control: JobControl { send: Arc::new(send), target: None }, watch, thread })
     }
 }
 
