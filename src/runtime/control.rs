@@ -100,7 +100,8 @@ pub struct JobControl {
 impl JobControl {
     /// The same job, with the savepoints that are asked for through this in `directory/<job-id>`, wherever others lie (Flink:
     /// `target-directory`). The directory is named as the storage of the job names its own: an absolute path, or a URL of the
-    /// store in which the checkpoints are. One in which nothing can lie is refused before anything is triggered.
+    /// store in which the checkpoints are. One in which nothing can lie is refused before anything is triggered; while
+    /// that is found out, other requests may overtake.
     ///
     /// What a job is stopped with lies where its checkpoints are, because it goes on from there; in `directory` is a copy, which is a
     /// savepoint like all others. The stop is answered when the copy is complete.

@@ -2,8 +2,11 @@
 
 use crate::common::{Fault, JOB, Place, Plan, World, in_files, job, options, run};
 use crate::{claim, files, on_all, storage};
+use snapline::base::SavepointFormat;
+use snapline::coordinator::StopMode;
 use snapline::publish::PointerSequence;
 use snapline::runtime::{JobError, JobOptions};
+use std::path::Path;
 use std::time::Duration;
 
 /// The job dies with its process, after some checkpoints, and another process goes on from what the log names.
@@ -20,6 +23,31 @@ fn high_availability_job_that_has_died_is_resumed_with_exact_output() {
         let beside = files(directory.path()).list().unwrap().pointers.len();
         assert_eq!(beside, 1, "beside the checkpoints stands where the log is");
         assert!(open().list_pointers().unwrap().len() > 2);
+    });
+}
+
+/// Where savepoints lie has nothing to do with where the log does.
+#[test]
+fn high_availability_job_puts_savepoints_where_its_requests_say() {
+    on_all(|open| {
+        let [directory, target] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let world = World::new();
+        world.hold_from(Some(0));
+        let handle = job(&world, 2).start(options(0), storage(directory.path(), open()).unwrap()).unwrap();
+        while handle.progress().completed == 0 {
+            assert!(!handle.wait_timeout(Duration::from_millis(1)));
+        }
+        let control = handle.control().with_savepoints_in(target.path().to_str().unwrap());
+        for stops in [false, true] {
+            let asked = match stops {
+                true => control.stop_with_savepoint(StopMode::Suspend, SavepointFormat::Canonical),
+                false => control.trigger_savepoint(SavepointFormat::Canonical),
+            };
+            let path = asked.wait_for_checkpoint().unwrap().external_path;
+            let is_there = Path::new(&path).starts_with(target.path());
+            assert!(is_there && Path::new(&path).join("_metadata").exists(), "{path}");
+        }
+        handle.wait().unwrap();
     });
 }
 

@@ -1,9 +1,11 @@
 //! Whole jobs whose checkpoints lie in S3.
 
 use crate::assert_whole;
-use crate::common::{Fault, Place, Plan, World, in_files, options, run};
+use crate::common::{Fault, Place, Plan, World, in_files, job, memory, options, run, wait_until};
 use crate::s3::{self, S3Server};
-use snapline::runtime::JobOptions;
+use snapline::base::SavepointFormat;
+use snapline::coordinator::{ClaimMode, StopMode};
+use snapline::runtime::{GivenCheckpoint, JobOptions};
 use snapline::store::*;
 use std::sync::Arc;
 
@@ -29,6 +31,43 @@ fn object_store_job_that_has_died_is_resumed_from_s3_with_exact_output() {
             run(&world, 2, options(0), &storage(&server)).unwrap();
             world.assert_exact(2);
             assert_bucket_is_whole(&server);
+        }
+    }
+}
+
+/// What a user gets of a job lies where its requests say, in both formats, and a job goes on from it.
+#[test]
+fn object_store_job_leaves_savepoints_where_its_requests_say() {
+    for format in [SavepointFormat::Canonical, SavepointFormat::Native] {
+        for stops in [false, true] {
+            let (server, world) = (S3Server::start(), World::new());
+            world.hold_from(Some(1));
+            let own = storage(&server);
+            let handle = job(&world, 2).start(in_files(0), Arc::clone(&own)).unwrap();
+            wait_until(&handle, || handle.progress().completed > 1);
+            let attempt = handle.progress().attempt;
+            let control = handle.control().with_savepoints_in("s3://checkpoints/chosen");
+            let asked = match stops {
+                true => control.stop_with_savepoint(StopMode::Suspend, format),
+                false => control.cancel_with_savepoint(format),
+            };
+            let savepoint = asked.wait_for_checkpoint().unwrap();
+            handle.wait().unwrap();
+            let name = format!("chosen/{}/savepoint-{}-{attempt}", crate::common::JOB, savepoint.id);
+            assert_eq!(savepoint.external_path, format!("s3://checkpoints/{name}"));
+            // Another process finds it by where it lies.
+            let chosen = ObjectStoreLocation::open("s3://checkpoints/chosen", &server.options()).unwrap();
+            let there =
+                ObjectStoreCheckpointStorage::open(&server.url(), crate::common::JOB, &server.options());
+            let there = Arc::new(there.unwrap().with_savepoints_in(chosen));
+            let metadata = there.read_savepoint(savepoint.id, attempt).unwrap().unwrap();
+            assert_eq!(metadata.checkpoint.shared.is_empty(), format == SavepointFormat::Canonical);
+            own.list().unwrap().checkpoints.iter().for_each(|id| own.delete_checkpoint(*id).unwrap());
+            own.list_shared().unwrap().iter().for_each(|object| own.delete_shared(object).unwrap());
+            world.hold_from(None);
+            let given = GivenCheckpoint::new(there, metadata, ClaimMode::NoClaim);
+            run(&world, 2, JobOptions { restore: Some(given), ..in_files(0) }, &memory()).unwrap();
+            world.assert_exact(2);
         }
     }
 }

@@ -12,7 +12,8 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 
 use SavepointFormat::{Canonical, Native};
@@ -287,14 +288,61 @@ fn savepoint_that_cancels_lies_where_its_request_says() {
     goes_on_from(&held.world, savepoint.external_path.as_ref(), options(0));
 }
 
-/// Whoever asks is answered although the job ends while somebody looks at the directory.
+/// While it is closed, whoever creates a file of some name in a directory waits.
+#[derive(Debug)]
+struct Gate {
+    directory: PathBuf,
+    name: &'static str,
+    closed: Mutex<()>,
+}
+
+impl Gate {
+    fn new(directory: &TempDir, name: &'static str) -> Arc<Self> {
+        Arc::new(Gate { directory: directory.path().to_owned(), name, closed: Mutex::new(()) })
+    }
+}
+
+impl FileFaults for Gate {
+    fn fault(&self, operation: FileOperation, path: &Path) -> Option<FileFault> {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if operation == FileOperation::Create && path.starts_with(&self.directory) && name.contains(self.name)
+        {
+            drop(self.closed.lock().unwrap());
+        }
+        None
+    }
+}
+
 #[test]
-fn savepoint_of_a_job_that_has_ended_is_refused_whatever_its_target() {
-    let (held, target) = (Held::start(options(0)), in_memory());
+fn savepoint_of_a_job_that_ends_while_its_target_is_looked_at_is_refused() {
+    let target = in_memory();
+    let gate = Gate::new(&target, "");
+    let held = Held::with(options(0), |storage| storage.with_faults(Arc::clone(&gate) as _));
     let control = held.control(&target);
+    let closed = gate.closed.lock().unwrap();
+    let asked = control.trigger_savepoint(Canonical);
+    control.cancel();
+    assert_eq!(asked.wait(), Err(RequestError::Refused(Refusal::JobEnding)));
+    drop(closed);
     held.cancel();
-    let answer = control.trigger_savepoint(Canonical).wait();
-    assert_eq!(answer, Err(RequestError::Refused(Refusal::JobEnding)));
+    assert_eq!(control.trigger_savepoint(Canonical).wait(), Err(RequestError::Refused(Refusal::JobEnding)));
+    assert_eq!(names_in(&of_job(&target)), [""; 0]);
+}
+
+/// Whoever serves the job must not go before those are answered who wait.
+#[test]
+fn stop_lasts_until_the_copy_is_there() {
+    let target = in_memory();
+    let gate = Gate::new(&target, ".state");
+    let held = Held::with(options(0), |storage| storage.with_faults(Arc::clone(&gate) as _));
+    let closed = gate.closed.lock().unwrap();
+    let asked = held.control(&target).stop_with_savepoint(StopMode::Suspend, Canonical);
+    wait_until(&held.handle, || held.handle.progress().ended.is_some());
+    assert!(asked.wait_timeout(Duration::from_millis(20)).is_none());
+    assert!(!held.handle.wait_timeout(Duration::ZERO), "it is being copied");
+    drop(closed);
+    let stopped = asked.wait().unwrap();
+    assert_eq!(held.handle.wait().unwrap().end, JobEnd::Stopped(stopped));
 }
 
 /// A task may be so late that its savepoint is over: what it writes is where the savepoint was, and so is what is deleted.
