@@ -124,6 +124,34 @@ fn rest_cancel_with_a_savepoint_takes_it_last() {
     assert_eq!(summary["last_checkpoint"]["id"].as_u64(), Some(number(location)));
 }
 
+#[test]
+fn rest_savepoints_lie_in_the_directory_that_a_command_names() {
+    let folder = JobFolder::new("sessions");
+    let target = folder.path("kept").display().to_string();
+    let chosen = ["--target-directory", &target];
+    let served = Served::start(&folder, &[]);
+    let wrong = served.command("savepoint", &["--target-directory", "kept"]);
+    wrong.failed(FAILURE, &["no savepoint can lie in `kept`", "an absolute path"]);
+    served.command("cancel", &chosen).failed(USAGE, &["--with-savepoint"]);
+    snapline("savepoint", &[&["--dispose", "somewhere"], &chosen[..]].concat())
+        .failed(USAGE, &["--target-directory"]);
+    let taken = |outcome: Outcome| outcome.succeeded().json()["location"].as_str().unwrap().to_owned();
+    let mut locations = vec![taken(served.command("savepoint", &[&chosen[..], &["--json"]].concat()))];
+    locations.push(taken(served.command("stop", &[&chosen[..], &["--json"]].concat())));
+    assert_eq!(served.end()["end"], "stopped");
+    let served = Served::start(&folder, &["--resume"]);
+    locations.push(taken(served.command("cancel", &[&chosen[..], &["--with-savepoint", "--json"]].concat())));
+    assert_eq!(served.end()["end"], "cancelled");
+    for location in locations {
+        assert!(
+            location.starts_with(&format!("{target}/")) && location.contains("/savepoint-"),
+            "{location}"
+        );
+        snapline("verify", &[&location]).succeeded();
+        snapline("savepoint", &["--dispose", &location]).succeeded();
+    }
+}
+
 #[cfg(feature = "rocksdb")]
 #[test]
 fn rest_savepoint_in_the_native_format_holds_files_of_the_backend() {

@@ -46,8 +46,12 @@ pub struct SavepointArgs {
     #[arg(value_name = "JOBID")]
     job: Option<JobId>,
     /// Delete this savepoint instead; no job is asked.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["url", "job", "type"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["url", "job", "type", "target_directory"])]
     dispose: Option<PathBuf>,
+    /// Where the savepoint is to lie: an absolute path of the machine of the job, or a URL of the store in which its checkpoints
+    /// are. Without it, where the job puts its savepoints.
+    #[arg(long, value_name = "DIR")]
+    target_directory: Option<String>,
     #[command(flatten)]
     format: FormatArgs,
     /// Print the result as JSON.
@@ -83,6 +87,10 @@ impl FormatArgs {
 pub struct StopArgs {
     #[command(flatten)]
     target: Target,
+    /// Where a copy of the savepoint is to lie: an absolute path of the machine of the job, or a URL of the store in which its
+    /// checkpoints are. The job itself goes on from its last checkpoint.
+    #[arg(long, value_name = "DIR")]
+    target_directory: Option<String>,
     #[command(flatten)]
     format: FormatArgs,
     /// End the data of the sources first, so that everything that is held back is emitted.
@@ -100,6 +108,10 @@ pub struct CancelArgs {
     /// Take a savepoint first; without one the job goes on.
     #[arg(long, required_if_eq_any = [("type", "canonical"), ("type", "native")])]
     with_savepoint: bool,
+    /// Where the savepoint is to lie: an absolute path of the machine of the job, or a URL of the store in which its checkpoints
+    /// are. Without it, where the job puts its savepoints.
+    #[arg(long, value_name = "DIR", requires = "with_savepoint")]
+    target_directory: Option<String>,
     #[command(flatten)]
     format: FormatArgs,
     /// Print the result as JSON.
@@ -135,7 +147,7 @@ pub fn list(args: &ListArgs) -> Result<ExitCode> {
 pub fn savepoint(args: &SavepointArgs) -> Result<ExitCode> {
     let Some(path) = &args.dispose else {
         let url = args.url.clone().unwrap_or_default();
-        let body = json!({ "formatType": args.format.in_json() });
+        let body = json!({ "formatType": args.format.in_json(), "target-directory": args.target_directory });
         return take(&Target { url, job: args.job }, "savepoints", &body, args.json);
     };
     let disposal = dispose_savepoint(path)?;
@@ -145,13 +157,21 @@ pub fn savepoint(args: &SavepointArgs) -> Result<ExitCode> {
 }
 
 pub fn stop(args: &StopArgs) -> Result<ExitCode> {
-    let body = json!({ "drain": args.drain, "formatType": args.format.in_json() });
+    let body = json!({
+        "drain": args.drain,
+        "formatType": args.format.in_json(),
+        "targetDirectory": args.target_directory,
+    });
     take(&args.target, "stop", &body, args.json)
 }
 
 pub fn cancel(args: &CancelArgs) -> Result<ExitCode> {
     if args.with_savepoint {
-        let body = json!({ "cancel-job": true, "formatType": args.format.in_json() });
+        let body = json!({
+            "cancel-job": true,
+            "formatType": args.format.in_json(),
+            "target-directory": args.target_directory,
+        });
         return take(&args.target, "savepoints", &body, args.json);
     }
     let client = Client::new(&args.target.url)?;
