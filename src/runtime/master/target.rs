@@ -69,7 +69,7 @@ impl Master {
                     TaskError::Storage(StorageError::Unavailable { cause, .. }) => cause.to_string(),
                     other => other.to_string(),
                 };
-                tracing::warn!(request = request.0, %directory, %what, "no savepoint can lie there");
+                tracing::warn!(request = request.0, %what, "no savepoint can lie where it is to");
                 self.answers.refuse(request, RequestError::WrongTarget { directory, what });
                 None
             }
