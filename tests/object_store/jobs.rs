@@ -1,13 +1,14 @@
 //! Whole jobs whose checkpoints lie in S3.
 
 use crate::assert_whole;
-use crate::common::{Fault, Place, Plan, World, in_files, job, memory, options, run, wait_until};
+use crate::common::{FIRST_STEP, Fault, Place, Plan, World, in_files, job, memory, options, run, wait_until};
 use crate::s3::{self, S3Server};
 use snapline::base::SavepointFormat;
-use snapline::coordinator::{ClaimMode, StopMode};
+use snapline::coordinator::{ClaimMode, JobStatus, StopMode};
 use snapline::runtime::{GivenCheckpoint, JobOptions};
 use snapline::store::*;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 fn storage(server: &S3Server) -> Arc<dyn CheckpointStorage> {
     let options = server.options();
@@ -43,8 +44,10 @@ fn object_store_job_leaves_savepoints_where_its_requests_say() {
             let (server, world) = (S3Server::start(), World::new());
             world.hold_from(Some(1));
             let own = storage(&server);
-            let handle = job(&world, 2).start(in_files(0), Arc::clone(&own)).unwrap();
-            wait_until(&handle, || handle.progress().completed > 1);
+            let quiet = JobOptions { checkpoint_interval: None, ..in_files(0) };
+            let handle = job(&world, 2).start(quiet, Arc::clone(&own)).unwrap();
+            let has_state = || world.emitted.load(Ordering::SeqCst) == FIRST_STEP;
+            wait_until(&handle, || has_state() && handle.progress().status == JobStatus::Running);
             let attempt = handle.progress().attempt;
             let control = handle.control().with_savepoints_in("s3://checkpoints/chosen");
             let asked = match stops {

@@ -3,7 +3,7 @@
 use crate::common::{FIRST_STEP, Fault, JOB, Place, Plan, World, job, memory, options, run, wait_until};
 use snapline::backend::rocksdb::RocksDbStateBackendFactory;
 use snapline::base::{CheckpointId, SavepointFormat, SharedObject};
-use snapline::coordinator::{ClaimMode, StopMode};
+use snapline::coordinator::{ClaimMode, JobStatus, StopMode};
 use snapline::inspection::{Location, verify};
 use snapline::runtime::{CheckpointType, GivenCheckpoint, JobOptions};
 use snapline::state::backend::StateBackend;
@@ -101,7 +101,8 @@ fn rocksdb_savepoint_in_a_chosen_directory_is_restored_without_anything_else_of_
         let options = || on_rocksdb(0, local.path(), true);
         let without = JobOptions { checkpoint_interval: None, ..options() };
         let handle = job(&world, 2).start(without, storage).unwrap();
-        wait_until(&handle, || world.written.load(Ordering::SeqCst) == 2 * FIRST_STEP);
+        let has_state = || world.written.load(Ordering::SeqCst) == 2 * FIRST_STEP;
+        wait_until(&handle, || has_state() && handle.progress().status == JobStatus::Running);
         world.hold_from(Some(0));
         let control = handle.control().with_savepoints_in(target.path().to_str().unwrap());
         let asked = match stops {

@@ -2,9 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
 
-use crate::common::{self, JOB, Place, World, in_files, memory, options, run, wait_until};
-use snapline::base::{Attempt, CheckpointId, CheckpointKind, Millis, SavepointFormat, StateFile, SubtaskId};
-use snapline::coordinator::{ClaimMode, Refusal, StopMode};
+use crate::common::{self, FIRST_STEP, JOB, Place, World, in_files, memory, options, run, wait_until};
+use snapline::base::{Attempt, CheckpointId, CheckpointKind, SavepointFormat, StateFile, SubtaskId};
+use snapline::coordinator::{ClaimMode, JobStatus, Refusal, StopMode};
 use snapline::inspection::{Location, verify};
 use snapline::runtime::*;
 use snapline::store::*;
@@ -39,7 +39,7 @@ fn names_in(directory: &Path) -> Vec<String> {
     names
 }
 
-/// A job that keeps its checkpoints in files, has taken one, and takes another only when it is asked to.
+/// A job that keeps its checkpoints in files, has some state, and takes a checkpoint only when it is asked to.
 struct Held {
     world: Arc<World>,
     checkpoints: TempDir,
@@ -58,11 +58,12 @@ impl Held {
         let (world, checkpoints) = (World::new(), in_memory());
         let storage = adapt(FileSystemCheckpointStorage::open(checkpoints.path(), JOB).unwrap());
         world.hold_from(Some(1));
-        let options = JobOptions { checkpoint_interval: Some(Millis(5)), ..options };
+        let options = JobOptions { checkpoint_interval: None, ..options };
         let handle = common::job(&world, 2).start(options, Arc::new(storage)).unwrap();
-        wait_until(&handle, || handle.progress().completed > 1);
-        handle.control().switch_periodic_checkpoints(false);
-        // What was under way before is over then.
+        let has_state = || world.emitted.load(Ordering::SeqCst) == FIRST_STEP;
+        wait_until(&handle, || has_state() && handle.progress().status == JobStatus::Running);
+        // Nobody comes to the end of the input, however many checkpoints there are.
+        world.hold_from(Some(0));
         handle.control().trigger_checkpoint(CheckpointType::Configured).wait().unwrap();
         Held { world, checkpoints, handle }
     }
@@ -475,25 +476,34 @@ fn stop_whose_copy_fails_says_so_and_leaves_what_the_job_goes_on_from() {
 
 /// Another job of the same id, with checkpoints elsewhere, has had the number before.
 #[test]
-fn stop_whose_savepoint_is_there_already_leaves_the_other_alone() {
-    let target = in_memory();
-    let stop = || {
-        let world = World::new();
-        world.hold_from(Some(0));
-        let checkpoints = in_memory();
-        let storage = FileSystemCheckpointStorage::open(checkpoints.path(), JOB).unwrap();
-        let options = JobOptions { checkpoint_interval: None, ..options(0) };
-        let handle = common::job(&world, 2).start(options, Arc::new(storage)).unwrap();
-        wait_until(&handle, || handle.progress().attempt > Attempt(0));
-        let control = handle.control().with_savepoints_in(text(target.path()));
-        let answer = control.stop_with_savepoint(StopMode::Suspend, Canonical).wait_for_checkpoint();
-        handle.wait().unwrap();
-        answer
-    };
-    let first = stop().unwrap();
-    let files = names_in(first.external_path.as_ref());
-    let error = stop().unwrap_err();
-    assert!(matches!(error, RequestError::NotCopied { .. }), "{error}");
-    assert_eq!(names_in(first.external_path.as_ref()), files);
-    assert!(verify(&Location::of(&first.external_path).unwrap(), &mut |_| ()).is_whole);
+fn savepoint_that_is_there_already_is_left_alone() {
+    for stops in [false, true] {
+        let target = in_memory();
+        let take = || {
+            let (world, checkpoints) = (World::new(), in_memory());
+            world.hold_from(Some(0));
+            let storage = FileSystemCheckpointStorage::open(checkpoints.path(), JOB).unwrap();
+            let options = JobOptions { checkpoint_interval: None, ..options(0) };
+            let handle = common::job(&world, 2).start(options, Arc::new(storage)).unwrap();
+            wait_until(&handle, || handle.progress().status == JobStatus::Running);
+            let control = handle.control().with_savepoints_in(text(target.path()));
+            let asked = match stops {
+                true => control.stop_with_savepoint(StopMode::Suspend, Canonical),
+                false => control.trigger_savepoint(Canonical),
+            };
+            let answer = asked.wait_for_checkpoint();
+            control.cancel();
+            handle.wait().unwrap();
+            answer
+        };
+        let first: PathBuf = take().unwrap().external_path.into();
+        let files = names_in(&first);
+        match take().unwrap_err() {
+            RequestError::NotCopied { .. } => assert!(stops),
+            RequestError::Aborted { .. } => assert!(!stops),
+            other => panic!("{other}"),
+        }
+        assert_eq!((names_in(&first), names_in(&of_job(&target)).len()), (files, 1));
+        assert!(verify(&Location::of(&first).unwrap(), &mut |_| ()).is_whole);
+    }
 }
