@@ -35,18 +35,20 @@ impl ObjectStoreLocation {
         Ok(ObjectStoreLocation { puts: Arc::clone(&store), store, directory, has_directories: false, name })
     }
 
-    /// The directory that `url` names: `s3://bucket/directory`, `gs://`, `az://` (as `abfs://` and `abfss://`), or
-    /// `hdfs://host:port/directory`; each needs the feature of its store.
+    /// The directory that `url` names: `s3://bucket/directory`, `gs://`, `az://` (as `abfs://` and `abfss://`),
+    /// `hdfs://host:port/directory`, or `https://host/directory` of a server that speaks WebDAV; each needs the feature of
+    /// its store.
     ///
     /// Credentials, and settings that `options` do not have, come from the environment (`AWS_*`, `GOOGLE_*`,
-    /// `AZURE_*`, `HADOOP_CONF_DIR`).
+    /// `AZURE_*`, `HADOOP_CONF_DIR`, `WEBDAV_*`).
     ///
     /// # Errors
     /// [`StorageError::Unavailable`] when it is another kind of URL, or the options are not those of its store.
     pub fn open(url: &str, options: &ObjectStoreOptions) -> Result<Self, StorageError> {
         let parsed = Url::parse(url).map_err(|error| refused(url, error))?;
         // Passwords in messages end in logs.
-        let name = format!("{}://{}", parsed.scheme(), parsed.host_str().unwrap_or_default());
+        let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let name = format!("{}://{}{port}", parsed.scheme(), parsed.host_str().unwrap_or_default());
         if parsed.password().is_some() || parsed.query().is_some() || parsed.fragment().is_some() {
             let what = "a URL of checkpoints has no password, no query and no fragment; credentials come from \
                         the environment";
@@ -61,7 +63,7 @@ impl ObjectStoreLocation {
             store: store.map_err(of_client)?,
             puts: puts.map_err(of_client)?,
             directory,
-            has_directories: scheme.is_none(),
+            has_directories: matches!(scheme, None | Some(ObjectStoreScheme::Http)),
             name,
         })
     }

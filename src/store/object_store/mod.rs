@@ -1,4 +1,4 @@
-//! Checkpoints in object storages: S3, Google Cloud Storage, Azure, HDFS, or any store of the crate `object_store`.
+//! Checkpoints in object storages: S3, Google Cloud Storage, Azure, HDFS, servers of WebDAV, or any store of the crate `object_store`.
 
 mod clouds;
 mod download;
@@ -10,6 +10,8 @@ mod options;
 mod put;
 mod requests;
 mod upload;
+#[cfg(feature = "http")]
+mod web_dav;
 
 pub use factory::OBJECT_STORE_OPTIONS;
 pub(super) use factory::ObjectStoreCheckpointStorageFactory;
