@@ -1,5 +1,6 @@
 //! What lies on the disk of the server.
 
+use crate::web_dav::Quirk;
 use crate::*;
 use snapline::base::*;
 use snapline::publish::PointerSequence;
@@ -116,21 +117,24 @@ fn web_dav_directory_with_special_characters_is_found_again() {
 /// Many subtasks find that the directory of a checkpoint, and that of the job, are missing, and all make them.
 #[test]
 fn web_dav_directories_that_many_make_at_once_are_made() {
-    let server = WebDavServer::start();
-    for id in 0..8 {
-        let job = JobId(100 + u128::from(id));
-        let location = ObjectStoreLocation::open(&server.url(), &server.options()).unwrap();
-        let storage = ObjectStoreCheckpointStorage::new(location, job, &server.options()).unwrap();
-        // Each request is sent once.
-        let once = ObjectStoreOptions { max_retries: 0, ..server.options() };
-        let storages = [&storage, &ObjectStoreCheckpointStorage::open(&server.url(), job, &once).unwrap()];
-        thread::scope(|scope| {
-            for index in 0..8 {
-                let storage = storages[usize::from(index) % 2];
-                scope.spawn(move || write(storage, file(id, index), b"some state").unwrap());
-            }
-        });
-        assert_eq!(fs::read_dir(server.path().join(format!("{job}/chk-{id}"))).unwrap().count(), 8);
+    for quirk in [Quirk::None, Quirk::ForbidsToMakeAgain] {
+        let server = WebDavServer::with(quirk);
+        for id in 0..8 {
+            let job = JobId(100 + u128::from(id));
+            let location = ObjectStoreLocation::open(&server.url(), &server.options()).unwrap();
+            let storage = ObjectStoreCheckpointStorage::new(location, job, &server.options()).unwrap();
+            // Each request is sent once.
+            let once = ObjectStoreOptions { max_retries: 0, ..server.options() };
+            let storages =
+                [&storage, &ObjectStoreCheckpointStorage::open(&server.url(), job, &once).unwrap()];
+            thread::scope(|scope| {
+                for index in 0..8 {
+                    let storage = storages[usize::from(index) % 2];
+                    scope.spawn(move || write(storage, file(id, index), b"some state").unwrap());
+                }
+            });
+            assert_eq!(fs::read_dir(server.path().join(format!("{job}/chk-{id}"))).unwrap().count(), 8);
+        }
     }
 }
 

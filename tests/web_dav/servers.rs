@@ -42,10 +42,13 @@ fn web_dav_server_that_does_not_speak_it_is_refused_when_it_is_opened() {
     let server = WebDavServer::with(Quirk::Answers("MKCOL", StatusCode::NOT_IMPLEMENTED));
     let found = refusal(&server.url(), &server.options());
     assert!(found.contains("MKCOL was answered with 501"), "{found}");
-    for status in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN] {
-        let server = WebDavServer::with(Quirk::Answers("", status));
+    for (method, status) in
+        [("", StatusCode::NOT_FOUND), ("", StatusCode::FORBIDDEN), ("MKCOL", StatusCode::FORBIDDEN)]
+    {
+        let server = WebDavServer::with(Quirk::Answers(method, status));
         let found = refusal(&server.url(), &server.options());
         assert!(found.contains("nothing was changed") && found.contains(status.as_str()), "{found}");
+        assert_eq!(server.requests("PUT"), 1, "{method} {status}");
     }
     // A move of one file that answers as if there were several has not moved it.
     let server = WebDavServer::with(Quirk::Answers("MOVE", StatusCode::MULTI_STATUS));

@@ -38,6 +38,8 @@ pub enum Quirk {
     Overwrites,
     /// What stands before it sends every move a second time, and gives that answer.
     MovesTwice,
+    /// A directory that is there is forbidden to make, as with Apache while another client makes it.
+    ForbidsToMakeAgain,
     /// It answers requests with this method, or all that write, with this status.
     Answers(&'static str, StatusCode),
 }
@@ -133,10 +135,15 @@ async fn carry_out(
         *first.headers_mut() = request.headers().clone();
         handler.handle(first).await;
     }
+    let is_made = quirk == Quirk::ForbidsToMakeAgain && request.method().as_str() == "MKCOL";
     // The crate looks whether a name is taken and then renames, between which two there may be another one.
     let _alone = match request.method().as_str() {
         "MOVE" => Some(moves.lock().await),
         _ => None,
     };
-    Ok(handler.handle(request).await)
+    let mut answer = handler.handle(request).await;
+    if is_made && answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+        *answer.status_mut() = StatusCode::FORBIDDEN;
+    }
+    Ok(answer)
 }

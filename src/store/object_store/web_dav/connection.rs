@@ -5,6 +5,7 @@ use object_store::client::{
     ReqwestConnector,
 };
 use object_store::{ClientOptions, Result};
+use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 
 /// Connects like the crate, with [`Connection`] between.
@@ -40,21 +41,39 @@ struct InPart {
     method: Method,
 }
 
+impl Connection {
+    /// Whether there is what `request` is about.
+    async fn is_there(&self, mut request: HttpRequest) -> Result<bool, HttpError> {
+        *request.method_mut() = named("PROPFIND");
+        request.headers_mut().insert("depth", HeaderValue::from_static("0"));
+        Ok(self.client.execute(request).await?.status().is_success())
+    }
+}
+
+fn named(method: &str) -> Method {
+    Method::from_bytes(method.as_bytes()).expect("it is a name")
+}
+
 #[async_trait::async_trait]
 impl HttpService for Connection {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         // A server may show a copy before it is whole, and keep a half after a crash. A move is a change of names.
         if request.method().as_str() == "COPY" {
-            *request.method_mut() = Method::from_bytes(b"MOVE").expect("it is a name");
+            *request.method_mut() = named("MOVE");
         }
         let method = request.method().clone();
+        let made = (method.as_str() == "MKCOL").then(|| request.clone());
         let mut answer = self.client.execute(request).await?;
+        if let Some(made) = made
+            && matches!(answer.status(), StatusCode::METHOD_NOT_ALLOWED | StatusCode::FORBIDDEN)
+            && self.is_there(made).await?
+        {
+            // Somebody else has made the directory, and the crate takes that for a failure. Apache calls it forbidden while
+            // they do.
+            *answer.status_mut() = StatusCode::CREATED;
+            return Ok(answer);
+        }
         let failed = match (method.as_str(), answer.status()) {
-            // Another process has made the directory, and the crate takes that for a failure.
-            ("MKCOL", StatusCode::METHOD_NOT_ALLOWED) => {
-                *answer.status_mut() = StatusCode::CREATED;
-                return Ok(answer);
-            }
             ("GET" | "HEAD", _) => return Ok(answer),
             (_, status @ (StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)) => {
                 HttpError::new(HttpErrorKind::Unknown, NoWebDav { method, status })
