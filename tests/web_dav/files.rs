@@ -110,6 +110,7 @@ fn web_dav_directory_with_special_characters_is_found_again() {
     assert_eq!(storage.list().unwrap().checkpoints, [CheckpointId(7)].into());
     let directory = server.path().join(format!("50% of it/{JOB}"));
     assert_eq!(files_under(&directory, &directory).len(), 8);
+    assert_eq!(fs::read_dir(server.path()).unwrap().count(), 1, "nothing lies under another name");
     storage.delete_checkpoint(CheckpointId(7)).unwrap();
     assert_eq!(storage.list().unwrap().checkpoints, [].into());
 }

@@ -38,7 +38,7 @@ pub(super) fn client(url: &Url, options: &ObjectStoreOptions, max_retries: usize
         );
     }
     choose_cryptography();
-    let (credentials, settings) = Credentials::among(settings(options))?;
+    let (credentials, settings) = Credentials::among(settings(options), |name| std::env::var(name).ok())?;
     let mut client = ClientOptions::new().with_allow_http(url.scheme() == "http");
     for (key, value) in settings {
         client = client.with_config(key.parse()?, value);
