@@ -1,5 +1,7 @@
 use super::disk::Disk;
 use std::fs::File;
+#[cfg(feature = "http")]
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +46,14 @@ impl TemporaryFile {
     pub(super) fn link_to(&self, target: &Path) -> io::Result<()> {
         self.disk.link(&self.path, target)
     }
+}
+
+/// A temporary name for `target` that nobody else has on any machine.
+#[cfg(feature = "http")]
+pub(super) fn drawn_name(target: &str) -> String {
+    let process = std::process::id();
+    let drawn = RandomState::new().hash_one(process);
+    format!("{PREFIX}{target}-{process}-{drawn}")
 }
 
 /// The name that a temporary file of this name is to get, if it is one.

@@ -1,50 +1,9 @@
 //! What is promised of names, listings and damage.
 
-use crate::{JOB, checkpoint, file, job, objects_of_the_job, open, read, served, shared, write};
+use crate::*;
 use snapline::base::*;
-use snapline::publish::{Pointer, PointerKind, PointerSequence};
+use snapline::publish::PointerSequence;
 use snapline::store::*;
-use std::path::Path;
-
-fn pointer() -> Pointer {
-    Pointer {
-        kind: PointerKind::Claim,
-        attempt: Attempt(1),
-        incarnation: Incarnation(5),
-        newest: None,
-        older: [CheckpointId(7)].into(),
-    }
-}
-
-/// One object of each kind, in a checkpoint and in a savepoint.
-fn write_one_of_each(storage: &dyn CheckpointStorage) -> StateHandle {
-    let handle = write(storage, file(7, 3), b"some state").unwrap();
-    write(storage, StateFile { savepoint: true, ..file(8, 3) }, b"x").unwrap();
-    for savepoint in [None, Some(CheckpointId(8))] {
-        storage.put_shared(&SharedObject { savepoint, ..shared(b"sst") }, &mut &b"sst"[..]).unwrap();
-    }
-    storage.put_metadata(&job().metadata(checkpoint(7))).unwrap();
-    let savepoint = CompletedCheckpoint { kind: CheckpointKind::Savepoint, ..checkpoint(8) };
-    storage.put_metadata(&job().metadata(savepoint)).unwrap();
-    storage.put_pointer(PointerSequence(5), &pointer()).unwrap();
-    handle
-}
-
-/// The files under `directory`, with their content.
-fn files_under(directory: &Path, within: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(within).unwrap().map(|entry| entry.unwrap().path()) {
-        match entry.is_dir() {
-            true => found.extend(files_under(directory, &entry)),
-            false => {
-                let name = entry.strip_prefix(directory).unwrap().to_str().unwrap().to_owned();
-                found.push((name, std::fs::read(&entry).unwrap()));
-            }
-        }
-    }
-    found.sort();
-    found
-}
 
 /// H23, H26
 #[test]
@@ -138,13 +97,13 @@ fn object_store_object_with_a_flipped_bit_or_truncated_is_corrupt() {
 /// Callers that must not wait for a runtime, since they are in one, are answered all the same.
 #[test]
 fn object_store_may_be_used_and_dropped_by_asynchronous_callers() {
-    let server = crate::S3Server::start();
+    let server = S3Server::start();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let storage = open(&server, &server.options());
         let handle = write_one_of_each(&storage);
         let mut unfinished = storage.create_state(file(9, 0)).unwrap();
-        std::io::Write::write_all(&mut unfinished, &crate::bytes(crate::LARGE_BYTES)).unwrap();
+        std::io::Write::write_all(&mut unfinished, &bytes(LARGE_BYTES)).unwrap();
         assert_eq!(read(&storage, &handle).unwrap(), b"some state");
     });
     assert_eq!(server.bucket.open_uploads(), 0);

@@ -23,8 +23,6 @@ fn object_store_url_of_another_kind_is_refused_with_a_reason() {
         ("checkpoints", "relative URL without a base"),
         ("file:///checkpoints", "FileSystemCheckpointStorage"),
         ("memory:///checkpoints", "no checkpoint can be kept under memory://"),
-        ("http://example.com/checkpoints", "no put that fails if its name is taken"),
-        ("https://example.com/checkpoints", "no put that fails if its name is taken"),
         ("ftp://example.com/checkpoints", "Unable to recognise URL"),
         ("s3:///checkpoints", "Unable to recognise URL"),
         ("s3://user:secret@bucket/checkpoints", "credentials come from the environment"),
@@ -38,7 +36,7 @@ fn object_store_url_of_another_kind_is_refused_with_a_reason() {
 }
 
 /// Clients are made for them; nobody is asked before the storage is opened.
-#[cfg(all(feature = "gcs", feature = "azure", feature = "hdfs"))]
+#[cfg(all(feature = "gcs", feature = "azure", feature = "hdfs", feature = "http"))]
 #[test]
 fn object_store_urls_of_all_clouds_are_understood() {
     for (url, settings) in [
@@ -48,12 +46,21 @@ fn object_store_urls_of_all_clouds_are_understood() {
         ("gs://bucket/directory", &[("skip_signature", "true")]),
         ("az://container/directory", &[("account_name", "account"), ("skip_signature", "true")]),
         ("abfss://container@account.dfs.core.windows.net/directory", &[("skip_signature", "true")]),
+        ("http://localhost:8080/directory", &[]),
+        ("https://example.com", &[("username", "user"), ("password", "secret")]),
         ("hdfs://localhost:9000/directory", &[("dfs.client.use.datanode.hostname", "true")]),
     ] {
         let store = settings.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         let options = ObjectStoreOptions { store, ..ObjectStoreOptions::default() };
         ObjectStoreLocation::open(url, &options).unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+#[cfg(not(feature = "http"))]
+#[test]
+fn object_store_of_a_feature_that_is_missing_is_refused_with_its_name() {
+    let found = refusal("https://example.com/checkpoints", &ObjectStoreOptions::default());
+    assert_eq!(found, "snapline was built without its feature `http`");
 }
 
 #[test]

@@ -10,6 +10,9 @@ mod files;
 #[path = "../support/s3/mod.rs"]
 mod s3;
 mod savepoints_and_shared_files;
+#[cfg(feature = "http")]
+#[path = "../support/web_dav/mod.rs"]
+mod web_dav;
 
 use proptest::prelude::*;
 use snapline::base::*;
@@ -97,6 +100,12 @@ fn on_high_availability_stores(body: &dyn Fn(Arc<dyn HighAvailabilityStore>)) {
         let store = ObjectStoreHighAvailabilityStore::new(location, &cluster, JOB, &options);
         body(Arc::new(store.expect("opens")));
     }
+    #[cfg(feature = "http")]
+    {
+        let server = web_dav::WebDavServer::start();
+        let store = ObjectStoreHighAvailabilityStore::open(&server.url(), &cluster, JOB, &server.options());
+        body(Arc::new(store.expect("opens")));
+    }
     #[cfg(feature = "etcd")]
     {
         let server = etcd::shared();
@@ -105,7 +114,7 @@ fn on_high_availability_stores(body: &dyn Fn(Arc<dyn HighAvailabilityStore>)) {
     }
 }
 
-/// Stores of the crate `object_store`, and a server that speaks the protocol of S3.
+/// Stores of the crate `object_store`, a server that speaks the protocol of S3, and one that speaks WebDAV.
 #[cfg(feature = "object-store")]
 fn on_object_stores(body: &dyn Fn(&dyn CheckpointStorage)) {
     use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
@@ -122,6 +131,11 @@ fn on_object_stores(body: &dyn Fn(&dyn CheckpointStorage)) {
     #[cfg(feature = "s3")]
     {
         let server = s3::S3Server::start();
+        body(&ObjectStoreCheckpointStorage::open(&server.url(), JOB, &server.options()).expect("opens"));
+    }
+    #[cfg(feature = "http")]
+    {
+        let server = web_dav::WebDavServer::start();
         body(&ObjectStoreCheckpointStorage::open(&server.url(), JOB, &server.options()).expect("opens"));
     }
 }

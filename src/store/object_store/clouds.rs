@@ -5,7 +5,7 @@ use object_store::{ObjectStore, ObjectStoreScheme};
 use std::sync::Arc;
 use url::Url;
 
-type Client = Result<Arc<dyn ObjectStore>, Box<dyn std::error::Error + Send + Sync>>;
+pub(super) type Client = Result<Arc<dyn ObjectStore>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A client for the store that `url` names, which is HDFS without a `scheme`.
 pub(super) fn client(
@@ -29,6 +29,8 @@ pub(super) fn client(
         Some(ObjectStoreScheme::MicrosoftAzure) => {
             https::azure(url, options, max_retries).map_err(|error| error.into())
         }
+        #[cfg(feature = "http")]
+        Some(ObjectStoreScheme::Http) => super::web_dav::client(url, options, max_retries),
         #[cfg(feature = "hdfs")]
         None => hdfs(url, options).map_err(|error| error.into()),
         #[cfg(not(feature = "s3"))]
@@ -37,14 +39,13 @@ pub(super) fn client(
         Some(ObjectStoreScheme::GoogleCloudStorage) => Err(without("gcs")),
         #[cfg(not(feature = "azure"))]
         Some(ObjectStoreScheme::MicrosoftAzure) => Err(without("azure")),
+        #[cfg(not(feature = "http"))]
+        Some(ObjectStoreScheme::Http) => Err(without("http")),
         #[cfg(not(feature = "hdfs"))]
         None => Err(without("hdfs")),
         Some(ObjectStoreScheme::Local) => {
             Err("checkpoints in files are kept by FileSystemCheckpointStorage".into())
         }
-        Some(ObjectStoreScheme::Http) => Err("HTTP has no put that fails if its name is taken, so no \
-            checkpoint can be kept there; use s3://, gs://, az:// or hdfs://"
-            .into()),
         Some(_) => Err(format!("no checkpoint can be kept under {}://", url.scheme()).into()),
     }
 }
@@ -55,12 +56,12 @@ fn without(feature: &str) -> Box<dyn std::error::Error + Send + Sync> {
 }
 
 #[cfg(feature = "https")]
-mod https {
+pub(super) mod https {
     use super::*;
     use object_store::{BackoffConfig, RetryConfig};
 
     /// The settings of the client that are not those of one cloud, and then those that users give.
-    fn settings(options: &ObjectStoreOptions) -> impl Iterator<Item = (String, String)> {
+    pub(in super::super) fn settings(options: &ObjectStoreOptions) -> impl Iterator<Item = (String, String)> {
         let milliseconds = |duration: std::time::Duration| format!("{}ms", duration.as_millis());
         let timeouts = [
             ("timeout".to_owned(), milliseconds(options.request_timeout)),
@@ -69,7 +70,7 @@ mod https {
         timeouts.into_iter().chain(options.store.clone())
     }
 
-    fn retries(options: &ObjectStoreOptions, max_retries: usize) -> RetryConfig {
+    pub(in super::super) fn retries(options: &ObjectStoreOptions, max_retries: usize) -> RetryConfig {
         let backoff = BackoffConfig {
             init_backoff: options.initial_backoff,
             max_backoff: ObjectStoreOptions::MAX_BACKOFF,
@@ -79,7 +80,7 @@ mod https {
     }
 
     /// Chooses the cryptography of TLS, unless the application has done so.
-    fn choose_cryptography() {
+    pub(in super::super) fn choose_cryptography() {
         use rustls::crypto::{CryptoProvider, ring};
         if CryptoProvider::get_default().is_none() {
             // Whoever came first meanwhile has chosen as well.

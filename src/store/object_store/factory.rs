@@ -78,8 +78,8 @@ pub(in crate::store) struct ObjectStoreCheckpointStorageFactory {
 
 impl ObjectStoreCheckpointStorageFactory {
     /// With this begin the URLs of directories in object storages.
-    pub(in crate::store) const SCHEMES: [&str; 8] =
-        ["s3", "s3a", "gs", "az", "abfs", "abfss", "hdfs", "viewfs"];
+    pub(in crate::store) const SCHEMES: [&str; 10] =
+        ["s3", "s3a", "gs", "az", "abfs", "abfss", "hdfs", "viewfs", "http", "https"];
     /// With this begin the keys that all of them read.
     pub(in crate::store) const PREFIX: &str = PREFIX;
 

@@ -38,11 +38,12 @@ impl ObjectStoreLocation {
         Ok(ObjectStoreLocation { store, puts, directory, has_directories: false, name, root: None })
     }
 
-    /// The directory that `url` names: `s3://bucket/directory`, `gs://`, `az://` (as `abfs://` and `abfss://`), or
-    /// `hdfs://host:port/directory`; each needs the feature of its store.
+    /// The directory that `url` names: `s3://bucket/directory`, `gs://`, `az://` (as `abfs://` and `abfss://`),
+    /// `hdfs://host:port/directory`, or `https://host/directory` of a server that speaks WebDAV; each needs the feature of
+    /// its store.
     ///
     /// Credentials, and settings that `options` do not have, come from the environment (`AWS_*`, `GOOGLE_*`,
-    /// `AZURE_*`, `HADOOP_CONF_DIR`).
+    /// `AZURE_*`, `HADOOP_CONF_DIR`, `WEBDAV_*`).
     ///
     /// # Errors
     /// [`StorageError::Unavailable`] when it is another kind of URL, or the options are not those of its store.
@@ -57,7 +58,7 @@ impl ObjectStoreLocation {
             store: store.map_err(of_client)?,
             puts: puts.map_err(of_client)?,
             directory,
-            has_directories: scheme.is_none(),
+            has_directories: matches!(scheme, None | Some(ObjectStoreScheme::Http)),
             name,
             root: Some(root_of(&parsed)),
         })
@@ -79,12 +80,15 @@ impl ObjectStoreLocation {
             return Err(wrong(another_store()));
         }
         let (parsed, _) = parse(url)?;
-        // Where the bucket is a part of the path, that must be the same, too.
-        let has_bucket_in_path = parsed.scheme().starts_with("http");
-        if self.root.as_deref() != Some(&root_of(&parsed)) || has_bucket_in_path {
+        if self.root.as_deref() != Some(&root_of(&parsed)) {
             return Err(wrong(another_store()));
         }
-        let (_, directory) = scheme_of(&parsed).map_err(|error| refused(url, error))?;
+        let (kind, directory) = scheme_of(&parsed).map_err(|error| refused(url, error))?;
+        // Where the bucket is a part of the path, that must be the same, too.
+        let is_web_dav = kind == Some(ObjectStoreScheme::Http);
+        if parsed.scheme().starts_with("http") && !is_web_dav {
+            return Err(wrong(another_store()));
+        }
         Ok(ObjectStoreLocation { directory, ..self.clone() })
     }
 
@@ -98,7 +102,8 @@ impl ObjectStoreLocation {
 fn parse(url: &str) -> Result<(Url, String), StorageError> {
     let parsed = Url::parse(url).map_err(|error| refused(url, error))?;
     // Passwords in messages end in logs.
-    let name = format!("{}://{}", parsed.scheme(), parsed.host_str().unwrap_or_default());
+    let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let name = format!("{}://{}{port}", parsed.scheme(), parsed.host_str().unwrap_or_default());
     if parsed.password().is_some() || parsed.query().is_some() || parsed.fragment().is_some() {
         let what = "a URL of checkpoints has no password, no query and no fragment; credentials come from \
                     the environment";

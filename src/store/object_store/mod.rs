@@ -1,4 +1,4 @@
-//! Checkpoints in object storages: S3, Google Cloud Storage, Azure, HDFS, or any store of the crate `object_store`.
+//! Checkpoints in object storages: S3, Google Cloud Storage, Azure, HDFS, servers of WebDAV, or any store of the crate `object_store`.
 
 mod clouds;
 mod download;
@@ -10,6 +10,8 @@ mod options;
 mod put;
 mod requests;
 mod upload;
+#[cfg(feature = "http")]
+mod web_dav;
 
 pub use factory::OBJECT_STORE_OPTIONS;
 pub(super) use factory::ObjectStoreCheckpointStorageFactory;
@@ -39,7 +41,8 @@ use upload::{ObjectWriter, Written};
 /// An object becomes visible as a whole or not at all, and the store itself refuses metadata or a pointer whose name is
 /// taken; a store that does not is refused when it is opened. A put whose answer is lost is repeated, and what is read back
 /// tells whether it had been applied. A process that is killed may leave parts of uploads, which no listing shows: the
-/// bucket should have a rule that aborts incomplete uploads.
+/// bucket should have a rule that aborts incomplete uploads. On a server of WebDAV it may leave temporary names, and each
+/// file is kept in memory until it is whole.
 ///
 /// Callers wait, and may be asynchronous; two threads carry the requests out. Clones share them.
 #[derive(Clone, Debug)]

@@ -36,15 +36,19 @@ impl Objects {
     }
 
     /// Writes an object in `directory` twice, of which the store must refuse the second time, or even the first. It stays: if
-    /// it were deleted, two processes that do the same would not see it.
+    /// it were deleted, two processes that do the same would not see it. Servers of files must list it as well, which not all
+    /// do that write.
     pub(super) fn probe(&self, directory: &Path) -> Result<(), StorageError> {
         let path = directory.clone().join(PROBE);
         let refuses = |_| Ok(self.put(&path, PROBE.into())? == Put::Exists);
-        if (0..2).map(refuses).collect::<Result<Vec<bool>, _>>()?.contains(&true) {
+        let what = if !(0..2).map(refuses).collect::<Result<Vec<bool>, _>>()?.contains(&true) {
+            "the store has written an object that exists, although it was to be refused; checkpoints need a store with \
+             conditional puts (If-None-Match), or a server with conditional moves (Overwrite: F)"
+        } else if self.location.has_directories && !self.list(directory)?.0.iter().any(|name| name == PROBE) {
+            "the store does not list what was written"
+        } else {
             return Ok(());
-        }
-        let what = "the store has written an object that exists, although it was to be refused; checkpoints need a \
-                    store with conditional puts (If-None-Match)";
+        };
         let error = io::Error::new(io::ErrorKind::Unsupported, what);
         Err(StorageError::unavailable(self.name(&path), error))
     }

@@ -13,7 +13,8 @@ pub struct ObjectStoreOptions {
     pub uploads_at_once: usize,
     /// How many bytes one request reads of a file. A reader holds two of these.
     pub read_bytes: usize,
-    /// After which time without an answer a request has failed. A part of a file has to be through in that time.
+    /// After which time without an answer a request has failed. A part of a file has to be through in that time; over
+    /// WebDAV, which has no parts, the whole file.
     pub request_timeout: Duration,
     /// After which time a connection that does not come about has failed.
     pub connect_timeout: Duration,
@@ -24,7 +25,8 @@ pub struct ObjectStoreOptions {
     /// The pause before a request is sent again, which doubles each time, up to [`MAX_BACKOFF`](Self::MAX_BACKOFF).
     pub initial_backoff: Duration,
     /// Settings of the store, such as `region` and `endpoint` for S3 (keys of `AmazonS3ConfigKey`, `GoogleConfigKey` and
-    /// `AzureConfigKey` of the crate `object_store`, or Hadoop's for HDFS). They win over the environment.
+    /// `AzureConfigKey` of the crate `object_store`, Hadoop's for HDFS, or `username`, `password`, `bearer_token` and
+    /// `ClientConfigKey` for WebDAV). They win over the environment.
     pub store: BTreeMap<String, String>,
 }
 

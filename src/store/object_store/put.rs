@@ -95,13 +95,24 @@ fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::AlreadyExists { .. })
 }
 
-/// Whether there was no connection to send it on.
+/// What has failed before a put came as far as the name of its object.
+#[cfg(feature = "http")]
+#[derive(Debug, thiserror::Error)]
+#[error("the content could not be sent under a temporary name: {}", crate::base::WithCauses(.0))]
+pub(super) struct Untouched(pub(super) Error);
+
+/// Whether there was no connection to send it on, or something else before it has failed.
 #[cfg(feature = "https")]
 fn was_never_sent(error: &Error) -> bool {
     use object_store::client::{HttpError, HttpErrorKind};
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let http = causes.filter_map(|cause| cause.downcast_ref::<HttpError>()).next();
-    http.is_some_and(|http| http.kind() == HttpErrorKind::Connect)
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.any(|cause| {
+        #[cfg(feature = "http")]
+        if cause.is::<Untouched>() {
+            return true;
+        }
+        cause.downcast_ref().is_some_and(|http: &HttpError| http.kind() == HttpErrorKind::Connect)
+    })
 }
 
 /// Stores without HTTP do not say.

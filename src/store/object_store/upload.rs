@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 /// Writes an object whose length is not known: in one put if it fits into the buffer, and in parts otherwise.
 ///
 /// A name belongs to one upload of one attempt. That it is taken is a fault, which is looked for before the parts become
-/// visible, since no store refuses that step by itself.
+/// visible, since hardly a store refuses that step by itself.
 #[derive(Debug)]
 pub(super) struct ObjectWriter {
     objects: Objects,
