@@ -76,7 +76,7 @@ impl Job {
         for at in 0..self.subtasks.len() {
             let subtask = self.subtasks[at];
             let file = StateFile { checkpoint, subtask, attempt, savepoint: false };
-            let handle = Some(StateHandle { file, bytes: 1, checksum: 2 });
+            let handle = Some(StateHandle { file, bytes: 1, checksum: 2, inline: None });
             self.on(now, Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared: None })?;
         }
         match self.coordinator.retained() {

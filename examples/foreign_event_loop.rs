@@ -91,7 +91,7 @@ impl Engine {
         let (attempt, mode) = (recovered.attempt, CheckpointingMode::ExactlyOnce);
         self.queues = Default::default();
         for (id, channels, outputs) in [(SOURCES[0], 0, 1), (SOURCES[1], 0, 1), (OPERATOR, 2, 0)] {
-            let handle = recovered.newest.as_ref().and_then(|newest| newest.states[&id]);
+            let handle = recovered.newest.as_ref().and_then(|newest| newest.states[&id].as_ref());
             let state = handle.map_or([0, 0], |handle| self.states[&handle.file]);
             let config = subtask::Config { id, attempt, mode, channels, outputs, input_finished: false };
             self.tasks.insert(id, (Subtask::new(config), state));
@@ -119,7 +119,8 @@ impl Engine {
                         inputs.push_back(Input::SnapshotTaken { checkpoint });
                     }
                     Output::StartUpload { checkpoint } => {
-                        let handle = Some(StateHandle { file: file(checkpoint), bytes: 0, checksum: 0 });
+                        let handle =
+                            Some(StateHandle { file: file(checkpoint), bytes: 0, checksum: 0, inline: None });
                         let ended = Input::UploadFinished { checkpoint, handle };
                         self.later(3, move |it| it.tell_task(attempt, subtask, ended));
                     }

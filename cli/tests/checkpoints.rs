@@ -150,10 +150,45 @@ fn export_prints_an_entry_in_each_line() {
 
 #[cfg(feature = "rocksdb")]
 #[test]
-fn export_of_states_in_files_of_rocksdb_is_refused() {
-    let scene = finished(&["--backend", "rocksdb", "--incremental"]);
-    let refused = snapline("export", &scene.checkpoints(), &["--state", "count"]);
-    refused.failed(1, &["the state `count` lies in files of the backend `rocksdb`"]);
+fn export_prints_the_entries_of_states_in_files_of_rocksdb() {
+    let in_files = finished(&["--backend", "rocksdb", "--incremental"]);
+    let on_heap = finished(&[]);
+    let exported = |scene: &Scene, state| {
+        let out = snapline("export", &scene.checkpoints(), &["--state", state]).succeeded().out;
+        let mut lines: Vec<_> = out.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(exported(&in_files, "count"), exported(&on_heap, "count"));
+    let temporary = |scene: &Scene| snapline("export", &scene.checkpoints(), &[]).succeeded().out;
+    assert_eq!(temporary(&in_files).lines().count(), temporary(&on_heap).lines().count());
+    let folder = in_files.storage().directory().join("shared");
+    let path = folder.join(&common::names(&folder)[0]);
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    snapline("export", &in_files.checkpoints(), &[]).failed(1, &[path.to_str().unwrap(), "checksum"]);
+}
+
+/// As little state is unless it is told otherwise, as the other tests do.
+#[test]
+fn inspect_verify_and_export_read_state_that_is_in_the_metadata() {
+    let scene = finished(&["-D", "execution.checkpointing.data-inline-threshold=20kb"]);
+    let tree = snapline("inspect", &scene.checkpoints(), &[]).succeeded().out;
+    for part in ["subtask 0: in the metadata, ", "value `count` of u64"] {
+        assert!(tree.contains(part), "`{part}` is not in {tree}");
+    }
+    let inspection = snapline("inspect", &scene.checkpoints(), &["--json"]).succeeded().json();
+    let state = &inspection["jobs"][0]["checkpoints"][0]["operators"][1]["subtasks"][0]["state_file"];
+    assert_eq!(state["is_inline"], true);
+    let name = state["file"].as_str().unwrap();
+    assert!(name.ends_with("/_metadata") && PathBuf::from(name).exists(), "{name}");
+    let files = common::names(&newest(&scene));
+    assert_eq!(files, ["_metadata"], "there is no other file");
+    snapline("verify", &scene.checkpoints(), &[]).succeeded();
+    let exported = snapline("export", &scene.checkpoints(), &["--state", "count"]).succeeded().out;
+    assert_eq!(exported.lines().count(), 3, "{exported}");
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn fsck_says_by_its_exit_code_whether_something_is_missing() {
         assert!(whole.contains(part), "`{part}` is not in {whole}");
     }
     let metadata = scene.storage().read_metadata(newest).unwrap().unwrap();
-    let handle = metadata.checkpoint.states.values().flatten().next().copied().unwrap();
+    let handle = metadata.checkpoint.states.values().flatten().next().cloned().unwrap();
     let path = scene.storage().state_path(handle.file);
     fs::remove_file(&path).unwrap();
     let told = snapline("fsck", &scene.checkpoints(), &[]).failed(1, &[]).out;

@@ -106,5 +106,6 @@ fn kill_at_any_moment_keeps_updates_exact_with_unaligned_checkpoints_and_any_par
 
 #[test]
 fn kill_at_any_moment_keeps_final_counts_exact() {
-    survives_kills("final", &[], &["1", "2", "4"]);
+    // With state in the metadata, as it is by default.
+    survives_kills("final", &["-D", "execution.checkpointing.data-inline-threshold=20kb"], &["1", "2", "4"]);
 }

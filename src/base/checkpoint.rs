@@ -2,6 +2,7 @@ use super::{Attempt, CheckpointId, SharedObject, Sharing, SubtaskId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// What a checkpoint is for, which decides what the tasks write and what they do once it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,14 +76,47 @@ pub struct StateFile {
 }
 
 /// Where a subtask's state lies, and how to know that it is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StateHandle {
-    /// The file.
+    /// The file, or what would be the file if the state were not inline.
     pub file: StateFile,
     /// Its length in bytes.
     pub bytes: u64,
     /// The CRC-32C of all its bytes.
     pub checksum: u32,
+    /// The bytes themselves, when they are so few that there is no file.
+    pub inline: Option<InlineState>,
+}
+
+impl StateHandle {
+    /// The file in the storage, which state that is inline does not have.
+    #[must_use]
+    pub fn stored_file(&self) -> Option<StateFile> {
+        self.inline.is_none().then_some(self.file)
+    }
+}
+
+/// The bytes of a state that goes with its handle, and so into `_metadata` (Flink: `ByteStreamStateHandle`).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InlineState(Arc<[u8]>);
+
+impl From<Vec<u8>> for InlineState {
+    fn from(bytes: Vec<u8>) -> Self {
+        InlineState(bytes.into())
+    }
+}
+
+impl AsRef<[u8]> for InlineState {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for InlineState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of what users keep in their state nothing belongs into logs.
+        write!(f, "InlineState({} bytes)", self.0.len())
+    }
 }
 
 /// Everything that is needed to start a job from a checkpoint: the content of `_metadata`.
@@ -113,7 +147,9 @@ impl CompletedCheckpoint {
     #[must_use]
     pub fn state_bytes(&self) -> u64 {
         let private = self.states.values().flatten().map(|handle| handle.bytes);
-        private.chain(self.shared.values().flatten().map(|object| object.file.content.bytes)).sum()
+        let shared = self.shared.values().flatten().map(|object| object.file.content.bytes);
+        // Nobody has compared the lengths with anything yet.
+        private.chain(shared).fold(0, u64::saturating_add)
     }
 }
 

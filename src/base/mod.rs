@@ -13,7 +13,9 @@ mod time;
 
 #[cfg(feature = "runtime")]
 pub(crate) use causes::WithCauses;
-pub use checkpoint::{CheckpointKind, CompletedCheckpoint, DeclineReason, StateFile, StateHandle};
+pub use checkpoint::{
+    CheckpointKind, CompletedCheckpoint, DeclineReason, InlineState, StateFile, StateHandle,
+};
 pub use domain::TimeDomain;
 pub use identity::{Attempt, Channel, CheckpointId, Incarnation, JobId, ParseJobIdError, SubtaskId};
 pub use options::{Alignment, CheckpointOptions, CheckpointingMode, SavepointFormat};

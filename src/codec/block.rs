@@ -39,7 +39,7 @@ impl FileKind {
     pub const fn version(self) -> u16 {
         match self {
             FileKind::State => 5,
-            FileKind::Metadata => 2,
+            FileKind::Metadata => 3,
             FileKind::Pointer | FileKind::Redirection => 1,
         }
     }

@@ -1,4 +1,5 @@
 mod version_1;
+mod version_2;
 
 use super::{CodecError, Corrupt, FileKind, decode_with, encode_document};
 use crate::base::{CompletedCheckpoint, JobId};
@@ -43,6 +44,7 @@ pub fn encode_metadata(metadata: &CheckpointMetadata) -> Result<Vec<u8>, CodecEr
 pub fn decode_metadata(bytes: &[u8]) -> Result<CheckpointMetadata, Corrupt> {
     decode_with(FileKind::Metadata, bytes, |reader| match reader.version() {
         1 => reader.read_value().map(version_1::Metadata::into_current),
+        2 => reader.read_value().map(version_2::Metadata::into_current),
         _ => reader.read_value(),
     })
 }

@@ -13,20 +13,24 @@ fn sample() -> CheckpointMetadata {
     let content = ContentId { digest: 0xd1_6e57, bytes: 99 };
     let shared = SharedFile { job: JobId(0xfeed), subtask: subtask(0), attempt: Attempt(2), content };
     let object = SharedObject { file: shared, upload: 5, savepoint: None };
-    let handle = StateHandle { file, bytes: 4711, checksum: 0xdead_beef };
+    let inline_file = StateFile { subtask: subtask(2), ..file };
+    let (state, inline_checksum) = (b"little".to_vec(), checksum(0, b"little"));
+    let inline =
+        StateHandle { file: inline_file, bytes: 6, checksum: inline_checksum, inline: Some(state.into()) };
+    let handle = StateHandle { file, bytes: 4711, checksum: 0xdead_beef, inline: None };
     CheckpointMetadata {
         job: JobId(0xfeed),
         operators: vec![OperatorMetadata {
             uid: String::new(),
             name: "count".to_owned(),
-            parallelism: 2,
+            parallelism: 3,
             max_parallelism: 128,
         }],
         checkpoint: CompletedCheckpoint {
             id: CheckpointId(7),
             attempt: Attempt(3),
             kind: CheckpointKind::Periodic,
-            states: [(subtask(0), Some(handle)), (subtask(1), None)].into(),
+            states: [(subtask(0), Some(handle)), (subtask(1), None), (subtask(2), Some(inline))].into(),
             shared: [(subtask(0), [object].into())].into(),
         },
     }
@@ -59,19 +63,50 @@ fn codec_metadata_round_trips() {
     assert_eq!(decode_metadata(&bytes), Ok(sample()));
 }
 
+/// Who had finished has no entry, not even one without state, in a checkpoint as in a savepoint.
 #[test]
-fn codec_metadata_bytes_are_those_of_version_2() {
+fn codec_metadata_of_checkpoints_and_savepoints_tells_who_had_finished() {
+    for kind in [CheckpointKind::Periodic, CheckpointKind::Savepoint] {
+        let mut metadata = sample();
+        metadata.checkpoint.kind = kind;
+        metadata.checkpoint.states.remove(&SubtaskId::new(1, 0));
+        let decoded = decode_metadata(&encode_metadata(&metadata).expect("encodes")).expect("decodes");
+        assert_eq!(decoded, metadata);
+        let had_finished = [0, 1].map(|index| decoded.checkpoint.had_finished(SubtaskId::new(1, index)));
+        assert_eq!(had_finished, [true, false], "{kind}");
+    }
+}
+
+#[test]
+fn codec_metadata_bytes_are_those_of_version_3() {
     let bytes = encode_metadata(&sample()).expect("encodes");
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, include_str!("fixtures/metadata_v2.hex").trim());
+    assert_eq!(hex, include_str!("fixtures/metadata_v3.hex").trim());
+}
+
+/// The sample as it was when all state lay in files.
+fn sample_in_files() -> CheckpointMetadata {
+    let mut sample = sample();
+    sample.operators[0].parallelism = 2;
+    sample.checkpoint.states.remove(&SubtaskId::new(1, 2));
+    sample
+}
+
+fn from_hex(hex: &str) -> Vec<u8> {
+    let hex = hex.trim();
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+}
+
+#[test]
+fn codec_metadata_of_version_2_is_read_as_one_without_inline_state() {
+    let bytes = from_hex(include_str!("fixtures/metadata_v2.hex"));
+    assert_eq!(decode_metadata(&bytes), Ok(sample_in_files()));
 }
 
 #[test]
 fn codec_metadata_of_version_1_is_read_as_one_without_shared_files() {
-    let hex = include_str!("fixtures/metadata_v1.hex").trim();
-    let bytes: Vec<u8> =
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect();
-    let mut expected = sample();
+    let bytes = from_hex(include_str!("fixtures/metadata_v1.hex"));
+    let mut expected = sample_in_files();
     expected.checkpoint.shared.clear();
     assert_eq!(decode_metadata(&bytes), Ok(expected));
 }
@@ -83,7 +118,9 @@ fn codec_metadata_with_any_flipped_bit_is_corrupt() {
         let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         let corrupt = decode_metadata(&damaged).expect_err("the flip of one bit");
-        assert!(corrupt.offset <= (bit / 8) as u64, "bit {bit}: {corrupt}");
+        // One version may become another, which the first block does not go with.
+        let at = if (8..10).contains(&(bit / 8)) { 10 } else { bit / 8 };
+        assert!(corrupt.offset <= at as u64, "bit {bit}: {corrupt}");
     }
 }
 

@@ -36,7 +36,10 @@ pub enum Kind {
     /// A duration, or `off`.
     DurationOrOff,
     /// A number of bytes, such as `5 mb`.
-    MemorySize,
+    MemorySize {
+        /// To this number of bytes.
+        most_bytes: u64,
+    },
     /// One of these names, in any case.
     OneOf(&'static [&'static str]),
     /// A directory, as a path or as a URL.
@@ -97,7 +100,12 @@ impl Kind {
                 Ok(_) => Ok(()),
                 Err(what) => Err(format!("{what}, or off")),
             },
-            Kind::MemorySize => size(text).map(drop),
+            Kind::MemorySize { most_bytes } => match size(text)? {
+                bytes if bytes > most_bytes => {
+                    Err(format!("it must be a size of {most_bytes} bytes at most"))
+                }
+                _ => Ok(()),
+            },
             Kind::OneOf(names) if names.iter().any(|name| is_same_name(name, text)) => Ok(()),
             Kind::OneOf(names) => Err(format!("it must be one of {}", names.join(", "))),
             Kind::Directory | Kind::Name(_) | Kind::File | Kind::Text if text.trim().is_empty() => {
@@ -119,7 +127,8 @@ impl fmt::Display for Kind {
             Kind::Duration { least_millis: 0 } => f.write_str("duration"),
             Kind::Duration { least_millis } => write!(f, "duration from {least_millis} ms"),
             Kind::DurationOrOff => write!(f, "duration from 1 ms, or `{OFF}`"),
-            Kind::MemorySize => f.write_str("size"),
+            Kind::MemorySize { most_bytes: u64::MAX } => f.write_str("size"),
+            Kind::MemorySize { most_bytes } => write!(f, "size to {most_bytes} bytes"),
             Kind::OneOf(names) => write!(f, "`{}`", names.join("`, `")),
             Kind::Directory => f.write_str("directory"),
             Kind::File => f.write_str("file"),

@@ -6,6 +6,8 @@ const ANY_NUMBER: Kind = Kind::Number { least: 0, most: u32::MAX as u64 };
 const SOME: Kind = Kind::Number { least: 1, most: u32::MAX as u64 };
 const PARALLELISM_RANGE: Kind = Kind::Number { least: 1, most: 32_768 };
 const ANY_DURATION: Kind = Kind::Duration { least_millis: 0 };
+const ANY_SIZE: Kind = Kind::MemorySize { most_bytes: u64::MAX };
+const MEBIBYTE: u64 = 1024 * 1024;
 
 /// [`JobOptions::checkpoint_interval`](crate::runtime::JobOptions::checkpoint_interval).
 pub const INTERVAL: ConfigOption = ConfigOption::new(
@@ -119,6 +121,24 @@ pub const SNAPSHOT_COMPRESSION: ConfigOption = ConfigOption::new(
     "false",
     "Whether keyed state is compressed in checkpoints and savepoints.",
 );
+
+/// [`JobOptions::inline_threshold_bytes`](crate::runtime::JobOptions::inline_threshold_bytes).
+pub const INLINE_THRESHOLD: ConfigOption = ConfigOption::new(
+    "execution.checkpointing.data-inline-threshold",
+    Kind::MemorySize { most_bytes: MEBIBYTE },
+    "20 kb",
+    "The largest state of a subtask that is written into the metadata instead of into a file.",
+)
+.formerly(&["state.storage.fs.memory-threshold", "state.backend.fs.memory-threshold"]);
+
+/// [`JobOptions::write_buffer_bytes`](crate::runtime::JobOptions::write_buffer_bytes).
+pub const WRITE_BUFFER: ConfigOption = ConfigOption::new(
+    "execution.checkpointing.write-buffer-size",
+    Kind::MemorySize { most_bytes: 1024 * MEBIBYTE },
+    "4096",
+    "Up to this size, or that of the threshold if it is larger, small writes to a state file are collected.",
+)
+.formerly(&["state.storage.fs.write-buffer-size", "state.backend.fs.write-buffer-size"]);
 
 /// [`JobOptions::allow_non_restored_state`](crate::runtime::JobOptions::allow_non_restored_state).
 pub const IGNORE_UNCLAIMED_STATE: ConfigOption = ConfigOption::new(
@@ -345,7 +365,7 @@ pub const ETCD_KEY: ConfigOption = ConfigOption::new(
 /// The limit of [`JobManagerCheckpointStorage`](crate::store::JobManagerCheckpointStorage).
 pub const JOB_MANAGER_MAX_STATE: ConfigOption = ConfigOption::new(
     "snapline.storage.jobmanager.max-state-size",
-    Kind::MemorySize,
+    ANY_SIZE,
     "5 mb",
     "How large the state of a subtask may be in the storage `jobmanager`.",
 );
@@ -381,6 +401,8 @@ pub const ALL: &[ConfigOption] = &[
     ALIGNED_TIMEOUT,
     INCREMENTAL,
     SNAPSHOT_COMPRESSION,
+    INLINE_THRESHOLD,
+    WRITE_BUFFER,
     RECOVERY_PATH,
     CLAIM_MODE,
     IGNORE_UNCLAIMED_STATE,

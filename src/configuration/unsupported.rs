@@ -53,7 +53,7 @@ pub const ALL: &[Unsupported] = &[
     warned(
         "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file",
         "1",
-        "every subtask writes a file of its own",
+        "subtasks share no files for what they capture",
     ),
     warned(
         "execution.checkpointing.unaligned.interruptible-timers.enabled",
@@ -85,12 +85,6 @@ pub const ALL: &[Unsupported] = &[
         "true",
         "the checkpoints of a job lie in a directory of its own",
     ),
-    warned("execution.checkpointing.data-inline-threshold", "0", "state is not written into the metadata"),
-    warned("state.storage.fs.memory-threshold", "0", "state is not written into the metadata"),
-    warned("state.backend.fs.memory-threshold", "0", "state is not written into the metadata"),
-    group("execution.checkpointing.write-buffer-size", "a state file is written in large pieces"),
-    group("state.storage.fs.write-buffer-size", "a state file is written in large pieces"),
-    group("state.backend.fs.write-buffer-size", "a state file is written in large pieces"),
     warned("execution.checkpointing.cleaner.parallel-mode", "false", "deletions follow one another"),
     warned("execution.checkpointing.file-merging.enabled", "false", FILE_MERGING),
     group("execution.checkpointing.file-merging.", FILE_MERGING),

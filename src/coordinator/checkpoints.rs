@@ -2,7 +2,7 @@
 
 use super::pending::{Acknowledged, holds};
 use super::{AbortReason, Coordinator, Outcome, Output, Phase, Refusal, RequestOutcome, requests};
-use crate::base::{Attempt, CheckpointId, Millis, Misuse, Sharing, StateFile, SubtaskId};
+use crate::base::{Attempt, CheckpointId, Millis, Misuse, Sharing, StateFile, StateHandle, SubtaskId};
 use crate::publish;
 use crate::shared::registry;
 
@@ -52,12 +52,12 @@ impl Coordinator {
         attempt: Attempt,
         subtask: SubtaskId,
         checkpoint: CheckpointId,
-        state: Acknowledged,
+        mut state: Acknowledged,
         out: &mut Vec<Output>,
     ) {
         let known = attempt == self.attempt && self.config.subtasks.contains(&subtask);
         let pending = self.pending.get_mut(&checkpoint).filter(|_| known);
-        if !pending.is_some_and(|pending| pending.take_in(subtask, state.handle)) {
+        if !pending.is_some_and(|pending| pending.take_in(subtask, &mut state.handle)) {
             //= spec/coordinator.md#coord-15-late-state-is-discarded
             //# State that no checkpoint takes in MUST be discarded unless a checkpoint that counts may
             //# refer to it.
@@ -88,7 +88,7 @@ impl Coordinator {
         out: &mut Vec<Output>,
     ) {
         let Acknowledged { handle, shared } = state;
-        let is_savepoint = handle.is_some_and(|handle| handle.file.savepoint)
+        let is_savepoint = handle.as_ref().is_some_and(|handle| handle.file.savepoint)
             || shared.as_ref().is_some_and(|state| state.sharing == Sharing::NoSharing);
         //= spec/coordinator.md#coord-65-savepoints-of-other-processes-are-left-alone
         //# State of a savepoint that this process has not triggered MUST NOT be discarded.
@@ -96,8 +96,8 @@ impl Coordinator {
         if !self.knows_what_counts() || self.savepoints.contains(&checkpoint) || is_unknown_savepoint {
             return;
         }
-        let unused = handle.filter(|handle| !self.is_referred_to(handle.file));
-        out.extend(unused.map(|handle| Output::DiscardState(handle.file)));
+        let unused = handle.as_ref().and_then(StateHandle::stored_file);
+        out.extend(unused.filter(|file| !self.is_referred_to(*file)).map(Output::DiscardState));
         if let Some(state) = shared {
             self.tell_registry(now, registry::Input::AcknowledgedTooLate { state }, out);
         }

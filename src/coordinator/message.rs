@@ -130,7 +130,8 @@ impl Input {
     #[must_use]
     pub fn reported_by(subtask: SubtaskId, output: &subtask::Output) -> Option<Input> {
         match *output {
-            subtask::Output::Acknowledge { checkpoint, attempt, handle, .. } => {
+            subtask::Output::Acknowledge { checkpoint, attempt, ref handle, .. } => {
+                let handle = handle.clone();
                 Some(Input::AcknowledgeArrived { attempt, subtask, checkpoint, handle, shared: None })
             }
             subtask::Output::Decline { checkpoint, attempt, reason } => {

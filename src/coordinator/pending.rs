@@ -46,10 +46,10 @@ impl Pending {
     }
 
     /// Takes in the state of a task of the job, if it takes part and has not acknowledged yet, at the cost of one look-up.
-    pub(super) fn take_in(&mut self, subtask: SubtaskId, handle: Option<StateHandle>) -> bool {
+    pub(super) fn take_in(&mut self, subtask: SubtaskId, handle: &mut Option<StateHandle>) -> bool {
         match self.acknowledged.entry(subtask) {
             Entry::Vacant(entry) if !self.finished.contains(&subtask) => {
-                entry.insert(handle);
+                entry.insert(handle.take());
                 true
             }
             Entry::Vacant(_) | Entry::Occupied(_) => false,
@@ -62,8 +62,10 @@ impl Pending {
     }
 
     /// The files that only this checkpoint refers to.
+    //= spec/coordinator.md#coord-71-inline-state-has-no-file
+    //# The coordinator MUST NOT discard a file for state that is inline.
     pub(super) fn files(&self) -> impl Iterator<Item = StateFile> + '_ {
-        self.acknowledged.values().flatten().map(|handle| handle.file)
+        self.acknowledged.values().flatten().filter_map(StateHandle::stored_file)
     }
 
     pub(super) fn complete(self, id: CheckpointId, attempt: Attempt) -> CompletedCheckpoint {

@@ -190,7 +190,8 @@ fn file(attempt: u32, subtask: SubtaskId, checkpoint: u64) -> StateFile {
 }
 
 fn acknowledgement(attempt: u32, subtask: SubtaskId, checkpoint: u64) -> Input {
-    let handle = Some(StateHandle { file: file(attempt, subtask, checkpoint), bytes: 1, checksum: 2 });
+    let handle =
+        Some(StateHandle { file: file(attempt, subtask, checkpoint), bytes: 1, checksum: 2, inline: None });
     Input::AcknowledgeArrived {
         attempt: Attempt(attempt),
         subtask,
@@ -299,7 +300,7 @@ fn coord_task_without_state_is_recorded_as_such() {
     job.acknowledge(SOURCE, 1);
     job.store();
     let states = &job.coordinator.retained()[0].states;
-    assert_eq!((states[&SINK], states[&SOURCE].is_some(), states.len()), (None, true, 2));
+    assert_eq!((&states[&SINK], states[&SOURCE].is_some(), states.len()), (&None, true, 2));
 }
 
 //= spec/coordinator.md#coord-8-a-published-checkpoint-subsumes-older-ones

@@ -24,7 +24,7 @@ pub(super) fn within_metadata(metadata: &CheckpointMetadata) -> Vec<String> {
         }
     }
     for (subtask, handle) in &checkpoint.states {
-        let Some(file) = handle.map(|handle| handle.file) else { continue };
+        let Some(file) = handle.as_ref().map(|handle| handle.file) else { continue };
         let is_own = file.checkpoint == checkpoint.id && file.attempt == checkpoint.attempt;
         if !is_own || file.subtask != *subtask {
             found.push(format!(

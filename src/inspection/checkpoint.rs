@@ -22,7 +22,7 @@ pub(super) fn read_state<T>(
     summary: impl FnOnce(&T) -> &StateFileSummary,
     problems: &mut Vec<Problem>,
 ) -> Option<T> {
-    let object = storage.state_name(handle.file);
+    let object = storage.handle_name(handle);
     let opened = storage.read_state(handle).map_err(Problem::from);
     match opened.and_then(|reader| read(reader).map_err(|error| Problem::of_state(&object, error))) {
         Ok(found) => {

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Names the file of which something is told.
 pub(super) struct DescribedFile<'a> {
     pub(super) name: String,
+    pub(super) is_inline: bool,
     pub(super) bytes: u64,
     pub(super) storage: &'a FileSystemCheckpointStorage,
     /// The shared files of its subtask.
@@ -45,6 +46,7 @@ impl DescribedFile<'_> {
         });
         let files = summary.files.iter().flat_map(|files| &files.files);
         StateFileReport {
+            is_inline: self.is_inline,
             bytes: self.bytes,
             format_version: summary.version,
             is_compressed: summary.is_compressed,

@@ -113,7 +113,8 @@ impl Inspector<'_> {
         report.has_metadata = true;
         report.kind = Some(checkpoint.kind.to_string());
         report.attempt = Some(checkpoint.attempt.0);
-        report.private_bytes = checkpoint.states.values().flatten().map(|handle| handle.bytes).sum();
+        report.private_bytes =
+            checkpoint.states.values().flatten().map(|handle| handle.bytes).fold(0, u64::saturating_add);
         report.shared_bytes = checkpoint.state_bytes() - report.private_bytes;
         let object = metadata_name(self.storage, place);
         report.problems.extend(within_metadata(metadata).into_iter().map(|what| Problem::new(&object, what)));
@@ -154,8 +155,12 @@ impl Inspector<'_> {
                 |(summary, _)| summary,
                 problems,
             )?;
+            let is_inline = handle.inline.is_some();
+            let metadata_name = || metadata_name(self.storage, Place::of_checkpoint(checkpoint));
+            let name = if is_inline { metadata_name() } else { self.storage.state_name(handle.file) };
             let file = DescribedFile {
-                name: self.storage.state_name(handle.file),
+                name,
+                is_inline,
                 bytes: handle.bytes,
                 storage: self.storage,
                 shared: checkpoint.shared.get(&subtask),

@@ -128,8 +128,10 @@ pub struct SubtaskReport {
 /// The state file of a subtask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StateFileReport {
-    /// The full name.
+    /// The full name; that of the metadata if the state is inline.
     pub file: String,
+    /// Whether it is in the metadata instead of in a file of its own.
+    pub is_inline: bool,
     /// Its length.
     pub bytes: u64,
     /// The version of its format.

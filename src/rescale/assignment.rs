@@ -153,7 +153,7 @@ impl StateAssignment {
 impl RestoredOperator {
     fn new(number: u16, operator: &OperatorMetadata, checkpoint: &CompletedCheckpoint) -> Self {
         let subtasks = || (0..operator.parallelism).map(|index| SubtaskId::new(number, index));
-        let state = |subtask| checkpoint.states.get(&subtask).copied();
+        let state = |subtask| checkpoint.states.get(&subtask).cloned();
         RestoredOperator {
             operator: operator.clone(),
             states: subtasks().map(|subtask| state(subtask).flatten()).collect(),
@@ -230,7 +230,7 @@ impl OperatorAssignment {
     /// The file that holds the state of subtask `index` alone.
     fn own_state(&self, index: u16) -> Option<StateHandle> {
         let restored = self.restored.as_ref().filter(|_| !self.is_rescaled())?;
-        restored.states.get(usize::from(index)).copied().flatten()
+        restored.states.get(usize::from(index)).cloned().flatten()
     }
 
     /// What no checkpoint says of an operator.

@@ -1,6 +1,6 @@
+use crate::store::drawn_id;
 use serde::Deserialize;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 
 /// What an operation is asked for under: 32 hexadecimal digits (Flink: `TriggerId`).
@@ -11,8 +11,7 @@ pub(super) struct TriggerId(u128);
 impl TriggerId {
     /// One that nobody has used.
     pub(super) fn draw() -> Self {
-        let half = || u128::from(RandomState::new().hash_one(std::process::id()));
-        TriggerId((half() << 64) | half())
+        TriggerId(drawn_id::draw())
     }
 }
 
@@ -26,11 +25,8 @@ impl FromStr for TriggerId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match u128::from_str_radix(text, 16) {
-            Ok(id) if is_id => Ok(TriggerId(id)),
-            _ => Err(format!("`{text}` is not a trigger id: 32 hexadecimal digits are expected")),
-        }
+        let what = || format!("`{text}` is not a trigger id: 32 hexadecimal digits are expected");
+        drawn_id::parse(text).map(TriggerId).ok_or_else(what)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::configuration::{ConfigOption, options};
 use crate::coordinator::{RestartStrategy, Retention};
 use crate::publish::OnCorruption;
 use crate::state::backend::StateBackend;
+use crate::store::OutputSizes;
 
 /// Settings of a run. The names and defaults are Flink's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,12 @@ pub struct JobOptions {
     /// `execution.checkpointing.snapshot-compression`: whether the keyed state in checkpoints and savepoints is compressed.
     /// Whoever reads it need not know. Default: false.
     pub snapshot_compression: bool,
+    /// `execution.checkpointing.data-inline-threshold`: the largest state of a subtask, in bytes, that is written into the
+    /// metadata instead of into a file. Default: 20 KiB.
+    pub inline_threshold_bytes: usize,
+    /// `execution.checkpointing.write-buffer-size`: up to how many bytes small writes to a state file are collected, or up to the
+    /// threshold if that is more. Default: 4,096.
+    pub write_buffer_bytes: usize,
     /// How many batches of records a channel holds before its sender waits. Default: 8.
     pub channel_capacity: usize,
     /// How many records a batch holds before it is sent. Default: 1,024.
@@ -88,6 +95,8 @@ impl Default for JobOptions {
             state_backend: StateBackend::default(),
             incremental: false,
             snapshot_compression: false,
+            inline_threshold_bytes: OutputSizes::default().inline_threshold_bytes,
+            write_buffer_bytes: OutputSizes::default().write_buffer_bytes,
             channel_capacity: 8,
             batch_records: 1_024,
             processing_time: ProcessingTime::default(),
@@ -97,6 +106,11 @@ impl Default for JobOptions {
 }
 
 impl JobOptions {
+    pub(super) fn output_sizes(&self) -> OutputSizes {
+        let JobOptions { inline_threshold_bytes, write_buffer_bytes, .. } = *self;
+        OutputSizes { inline_threshold_bytes, write_buffer_bytes }
+    }
+
     /// What is wrong with options that are right one by one, each with the option that should change.
     pub(super) fn contradictions(&self) -> impl Iterator<Item = (ConfigOption, &'static str)> {
         let slow = self.interval_during_backlog.filter(|slow| *slow != Millis(0));
@@ -116,6 +130,11 @@ impl JobOptions {
                 self.min_pause > Millis(0) && !is_one_at_a_time,
                 options::MIN_PAUSE,
                 "with a pause checkpoints are taken one at a time, but more are allowed",
+            ),
+            (
+                self.inline_threshold_bytes > OutputSizes::MAX_INLINE_THRESHOLD_BYTES,
+                options::INLINE_THRESHOLD,
+                "more than 1 mb of a subtask's state would go into the metadata, which everyone holds in memory",
             ),
             (
                 slow.is_some_and(|slow| Some(slow) < self.checkpoint_interval),

@@ -117,7 +117,7 @@ impl GivenCheckpoint {
     fn describe(&self, restored: &RestoredOperator, plan: &mut OperatorPlan) -> Result<(), PlanError> {
         let (mut keyed, mut of_operator) = (BTreeMap::new(), BTreeMap::new());
         for handle in restored.states.iter().flatten() {
-            let object = self.storage().state_name(handle.file);
+            let object = self.storage().handle_name(handle);
             let opened = self.storage().read_state(handle).map_err(PlanError::Storage)?;
             let summary = StateFileSummary::read_from(opened)
                 .map_err(|cause| PlanError::Unreadable { object, cause })?;

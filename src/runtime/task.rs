@@ -15,7 +15,7 @@ use crate::base::{
 };
 use crate::state::backend::StateBackend;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
-use crate::store::{CheckpointStorage, StorageError};
+use crate::store::{CheckpointStorage, OutputSizes, StorageError};
 use crate::subtask::{Config, Durations, Input, Output, Subtask};
 use crossbeam_channel::{Receiver, Select, Sender};
 use std::collections::{BTreeMap, VecDeque};
@@ -79,6 +79,7 @@ pub(super) struct Environment {
     /// Whether checkpoints refer to files of earlier ones.
     pub(super) incremental: bool,
     pub(super) snapshot_compression: bool,
+    pub(super) output_sizes: OutputSizes,
     pub(super) restored: RestoredFrom,
     /// Whose the shared files are from which it is restored.
     pub(super) ownership: Ownership,
@@ -447,6 +448,7 @@ impl Checkpointing {
             durability,
             cancellation: self.uploads.begin(checkpoint),
             storage: Arc::clone(&self.environment.storage),
+            output_sizes: self.environment.output_sizes,
             control: self.environment.control_sender.clone(),
             reports: self.environment.reports.clone(),
         };

@@ -10,7 +10,7 @@ use super::task::{Control, Report, TaskReport, discard, guarded, report_leftover
 use crate::base::{CheckpointId, StateFile, StateHandle};
 use crate::codec::CodecError;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
-use crate::store::CheckpointStorage;
+use crate::store::{CheckpointStorage, OutputSizes, StateOutput};
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -76,7 +76,7 @@ impl Written {
 
 impl Drop for Written {
     fn drop(&mut self) {
-        if let Some(StateHandle { file, .. }) = self.handle {
+        if let Some(file) = self.handle.as_ref().and_then(StateHandle::stored_file) {
             discard(&*self.storage, file);
         }
         self.ends.iter().for_each(|(object, _)| report_leftover(self.storage.delete_shared(object)));
@@ -100,14 +100,15 @@ pub(super) struct Upload {
     pub(super) durability: Option<Durability>,
     pub(super) cancellation: Cancellation,
     pub(super) storage: Arc<dyn CheckpointStorage>,
+    pub(super) output_sizes: OutputSizes,
     pub(super) control: Sender<Control>,
     pub(super) reports: Sender<TaskReport>,
 }
 
 impl Upload {
     pub(super) fn run(self) {
-        let Upload { file, snapshot, captured, files, durability, cancellation, storage, control, reports } =
-            self;
+        let Upload { file, snapshot, captured, files, durability, cancellation, storage, .. } = self;
+        let Upload { output_sizes, control, reports, .. } = self;
         let StateFile { checkpoint, subtask, attempt, .. } = file;
         let report = |report| {
             let _ = reports.send(TaskReport { attempt, subtask, report });
@@ -136,7 +137,8 @@ impl Upload {
                 }
                 None => snapshot,
             };
-            guarded(|| write(file, snapshot, captured, &*storage, &cancellation))
+            let output = StateOutput::new(&*storage, file, output_sizes);
+            guarded(|| write(output, snapshot, captured, &cancellation))
         });
         tracing::debug!(%checkpoint, %subtask, is_complete = written.is_ok(), "an upload has ended");
         let message = match written {
@@ -153,12 +155,11 @@ impl Upload {
     }
 }
 
-/// Writes the state file, unless there is nothing to write. When it is over, what only the snapshot held is free.
+/// Writes the state, unless there is nothing to write. When it is over, what only the snapshot held is free.
 fn write(
-    file: StateFile,
+    mut output: StateOutput<'_>,
     snapshot: TaskSnapshot,
     captured: Result<ChannelState, StateError>,
-    storage: &dyn CheckpointStorage,
     cancellation: &Cancellation,
 ) -> Result<Option<StateHandle>, TaskError> {
     if cancellation.is_requested() {
@@ -168,10 +169,9 @@ fn write(
     if snapshot.is_empty() {
         return Ok(None);
     }
-    let mut writer = storage.create_state(file)?;
-    match snapshot.write_to(&mut WhileWanted { target: &mut *writer, cancellation }) {
-        Ok(()) => Ok(Some(writer.finish()?)),
-        // The writer removes what it has written.
+    match snapshot.write_to(&mut WhileWanted { target: &mut output, cancellation }) {
+        Ok(()) => Ok(output.finish()?),
+        // The output removes what it has written.
         Err(_) if cancellation.is_requested() => Err(TaskError::Cancelled),
         Err(error) => Err(error.into()),
     }

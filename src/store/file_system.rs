@@ -16,7 +16,7 @@ use crate::codec::{self, CheckpointMetadata, encode_metadata};
 use crate::publish::{Listing, Pointer, PointerSequence};
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// Keeps checkpoints in a directory (Flink: `FileSystemCheckpointStorage`), in Flink's layout.
@@ -216,21 +216,26 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         Ok(Box::new(FileWriter { temporary: created, path, file, bytes: 0, checksum: 0, failed: false }))
     }
 
-    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
+    fn read_state_file(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
         let path = self.state_path(handle.file);
         let object = path.display().to_string();
         let file = self.disk.open_referred(&path, handle.bytes)?;
-        Ok(Box::new(VerifyingReader::new(file, object, *handle)))
+        Ok(Box::new(VerifyingReader::new(file, object, handle.clone())))
     }
 
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {
-        let directory = self.path_of(Place::of_checkpoint(&metadata.checkpoint));
+        let place = Place::of_checkpoint(&metadata.checkpoint);
+        let directory = self.path_of(place);
         let path = directory.join(METADATA);
         let bytes = encode_metadata(metadata).map_err(|error| not_encoded(&path.display(), error))?;
         self.disk
             .create_durably(&directory)
             .map_err(|error| StorageError::unavailable(path.display(), error))?;
-        self.disk.put(&path, &bytes)
+        let put = self.disk.put(&path, &bytes);
+        if put.is_err() {
+            self.remove_if_empty(place);
+        }
+        put
     }
 
     fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError> {
@@ -259,6 +264,17 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
         // Who asks may be another process, which does not know where this one happens to run.
         if !path.is_absolute() {
             let what = "an absolute path of the file system is expected".to_owned();
+            return Err(wrong(io::ErrorKind::InvalidInput, what));
+        }
+        if directory.len() > MAX_TARGET_BYTES {
+            let what = format!("a path of {MAX_TARGET_BYTES} bytes at most is expected");
+            return Err(wrong(io::ErrorKind::InvalidInput, what));
+        }
+        //= spec/publish.md#pub-42-a-savepoint-lies-by-itself
+        //# Everything of a savepoint MUST lie where no listing shows it and no deletion of a checkpoint reaches it.
+        if is_below(&path, &self.directory) {
+            let what = "it lies among the checkpoints of the job, which are deleted with all that is in them"
+                .to_owned();
             return Err(wrong(io::ErrorKind::InvalidInput, what));
         }
         let of_job = path.join(self.job.to_string());
@@ -345,6 +361,21 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
     }
 }
 
+/// No system has longer paths.
+const MAX_TARGET_BYTES: usize = 4096;
+
+/// Whether a path is `directory` or leads below it, as far as it exists.
+fn is_below(path: &Path, directory: &Path) -> bool {
+    let real = |path: &Path| {
+        let existing = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+        existing.and_then(|(ancestor, real)| Some(real.join(path.strip_prefix(ancestor).ok()?)))
+    };
+    // What is not there yet may go up again.
+    let goes_up = path.components().any(|component| component == Component::ParentDir);
+    let is_real = || Some(real(path)?.starts_with(real(directory)?));
+    is_real().unwrap_or(true) || goes_up && path.canonicalize().is_err()
+}
+
 #[derive(Debug)]
 struct FileWriter {
     temporary: TemporaryFile,
@@ -385,6 +416,6 @@ impl StateWriter for FileWriter {
         }
         self.temporary.sync().map_err(unavailable)?;
         publish_new(&self.temporary, &self.path)?;
-        Ok(StateHandle { file: self.file, bytes: self.bytes, checksum: self.checksum })
+        Ok(StateHandle { file: self.file, bytes: self.bytes, checksum: self.checksum, inline: None })
     }
 }

@@ -89,11 +89,16 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
         Ok(Box::new(MemoryWriter { storage: self.clone(), file, written: Vec::new(), refused: None }))
     }
 
-    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
+    /// All state is in memory, and its limit is [asked](Self::with_max_state_bytes) when it is written.
+    fn max_inline_bytes(&self) -> u64 {
+        0
+    }
+
+    fn read_state_file(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
         let object = self.state_name(handle.file);
         let bytes = self.objects().states.get(&handle.file).cloned().ok_or_else(|| missing(&object))?;
         check_length(&object, bytes.len() as u64, handle.bytes)?;
-        Ok(Box::new(VerifyingReader::new(Cursor::new(bytes), object, *handle)))
+        Ok(Box::new(VerifyingReader::new(Cursor::new(bytes), object, handle.clone())))
     }
 
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {
@@ -263,7 +268,7 @@ impl StateWriter for MemoryWriter {
         let (bytes, checksum) = (self.written.len() as u64, codec::checksum(0, &self.written));
         let mut objects = self.storage.objects();
         match put_if_absent(objects.states.entry(self.file), self.written) {
-            Put::Stored => Ok(StateHandle { file: self.file, bytes, checksum }),
+            Put::Stored => Ok(StateHandle { file: self.file, bytes, checksum, inline: None }),
             Put::Exists => {
                 drop(objects);
                 Err(StorageError::unavailable(self.storage.state_name(self.file), already_written()))

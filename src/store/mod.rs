@@ -9,6 +9,7 @@
 mod choice;
 mod disk;
 mod documents;
+pub(crate) mod drawn_id;
 mod error;
 mod file_system;
 mod files;
@@ -20,6 +21,7 @@ mod names;
 mod object_store;
 mod perform;
 mod reader;
+mod state_output;
 mod target;
 mod temporary;
 
@@ -45,11 +47,13 @@ pub use high_availability::{
 pub use job_manager::JobManagerCheckpointStorage;
 pub use names::Place;
 pub use perform::{JobDescription, perform};
+pub use state_output::{OutputSizes, StateOutput};
 pub use target::SavepointTarget;
 
 use crate::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};
 use crate::codec::CheckpointMetadata;
 use crate::publish::{Listing, Pointer, PointerSequence};
+use reader::read_inline;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -79,13 +83,36 @@ pub trait CheckpointStorage: Send + Sync + Debug {
     /// The full name of a state file, for messages.
     fn state_name(&self, file: StateFile) -> String;
 
-    /// Opens a state file, whose existence and length are checked here. Its checksum is verified when the end
+    /// The largest state, in bytes, that may be [inline](StateHandle::inline) instead of in a file, whatever a job asks for.
+    fn max_inline_bytes(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// The full name of the state of a handle, for messages.
+    fn handle_name(&self, handle: &StateHandle) -> String {
+        let file = self.state_name(handle.file);
+        if handle.inline.is_some() { format!("{file} (inline in the metadata)") } else { file }
+    }
+
+    /// Opens the state of a handle, which may be in a file or inline. Its checksum is verified when the end
     /// is read: whoever uses the bytes must read to the end first. A read that fails gives an error that
     /// wraps a [`StorageError`].
     ///
     /// # Errors
-    /// [`StorageError::Corrupt`] when the file is missing or has another length than its handle says.
-    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError>;
+    /// [`StorageError::Corrupt`] when the file is missing, or the state has another length than its handle says.
+    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
+        match &handle.inline {
+            Some(state) => Ok(Box::new(read_inline(self.handle_name(handle), handle, state)?)),
+            None => self.read_state_file(handle),
+        }
+    }
+
+    /// Opens a state file, whose existence and length are checked here, as [`read_state`](Self::read_state) does, which
+    /// callers use.
+    ///
+    /// # Errors
+    /// As those of [`read_state`](Self::read_state).
+    fn read_state_file(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError>;
 
     /// Writes the metadata of a checkpoint or savepoint, unless it exists.
     ///

@@ -1,7 +1,7 @@
 use super::StorageError;
-use crate::base::StateHandle;
+use crate::base::{InlineState, StateHandle};
 use crate::codec::{self, Corrupt};
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 /// Reads a state file and verifies its length and checksum when the end is reached.
 #[derive(Debug)]
@@ -46,6 +46,16 @@ impl<R: Read> Read for VerifyingReader<R> {
         }
         Ok(read)
     }
+}
+
+/// Reads state that is inline, and is called `object`.
+pub(super) fn read_inline(
+    object: String,
+    handle: &StateHandle,
+    state: &InlineState,
+) -> Result<VerifyingReader<Cursor<InlineState>>, StorageError> {
+    check_length(&object, state.as_ref().len() as u64, handle.bytes)?;
+    Ok(VerifyingReader::new(Cursor::new(state.clone()), object, handle.clone()))
 }
 
 /// Compares the length of an existing file with the one that is known of it.

@@ -27,7 +27,7 @@ impl Durations {
 }
 
 /// What happened to a subtask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Input {
     /// The coordinator triggered a checkpoint at a source, or at a subtask whose inputs have all finished.
     TriggerArrived {
@@ -134,7 +134,7 @@ pub enum Input {
 }
 
 /// What a subtask must do, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Output {
     /// Read nothing more from the channel.
     BlockChannel(Channel),

@@ -114,7 +114,9 @@ impl Subtask {
             //= spec/subtask.md#subtask-11-a-cancelled-upload-leaves-nothing
             //# The state of a cancelled upload that finishes all the same MUST be discarded and not
             //# acknowledged.
-            Some(Part::Cancelled) => out.extend(handle.map(|handle| Output::DiscardState(handle.file))),
+            Some(Part::Cancelled) => {
+                out.extend(handle.as_ref().and_then(StateHandle::stored_file).map(Output::DiscardState));
+            }
             Some(Part::Collecting(_)) | None => return Err(self.unasked("an upload", checkpoint)),
         }
         self.parts.remove(&checkpoint);

@@ -66,7 +66,7 @@ fn taken(checkpoint: u64) -> Input {
 fn handle(checkpoint: u64) -> StateHandle {
     let (checkpoint, subtask) = (id(checkpoint), SubtaskId::new(1, 0));
     let file = StateFile { checkpoint, subtask, attempt: ATTEMPT, savepoint: false };
-    StateHandle { file, bytes: 1, checksum: 2 }
+    StateHandle { file, bytes: 1, checksum: 2, inline: None }
 }
 
 fn uploaded(checkpoint: u64) -> Input {
@@ -200,7 +200,7 @@ fn subtask_abort_before_the_barrier_sends_a_marker_instead_of_a_snapshot() {
     let mut task = subtask(1);
     assert_eq!(on(&mut task, abort(1)), [notifies_abort(1)]);
     let [block, resume] = [Output::BlockChannel(Channel(0)), Output::ResumeChannel(Channel(0))];
-    assert_eq!(on(&mut task, barrier(0, 1)), [block, cancels(1), resume]);
+    assert_eq!(on(&mut task, barrier(0, 1)), [block.clone(), cancels(1), resume.clone()]);
     let [emit, take] = begins(2, CheckpointKind::Periodic);
     assert_eq!(on(&mut task, barrier(0, 2)), [block, emit, take, resume]);
 }
@@ -277,6 +277,17 @@ fn subtask_cancelled_upload_that_fails_is_not_declined() {
         on(&mut source, input);
     }
     assert_eq!(on(&mut source, Input::UploadFailed { checkpoint: id(1) }), []);
+}
+
+#[test]
+fn subtask_cancelled_upload_of_inline_state_has_no_file_to_discard() {
+    let mut source = subtask(0);
+    for input in [trigger(1), taken(1), abort(1)] {
+        on(&mut source, input);
+    }
+    let inline = StateHandle { inline: Some(vec![7].into()), ..handle(1) };
+    let uploaded = Input::UploadFinished { checkpoint: id(1), handle: Some(inline) };
+    assert_eq!(on(&mut source, uploaded), []);
 }
 
 #[test]
@@ -489,7 +500,7 @@ fn subtask_goes_on_after_its_terminal_checkpoint_was_aborted() {
 fn subtask_misuse_is_refused_without_change() {
     let refused = |task: &Subtask, input: Input| {
         let (mut after, mut out) = (task.clone(), Vec::new());
-        assert!(after.on(Millis(0), input, &mut out).is_err(), "{input:?}");
+        assert!(after.on(Millis(0), input.clone(), &mut out).is_err(), "{input:?}");
         assert_eq!((&after, out.len()), (task, 0), "{input:?}");
     };
     let drain = Input::DrainArrived { attempt: ATTEMPT };

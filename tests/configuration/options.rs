@@ -53,6 +53,8 @@ const CHANGES: &[(&str, &str, Change)] = &[
     }),
     ("execution.checkpointing.incremental", "true", |o| o.incremental = true),
     ("execution.checkpointing.snapshot-compression", "true", |o| o.snapshot_compression = true),
+    ("execution.checkpointing.data-inline-threshold", "1 mb", |o| o.inline_threshold_bytes = 1_048_576),
+    ("execution.checkpointing.write-buffer-size", "64kb", |o| o.write_buffer_bytes = 65_536),
     ("execution.state-recovery.ignore-unclaimed-state", "true", |o| o.allow_non_restored_state = true),
     ("execution.checkpointing.interval-during-backlog", "0", |o| {
         o.interval_during_backlog = Some(Millis(0));
@@ -132,7 +134,7 @@ fn wrong(option: &ConfigOption) -> &'static str {
         Kind::Boolean => "perhaps",
         Kind::Number { .. } => "-1",
         Kind::Duration { .. } | Kind::DurationOrOff => "10 parsecs",
-        Kind::MemorySize => "5 metres",
+        Kind::MemorySize { .. } => "5 metres",
         Kind::OneOf(_) | Kind::Name(_) => "no-such-name",
         Kind::Directory | Kind::File | Kind::Text => " ",
     }

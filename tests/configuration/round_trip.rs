@@ -56,13 +56,15 @@ fn options() -> impl Strategy<Value = JobOptions> {
         select(&[OnCorruption::Fail, OnCorruption::FallBack][..]),
     );
     let rest = (restart(), state_backend(), 1..=65_536_usize, 1..=1_048_576_usize);
-    (intervals, alignment, limits, flags, rest).prop_map(
+    let sizes = (0..=1_048_576_usize, 0..=1_073_741_824_usize);
+    (intervals, alignment, limits, flags, rest, sizes).prop_map(
         |(
             (checkpoint_interval, interval_during_backlog, checkpoint_timeout),
             (unaligned, aligned_checkpoint_timeout, mode),
             (min_pause, concurrent, tolerable_failed_checkpoints, retained_checkpoints, retention),
             (force_savepoints, incremental, snapshot_compression, on_corruption),
             (restart, state_backend, channel_capacity, batch_records),
+            (inline_threshold_bytes, write_buffer_bytes),
         )| JobOptions {
             mode: if unaligned { CheckpointingMode::ExactlyOnce } else { mode },
             unaligned,
@@ -81,6 +83,8 @@ fn options() -> impl Strategy<Value = JobOptions> {
             state_backend,
             incremental,
             snapshot_compression,
+            inline_threshold_bytes,
+            write_buffer_bytes,
             channel_capacity,
             batch_records,
             ..JobOptions::default()

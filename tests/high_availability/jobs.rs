@@ -1,29 +1,31 @@
 //! Whole jobs whose log of pointers lies elsewhere.
 
-use crate::common::{Fault, JOB, Place, Plan, World, in_files, job, options, run};
+use crate::common::{Fault, JOB, Place, Plan, World, in_files, inline, is_taken_over, job, options, run};
 use crate::{claim, files, on_all, storage};
 use snapline::base::SavepointFormat;
 use snapline::coordinator::StopMode;
 use snapline::publish::PointerSequence;
-use snapline::runtime::{JobError, JobOptions};
+use snapline::runtime::JobOptions;
 use std::path::Path;
 use std::time::Duration;
 
 /// The job dies with its process, after some checkpoints, and another process goes on from what the log names.
 #[test]
 fn high_availability_job_that_has_died_is_resumed_with_exact_output() {
-    on_all(|open| {
-        // One log is that of one job: the next one is another.
-        let directory = tempfile::tempdir().unwrap();
-        let world = World::with(Plan { place: Place::Process, fault: Fault::Error, after: 2, times: 1 });
-        run(&world, 2, in_files(0), &storage(directory.path(), open()).unwrap()).unwrap_err();
-        let summary = run(&world, 2, in_files(0), &storage(directory.path(), open()).unwrap()).unwrap();
-        world.assert_exact(2);
-        assert!(summary.progress.restored_from.is_some());
-        let beside = files(directory.path()).list().unwrap().pointers.len();
-        assert_eq!(beside, 1, "beside the checkpoints stands where the log is");
-        assert!(open().list_pointers().unwrap().len() > 2);
-    });
+    for options in [in_files as fn(u32) -> JobOptions, inline] {
+        on_all(|open| {
+            // One log is that of one job: the next one is another.
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::with(Plan { place: Place::Process, fault: Fault::Error, after: 2, times: 1 });
+            run(&world, 2, options(0), &storage(directory.path(), open()).unwrap()).unwrap_err();
+            let summary = run(&world, 2, options(0), &storage(directory.path(), open()).unwrap()).unwrap();
+            world.assert_exact(2);
+            assert!(summary.progress.restored_from.is_some());
+            let beside = files(directory.path()).list().unwrap().pointers.len();
+            assert_eq!(beside, 1, "beside the checkpoints stands where the log is");
+            assert!(open().list_pointers().unwrap().len() > 2);
+        });
+    }
 }
 
 /// Where savepoints lie has nothing to do with where the log does.
@@ -55,22 +57,8 @@ fn high_availability_job_puts_savepoints_where_its_requests_say() {
 #[test]
 fn high_availability_process_that_was_replaced_is_fenced() {
     on_all(|open| {
-        let (world, directory) = (World::new(), tempfile::tempdir().unwrap());
-        let start = |options: JobOptions| {
-            job(&world, 2).start(options, storage(directory.path(), open()).unwrap()).unwrap()
-        };
-        // The sources wait for a checkpoint, and none can complete.
-        world.close(Place::Durability);
-        let first = start(options(3));
-        world.wait_for_arrival();
-        let second = start(options(3));
-        while second.progress().attempt.0 < 2 {
-            assert!(!second.wait_timeout(Duration::from_millis(1)));
-        }
-        world.open_again();
-        assert!(matches!(first.wait(), Err(JobError::Fenced)));
-        second.wait().unwrap();
-        world.assert_not_wrong(2);
+        let directory = tempfile::tempdir().unwrap();
+        is_taken_over(|| storage(directory.path(), open()).unwrap());
     });
 }
 

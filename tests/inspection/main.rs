@@ -296,7 +296,7 @@ fn verification_finds_metadata_that_does_not_agree_with_state_files() {
     );
     expect(
         &|metadata| {
-            let other = metadata.checkpoint.states[&SubtaskId::new(1, 1)];
+            let other = metadata.checkpoint.states[&SubtaskId::new(1, 1)].clone();
             metadata.checkpoint.states.insert(first, other);
         },
         "subtask 1-0 has the file of subtask 1-1, checkpoint 2, attempt 1",

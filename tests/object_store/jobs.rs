@@ -1,7 +1,9 @@
 //! Whole jobs whose checkpoints lie in S3.
 
 use crate::assert_whole;
-use crate::common::{FIRST_STEP, Fault, Place, Plan, World, in_files, job, memory, options, run, wait_until};
+use crate::common::{
+    FIRST_STEP, Fault, Place, Plan, World, in_files, inline, job, memory, options, run, wait_until,
+};
 use crate::s3::{self, S3Server};
 use snapline::base::SavepointFormat;
 use snapline::coordinator::{ClaimMode, JobStatus, StopMode};
@@ -23,7 +25,7 @@ fn assert_bucket_is_whole(server: &S3Server) {
 /// The job dies with its process, after some checkpoints, and another process goes on from what lies in the bucket.
 #[test]
 fn object_store_job_that_has_died_is_resumed_from_s3_with_exact_output() {
-    for options in [options as fn(u32) -> JobOptions, in_files] {
+    for options in [options as fn(u32) -> JobOptions, in_files, inline] {
         for place in [Place::Process, Place::PreCommit, Place::Commit] {
             let server = S3Server::start();
             let world = World::with(Plan { place, fault: Fault::Error, after: 2, times: 1 });

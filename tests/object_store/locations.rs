@@ -168,12 +168,14 @@ fn object_store_savepoints_go_where_their_request_says_in_the_same_store() {
 fn object_store_target_of_savepoints_in_another_store_is_refused() {
     let server = S3Server::start();
     let storage = open(&server, &server.options());
+    let among = format!("{}/{JOB}/chk-3", server.url());
     let wrong = [
         ("", "it must lie in the same store, s3://checkpoints"),
         ("/savepoints", "it must lie in the same store, s3://checkpoints"),
         ("s3://other/savepoints", "it must lie in the same store, s3://checkpoints"),
         ("gs://checkpoints/savepoints", "it must lie in the same store, s3://checkpoints"),
         ("s3://checkpoints/savepoints?x=1", "no password, no query"),
+        (&among, "it lies among the checkpoints of the job"),
     ];
     for (target, text) in wrong {
         let error = storage.savepoint_target(target).unwrap_err().to_string();

@@ -39,7 +39,7 @@ fn had_finished(storage: &Arc<dyn CheckpointStorage>, subtask: SubtaskId) -> boo
 /// The channels into the first counting subtask of which the newest checkpoint holds records.
 fn captured(storage: &Arc<dyn CheckpointStorage>) -> Vec<Channel> {
     let channels = newest(storage, |checkpoint| {
-        let handle = (*checkpoint.states.get(&JUDGE)?)?;
+        let handle = checkpoint.states.get(&JUDGE)?.clone()?;
         let image = SnapshotImage::read_from(storage.read_state(&handle).ok()?, None).ok()?;
         Some(image.channels.channels(ChannelSide::Input).keys().copied().collect())
     });

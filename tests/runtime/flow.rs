@@ -1,6 +1,6 @@
 //! Jobs without failures of the user's code: parallelism, back-pressure, stopping, timeouts, limits, mistakes.
 
-use crate::common::{JOB, Place, World, job, memory, options, run};
+use crate::common::{JOB, Place, World, is_taken_over, job, memory, options, run};
 use snapline::base::{Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobError};
@@ -87,19 +87,8 @@ fn job_that_is_finished_finishes_again_without_output() {
 
 #[test]
 fn job_that_is_taken_over_stops_and_leaves_everything_to_the_other() {
-    let (world, storage) = (World::new(), memory());
-    // The sources wait for a checkpoint, and none can complete.
-    world.close(Place::Durability);
-    let first = job(&world, 2).start(options(3), Arc::clone(&storage)).unwrap();
-    world.wait_for_arrival();
-    let second = job(&world, 2).start(options(3), storage).unwrap();
-    while second.progress().attempt.0 < 2 {
-        assert!(!second.wait_timeout(Duration::from_millis(1)));
-    }
-    world.open_again();
-    assert!(matches!(first.wait(), Err(JobError::Fenced)));
-    second.wait().unwrap();
-    world.assert_not_wrong(2);
+    let storage = memory();
+    is_taken_over(|| Arc::clone(&storage));
 }
 
 #[test]

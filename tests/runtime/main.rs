@@ -18,6 +18,7 @@ mod flow;
 mod garbage;
 mod given;
 mod incremental;
+mod inline;
 mod keys;
 mod operator_state;
 mod rescale;

@@ -57,7 +57,8 @@ fn store_state_of_another_length_is_refused_before_it_is_read() {
     on_all(|storage| {
         let handle = write_state(storage, file(1, 0), b"some state");
         for bytes in [9, 11] {
-            let refused = storage.read_state(&StateHandle { bytes, ..handle }).err().expect("another length");
+            let refused =
+                storage.read_state(&StateHandle { bytes, ..handle.clone() }).err().expect("another length");
             assert!(matches!(refused, StorageError::Corrupt { .. }), "{refused}");
         }
     });

@@ -2,6 +2,8 @@
 #![cfg(feature = "runtime")]
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(feature = "testkit")]
+mod disk;
 #[cfg(feature = "etcd")]
 #[path = "../support/etcd/mod.rs"]
 mod etcd;
@@ -10,6 +12,7 @@ mod files;
 #[path = "../support/s3/mod.rs"]
 mod s3;
 mod savepoints_and_shared_files;
+mod state_output;
 #[cfg(feature = "http")]
 #[path = "../support/web_dav/mod.rs"]
 mod web_dav;
@@ -163,7 +166,12 @@ fn files_under(path: &Path) -> Vec<String> {
 fn store_state_round_trips_with_length_and_checksum() {
     on_all(|storage| {
         let handle = write_state(storage, file(1, 0), b"some state");
-        let expected = StateHandle { file: file(1, 0), bytes: 10, checksum: crc32c::crc32c(b"some state") };
+        let expected = StateHandle {
+            file: file(1, 0),
+            bytes: 10,
+            checksum: crc32c::crc32c(b"some state"),
+            inline: None,
+        };
         assert_eq!(handle, expected);
         assert_eq!(read_state(storage, &handle).expect("reads"), b"some state");
         let empty = write_state(storage, file(1, 1), b"");
@@ -183,7 +191,7 @@ fn store_state_unfinished_is_not_visible_and_leaves_nothing() {
     });
     on_all(|storage| {
         drop(storage.create_state(file(1, 0)).expect("creates"));
-        let handle = StateHandle { file: file(1, 0), bytes: 0, checksum: 0 };
+        let handle = StateHandle { file: file(1, 0), bytes: 0, checksum: 0, inline: None };
         let missing = read_state(storage, &handle).expect_err("missing");
         assert!(matches!(missing, StorageError::Corrupt { offset: 0, .. }), "{missing}");
         assert!(missing.to_string().contains("/chk-1/1-0-2.state"), "{missing}");

@@ -106,7 +106,8 @@ impl Tree {
     }
 
     fn state_file(&mut self, index: u16, file: &StateFileReport) {
-        let mut line = format!("subtask {index}: {}, {}", short(&file.file), HumanBytes(file.bytes));
+        let place = if file.is_inline { "in the metadata" } else { short(&file.file) };
+        let mut line = format!("subtask {index}: {place}, {}", HumanBytes(file.bytes));
         if let (Some(first), Some(last)) = (file.first_key_group, file.last_key_group) {
             line += &format!(", key groups {first} to {last}");
         }

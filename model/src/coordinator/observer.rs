@@ -7,7 +7,9 @@ use super::scope::{Run, SINK, SOURCE, TASKS, TIMEOUT};
 use super::store::Store;
 use super::world::{Life, Tasks};
 use serde::Serialize;
-use snapline::base::{Attempt, CheckpointId, CheckpointKind, DeclineReason, Millis, StateFile, SubtaskId};
+use snapline::base::{
+    Attempt, CheckpointId, CheckpointKind, DeclineReason, Millis, StateFile, StateHandle, SubtaskId,
+};
 use snapline::coordinator::{
     AbortReason, ClaimMode, Input, Outcome, Output, RequestId, RequestKind, RequestOutcome,
 };
@@ -145,7 +147,7 @@ impl Watch {
                     under_way.owing.remove(subtask);
                 }
                 if !self.is_ruling(scene) {
-                    self.left_behind.extend(handle.map(|handle| handle.file));
+                    self.left_behind.extend(handle.as_ref().and_then(StateHandle::stored_file));
                 }
             }
             _ => {}

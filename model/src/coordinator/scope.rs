@@ -195,7 +195,7 @@ fn given() -> CompletedCheckpoint {
 }
 
 pub(super) fn handle(file: StateFile) -> StateHandle {
-    StateHandle { file, bytes: 1, checksum: 0 }
+    StateHandle { file, bytes: 1, checksum: 0, inline: None }
 }
 
 /// The bounds of a model: everything is tried within them, nothing beyond.

@@ -117,7 +117,7 @@ impl Node {
     fn deploy_all(&self, recovered: &Recovered, o: &mut Sends) {
         for task in self.scope.tasks() {
             let newest = recovered.newest.as_ref();
-            let handle = newest.and_then(|newest| newest.states.get(&subtask_of(task)).copied().flatten());
+            let handle = newest.and_then(|newest| newest.states.get(&subtask_of(task))?.as_ref());
             let file = handle.map(|handle| handle.file);
             let file = file.filter(|_| task >= SOURCES || !self.plants(Fault::RestoredAtTheStart));
             o.send(Id::from(task), Msg::Deploy(recovered.attempt, file, None));

@@ -166,7 +166,7 @@ fn acknowledgements_are_complete(scope: Scope, world: &World) -> bool {
     let store = durable(&world.inner);
     store.newest().and_then(|id| store.metadata.get(&id)).is_none_or(|checkpoint| {
         scope.tasks().all(|task| {
-            let handle = checkpoint.states.get(&subtask_of(task)).copied().flatten();
+            let handle = checkpoint.states.get(&subtask_of(task)).and_then(Option::as_ref);
             handle.is_some_and(|h| h.file.checkpoint == checkpoint.id && h.file.attempt == checkpoint.attempt)
         })
     })

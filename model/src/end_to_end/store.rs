@@ -28,7 +28,7 @@ impl Durable {
 
     /// What the newest published checkpoint holds for a subtask.
     pub fn newest_content(&self, subtask: SubtaskId) -> Option<&Content> {
-        let handle = (*self.metadata.get(&self.newest()?)?.states.get(&subtask)?)?;
+        let handle = self.metadata.get(&self.newest()?)?.states.get(&subtask)?.as_ref()?;
         self.states.get(&handle.file)
     }
 }

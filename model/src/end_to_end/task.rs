@@ -319,5 +319,5 @@ fn file_of(running: &Running, checkpoint: CheckpointId) -> StateFile {
 }
 
 fn handle_of(file: StateFile) -> StateHandle {
-    StateHandle { file, bytes: 1, checksum: 0 }
+    StateHandle { file, bytes: 1, checksum: 0, inline: None }
 }

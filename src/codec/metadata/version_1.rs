@@ -52,6 +52,7 @@ impl Metadata {
 impl Handle {
     fn into_current(self) -> StateHandle {
         let Handle { file: File { checkpoint, subtask, attempt }, bytes, checksum } = self;
-        StateHandle { file: StateFile { checkpoint, subtask, attempt, savepoint: false }, bytes, checksum }
+        let file = StateFile { checkpoint, subtask, attempt, savepoint: false };
+        StateHandle { file, bytes, checksum, inline: None }
     }
 }

@@ -110,6 +110,36 @@ fn coord_late_state_is_discarded_unless_a_checkpoint_holds_it() {
     assert_eq!(job.acknowledge(SINK, 2), [Output::DiscardState(file(1, SINK, 2))]);
 }
 
+//= spec/coordinator.md#coord-71-inline-state-has-no-file
+//= type=test
+//# The coordinator MUST NOT discard a file for state that is inline.
+#[test]
+fn coord_inline_state_has_no_file_to_discard() {
+    let inline = |checkpoint, subtask| {
+        let mut input = acknowledgement(1, subtask, checkpoint);
+        if let Input::AcknowledgeArrived { handle: Some(handle), .. } = &mut input {
+            handle.inline = Some(vec![7].into());
+        }
+        input
+    };
+    let mut job = Job::running(Config { tolerable_failures: 9, ..config() });
+    job.tick(10);
+    job.on(inline(1, SOURCE));
+    let done = job.decline(1, DeclineReason::SyncPartFailed);
+    assert_eq!(done[1..3], notices_of_abort(1));
+    assert_eq!(done[3..], [], "there is nothing to discard");
+    assert_eq!(job.on(inline(1, SINK)), [], "nor when it is late");
+    assert_eq!(job.acknowledge(SINK, 1), [Output::DiscardState(file(1, SINK, 1))]);
+
+    job.tick(20);
+    job.on(inline(2, SOURCE));
+    job.on(inline(2, SINK));
+    job.store();
+    let kept = &job.coordinator.retained()[0].states;
+    assert!(kept.values().flatten().all(|handle| handle.inline == Some(vec![7].into())), "{kept:?}");
+    assert_eq!(kept.len(), 2);
+}
+
 //= spec/coordinator.md#coord-15-late-state-is-discarded
 //= type=test
 //# State that no checkpoint takes in MUST be discarded unless a checkpoint that counts may refer to it.

@@ -26,10 +26,14 @@ fn coord_message_is_for_the_task_of_its_attempt_and_says_the_same() {
 #[test]
 fn coord_report_of_a_task_is_what_its_machine_said() {
     let file = StateFile { checkpoint: CHECKPOINT, subtask: SINK, attempt: ATTEMPT, savepoint: false };
-    let handle = Some(StateHandle { file, bytes: 5, checksum: 6 });
+    let handle = Some(StateHandle { file, bytes: 5, checksum: 6, inline: None });
     let durations = Durations::default();
-    let acknowledge =
-        subtask::Output::Acknowledge { checkpoint: CHECKPOINT, attempt: ATTEMPT, handle, durations };
+    let acknowledge = subtask::Output::Acknowledge {
+        checkpoint: CHECKPOINT,
+        attempt: ATTEMPT,
+        handle: handle.clone(),
+        durations,
+    };
     let arrived = Input::AcknowledgeArrived {
         attempt: ATTEMPT,
         subtask: SINK,

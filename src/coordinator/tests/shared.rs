@@ -223,15 +223,19 @@ fn coord_late_state_of_a_savepoint_of_another_process_is_left_alone() {
         let object = SharedObject { savepoint: savepoint.then_some(CheckpointId(9)), ..upload(9) };
         let mut input = shares(1, 9, &[object], &[]);
         if let Input::AcknowledgeArrived { handle, shared: Some(shared), .. } = &mut input {
-            *handle = Some(StateHandle { file, bytes: 1, checksum: 2 });
+            *handle = Some(StateHandle { file, bytes: 1, checksum: 2, inline: None });
             shared.sharing = if savepoint { Sharing::NoSharing } else { Sharing::Forward };
         }
         input
     };
     let mut job = next_process(&with_upload_1(config()), config());
     assert_eq!(job.on(late(true)), [], "it may have been completed before");
-    let private =
-        StateHandle { file: StateFile { savepoint: true, ..file(1, SOURCE, 9) }, bytes: 1, checksum: 2 };
+    let private = StateHandle {
+        file: StateFile { savepoint: true, ..file(1, SOURCE, 9) },
+        bytes: 1,
+        checksum: 2,
+        inline: None,
+    };
     let alone = Input::AcknowledgeArrived {
         attempt: Attempt(1),
         subtask: SOURCE,

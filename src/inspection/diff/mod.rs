@@ -86,7 +86,8 @@ impl Compared {
 
     fn describe(self) -> ComparedCheckpoint {
         let CheckpointMetadata { job, checkpoint, .. } = self.metadata;
-        let private_bytes = checkpoint.states.values().flatten().map(|handle| handle.bytes).sum();
+        let private_bytes =
+            checkpoint.states.values().flatten().map(|handle| handle.bytes).fold(0, u64::saturating_add);
         ComparedCheckpoint {
             directory: self.directory,
             job: job.to_string(),
@@ -183,7 +184,10 @@ fn compare_shared(left: &CheckpointMetadata, right: &CheckpointMetadata) -> Shar
     };
     let (left, right) = (of(left), of(right));
     let count = |objects: Vec<&SharedObject>| {
-        (objects.len() as u64, objects.iter().map(|object| object.file.content.bytes).sum())
+        (
+            objects.len() as u64,
+            objects.iter().map(|object| object.file.content.bytes).fold(0, u64::saturating_add),
+        )
     };
     let (common_files, common_bytes) = count(left.intersection(&right).collect());
     let (left_only_files, left_only_bytes) = count(left.difference(&right).collect());

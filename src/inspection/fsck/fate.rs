@@ -6,7 +6,7 @@
 
 use super::reach::Reach;
 use super::report::{Fate, FileReport};
-use crate::base::{Attempt, CheckpointId, SharedObject, StateFile};
+use crate::base::{Attempt, CheckpointId, SharedObject, StateFile, StateHandle};
 use crate::codec::CheckpointMetadata;
 use crate::publish::{Config, Pointer, PointerSequence};
 use crate::store::{CheckpointStorage, FoundFile, Meaning, Place, StorageError};
@@ -79,7 +79,7 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     pub(super) fn new(reach: &'a Reach<'a>, sharers: &'a Sharers) -> Self {
         let files = |metadata: &CheckpointMetadata| {
-            metadata.checkpoint.states.values().flatten().map(|handle| handle.file).collect()
+            metadata.checkpoint.states.values().flatten().filter_map(StateHandle::stored_file).collect()
         };
         let states = reach.checkpoints.iter().map(|(place, metadata)| (*place, files(metadata))).collect();
         Judge { reach, sharers, states }

@@ -7,6 +7,7 @@ mod report;
 pub use report::{Dangling, Fate, FileReport, Fsck, Garbage, JobFiles, References};
 
 use super::{Location, LocationError, Problem};
+use crate::base::StateHandle;
 use crate::store::FileSystemCheckpointStorage;
 use fate::{Judge, Sharers};
 use reach::Reach;
@@ -58,7 +59,13 @@ fn describe(reach: &Reach<'_>, files: Vec<FileReport>, problems: Vec<Problem>) -
     let checkpoints = reach.checkpoints.iter().map(|(place, metadata)| References {
         name: place.to_string(),
         status: reach.view.status(*place),
-        state_files: metadata.checkpoint.states.values().flatten().count() as u64,
+        state_files: metadata
+            .checkpoint
+            .states
+            .values()
+            .flatten()
+            .filter_map(StateHandle::stored_file)
+            .count() as u64,
         shared_files: metadata.checkpoint.shared.values().flatten().count() as u64,
         bytes: metadata.checkpoint.state_bytes(),
     });

@@ -93,7 +93,7 @@ impl Master {
         }
         tracing::info!(%attempt, ?restored_from, "starting tasks");
         let assignment = match newest.map(|newest| self.assign(attempt, newest)) {
-            Some(Err(failure)) => return Some(failure),
+            Some(Err(failure)) => return Some(*failure),
             assigned => assigned.and_then(Result::ok),
         };
         let had_finished = |subtask| newest.is_some_and(|newest| newest.had_finished(subtask));
@@ -163,6 +163,7 @@ impl Master {
             state_backend: self.options.state_backend.clone(),
             incremental: self.options.incremental,
             snapshot_compression: self.options.snapshot_compression,
+            output_sizes: self.options.output_sizes(),
             restored,
             ownership,
             restored_checksums: BTreeMap::new(),
@@ -175,7 +176,7 @@ impl Master {
         &mut self,
         attempt: Attempt,
         checkpoint: &CompletedCheckpoint,
-    ) -> Result<(StateAssignment, RestoredFrom), Input> {
+    ) -> Result<(StateAssignment, RestoredFrom), Box<Input>> {
         let subtask = SubtaskId::new(0, 0);
         let unrecoverable = match self.metadata_of(checkpoint) {
             Ok((metadata, from)) => match self.job.assign(&metadata, self.options.allow_non_restored_state) {
@@ -197,7 +198,7 @@ impl Master {
                 Err(misfit) => {
                     // Whoever starts the right job still finds everything.
                     self.trouble.incompatible = Some(misfit);
-                    return Err(Input::SuspendRequested);
+                    return Err(Box::new(Input::SuspendRequested));
                 }
             },
             Err(error) => {
@@ -205,7 +206,7 @@ impl Master {
                 error.is_unrecoverable()
             }
         };
-        Err(Input::TaskFailed { attempt, subtask, unrecoverable })
+        Err(Box::new(Input::TaskFailed { attempt, subtask, unrecoverable }))
     }
 
     fn metadata_of(

@@ -12,7 +12,7 @@ use crate::base::{
 };
 use crate::state::backend::StateBackend;
 use crate::state::{ChannelState, StateError, TaskSnapshot};
-use crate::store::{CheckpointStorage, JobManagerCheckpointStorage};
+use crate::store::{CheckpointStorage, JobManagerCheckpointStorage, OutputSizes};
 use crossbeam_channel::{Select, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -175,6 +175,7 @@ fn test(channels: usize, processing_time: ProcessingTime) -> Test {
         batch_records: 1,
         state_backend: StateBackend::default(),
         snapshot_compression: false,
+        output_sizes: OutputSizes::default(),
         restored: RestoredFrom::nothing(storage),
         ownership: Ownership::Owned,
         restored_checksums: BTreeMap::new(),

@@ -12,7 +12,7 @@ pub use legacy::LegacyStateBackend;
 pub(super) use names::{CLAIM_MODES, name_of};
 
 use super::{GivenCheckpoint, JobOptions};
-use crate::configuration::{Configuration, ConfigurationError, Reader, Warning, options};
+use crate::configuration::{ConfigOption, Configuration, ConfigurationError, Reader, Warning, options};
 use crate::coordinator::{ClaimMode, RestartStrategy};
 use crate::keygroup::MaxParallelism;
 use crate::state::backend::StateBackends;
@@ -110,6 +110,8 @@ fn job_options(read: &mut Reader<'_>, backend: &ChosenBackend) -> JobOptions {
         state_backend: _,
         incremental,
         snapshot_compression,
+        inline_threshold_bytes,
+        write_buffer_bytes,
         channel_capacity,
         batch_records,
         processing_time,
@@ -145,11 +147,18 @@ fn job_options(read: &mut Reader<'_>, backend: &ChosenBackend) -> JobOptions {
         state_backend: backend.state_backend.clone(),
         incremental: read.truth(&options::INCREMENTAL).unwrap_or(incremental),
         snapshot_compression: read.truth(&options::SNAPSHOT_COMPRESSION).unwrap_or(snapshot_compression),
+        inline_threshold_bytes: memory(read, &options::INLINE_THRESHOLD).unwrap_or(inline_threshold_bytes),
+        write_buffer_bytes: memory(read, &options::WRITE_BUFFER).unwrap_or(write_buffer_bytes),
         channel_capacity: read.number(&options::CHANNEL_CAPACITY).unwrap_or(channel_capacity),
         batch_records: read.number(&options::BATCH_RECORDS).unwrap_or(batch_records),
         processing_time,
         incarnation,
     }
+}
+
+/// A size that options keep within what fits into memory.
+fn memory(read: &mut Reader<'_>, option: &ConfigOption) -> Option<usize> {
+    read.bytes(option).and_then(|bytes| bytes.try_into().ok())
 }
 
 /// The checkpoint from which the job starts, which is opened here: one that cannot be is found out before anything begins.

@@ -41,6 +41,8 @@ impl JobOptions {
         }
         set(options::IGNORE_UNCLAIMED_STATE, self.allow_non_restored_state.to_string());
         set(options::SNAPSHOT_COMPRESSION, self.snapshot_compression.to_string());
+        set(options::INLINE_THRESHOLD, self.inline_threshold_bytes.to_string());
+        set(options::WRITE_BUFFER, self.write_buffer_bytes.to_string());
         set(options::FORCE_SAVEPOINTS, self.force_savepoints.to_string());
         set(options::ON_CORRUPTION, named(name_of(CORRUPTIONS, &self.on_corruption)));
         set(options::CHANNEL_CAPACITY, self.channel_capacity.to_string());

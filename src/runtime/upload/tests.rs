@@ -10,7 +10,7 @@ use crate::shared::incremental::{Config, Restored};
 use crate::state::backend::LocalFile;
 use crate::state::serializer::{Compatibility, SerializerSnapshot, StateSerializer};
 use crate::state::{KeyedStateStore, OperatorSnapshot, ValueState, ValueStateDescriptor};
-use crate::store::FileSystemCheckpointStorage;
+use crate::store::{FileSystemCheckpointStorage, OutputSizes};
 use crossbeam_channel::{Receiver, unbounded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -114,6 +114,7 @@ impl Task {
             durability,
             cancellation: self.uploads.lock().unwrap().begin(CHECKPOINT),
             storage: Arc::clone(&self.storage) as Arc<dyn CheckpointStorage>,
+            output_sizes: OutputSizes { inline_threshold_bytes: 0, ..OutputSizes::default() },
             control: self.senders.0.clone(),
             reports: self.senders.1.clone(),
         }

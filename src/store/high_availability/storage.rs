@@ -168,8 +168,12 @@ impl CheckpointStorage for HighlyAvailableCheckpointStorage {
         self.files.state_name(file)
     }
 
-    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
-        self.files.read_state(handle)
+    fn max_inline_bytes(&self) -> u64 {
+        self.files.max_inline_bytes()
+    }
+
+    fn read_state_file(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
+        self.files.read_state_file(handle)
     }
 
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {

@@ -14,7 +14,7 @@ const PREFIX: &str = "snapline.storage.object-store.";
 const STORE: &str = "snapline.storage.object-store.store.";
 
 const fn size(key: &'static str, default: &'static str, what: &'static str) -> ConfigOption {
-    ConfigOption::new(key, Kind::MemorySize, default, what)
+    ConfigOption::new(key, Kind::MemorySize { most_bytes: u64::MAX }, default, what)
 }
 
 const fn count(key: &'static str, default: &'static str, what: &'static str) -> ConfigOption {

@@ -164,10 +164,10 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
         name(self.state(file))
     }
 
-    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
+    fn read_state_file(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
         let (objects, path) = self.state(handle.file);
         let content = objects.open(&path, handle.bytes)?;
-        Ok(Box::new(VerifyingReader::new(content, objects.name(&path), *handle)))
+        Ok(Box::new(VerifyingReader::new(content, objects.name(&path), handle.clone())))
     }
 
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {
@@ -200,6 +200,11 @@ impl CheckpointStorage for ObjectStoreCheckpointStorage {
         let located = self.savepoints.location.elsewhere(directory);
         let location =
             located.or_else(|error| self.checkpoints.location.elsewhere(directory).map_err(|_| error))?;
+        if location.directory.prefix_matches(&self.directory(&self.checkpoints, self.job)) {
+            let what = "it lies among the checkpoints of the job, which are deleted with all that is in them"
+                .to_owned();
+            return Err(StorageError::wrong_target(directory, io::ErrorKind::InvalidInput, what));
+        }
         let objects = Objects { location, ..self.checkpoints.clone() };
         objects.probe(&self.directory(&objects, self.job))?;
         Ok(self.targets.target(objects))
@@ -297,6 +302,6 @@ impl Write for StateObject {
 impl StateWriter for StateObject {
     fn finish(self: Box<Self>) -> Result<StateHandle, StorageError> {
         let Written { bytes, checksum } = self.object.finish()?;
-        Ok(StateHandle { file: self.file, bytes, checksum })
+        Ok(StateHandle { file: self.file, bytes, checksum, inline: None })
     }
 }

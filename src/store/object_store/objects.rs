@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
 use std::future;
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 /// The objects of one location, for callers that wait.
@@ -46,11 +46,21 @@ impl Objects {
              conditional puts (If-None-Match), or a server with conditional moves (Overwrite: F)"
         } else if self.location.has_directories && !self.list(directory)?.0.iter().any(|name| name == PROBE) {
             "the store does not list what was written"
+        } else if self.location.has_directories && !self.reads(&path, PROBE.as_bytes())? {
+            "the store does not read what was written"
         } else {
             return Ok(());
         };
         let error = io::Error::new(io::ErrorKind::Unsupported, what);
         Err(StorageError::unavailable(self.name(&path), error))
+    }
+
+    /// Whether an object is read as it was written, in the way in which all are.
+    fn reads(&self, path: &Path, written: &[u8]) -> Result<bool, StorageError> {
+        let mut found = Vec::new();
+        let read = self.open(path, written.len() as u64)?.read_to_end(&mut found);
+        read.map_err(|error| StorageError::from_io(self.name(path), error))?;
+        Ok(found == written)
     }
 
     pub(super) fn store(&self) -> Arc<dyn ObjectStore> {

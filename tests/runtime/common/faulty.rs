@@ -137,6 +137,9 @@ impl CheckpointStorage for Faulty {
             && *self.unclosed.get_or_init(|| file.checkpoint) == file.checkpoint;
         Ok(if is_hit { Box::new(Unclosed(writer)) } else { writer })
     }
+    fn max_inline_bytes(&self) -> u64 {
+        self.inner.max_inline_bytes()
+    }
     fn shared_name(&self, object: &SharedObject) -> String {
         self.inner.shared_name(object)
     }
@@ -144,8 +147,8 @@ impl CheckpointStorage for Faulty {
     fn state_name(&self, file: StateFile) -> String {
         self.inner.state_name(file)
     }
-    fn read_state(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
-        match self.perform(|| self.inner.read_state(handle)) {
+    fn read_state_file(&self, handle: &StateHandle) -> Result<Box<dyn Read + Send>, StorageError> {
+        match self.perform(|| self.inner.read_state_file(handle)) {
             Err(_) if self.failure == Failure::Broken => Ok(Box::new(Broken)),
             read => read,
         }

@@ -8,7 +8,7 @@ pub mod failing_disk;
 pub mod faulty;
 pub mod keys;
 #[path = "../../support/runs_backend.rs"]
-mod runs_backend;
+pub mod runs_backend;
 mod sink;
 pub mod splits;
 pub mod sweep;
@@ -32,7 +32,7 @@ use snapline::state::{
     KeyedStateStore, ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError, ValueState,
     ValueStateDescriptor,
 };
-use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
+use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage, OutputSizes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -292,10 +292,11 @@ impl SourceFunction for Keyed {
     }
 }
 
-/// Many checkpoints, small batches, and `attempts` restarts at once.
+/// Many checkpoints with all state in files, small batches, and `attempts` restarts at once.
 pub fn options(attempts: u32) -> JobOptions {
     JobOptions {
         checkpoint_interval: Some(Millis(1)),
+        inline_threshold_bytes: 0,
         batch_records: 16,
         channel_capacity: 2,
         restart: match attempts {
@@ -304,6 +305,12 @@ pub fn options(attempts: u32) -> JobOptions {
         },
         ..JobOptions::default()
     }
+}
+
+/// The same with state in the metadata, as it is by default.
+pub fn inline(attempts: u32) -> JobOptions {
+    let OutputSizes { inline_threshold_bytes, .. } = OutputSizes::default();
+    JobOptions { inline_threshold_bytes, ..options(attempts) }
 }
 
 /// The same with incremental checkpoints of state that lies in files.
@@ -338,4 +345,22 @@ pub fn run(
     storage: &Arc<dyn CheckpointStorage>,
 ) -> Result<JobSummary, JobError> {
     job(world, parallelism).start(options, Arc::clone(storage))?.wait()
+}
+
+/// A second process of the same job takes over, and the first one, which goes on some time later, changes nothing any more.
+pub fn is_taken_over(storage: impl Fn() -> Arc<dyn CheckpointStorage>) {
+    let world = World::new();
+    let start = || job(&world, 2).start(options(3), storage()).unwrap();
+    // The sources wait for a checkpoint, and none can complete.
+    world.close(Place::Durability);
+    let first = start();
+    world.wait_for_arrival();
+    let second = start();
+    while second.progress().attempt.0 < 2 {
+        assert!(!second.wait_timeout(Duration::from_millis(1)));
+    }
+    world.open_again();
+    assert!(matches!(first.wait(), Err(JobError::Fenced)));
+    second.wait().unwrap();
+    world.assert_not_wrong(2);
 }
