@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use snapline::inspection::{ExportError, ExportOptions, Location, export};
+use snapline::state::backend::StateBackends;
 use std::io::{BufWriter, ErrorKind, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,10 +27,19 @@ fn name_and_type(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value_type.trim().to_owned()))
 }
 
+/// The backends whose files can be read.
+fn backends() -> StateBackends {
+    let backends = StateBackends::new();
+    #[cfg(feature = "rocksdb")]
+    let backends = backends.with(snapline::backend::rocksdb::RocksDbStateBackendFactory);
+    backends
+}
+
 /// Prints each entry as a line of JSON.
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let location = Location::of(&args.directory)?;
-    let options = ExportOptions { state: args.state.clone(), types: args.types.iter().cloned().collect() };
+    let types = args.types.iter().cloned().collect();
+    let options = ExportOptions { state: args.state.clone(), types, backends: backends() };
     let mut out = BufWriter::new(stdout().lock());
     let exported = export(&location, &options, &mut |entry| {
         serde_json::to_writer(&mut out, entry)?;

@@ -21,6 +21,7 @@ mod newest;
 mod parallel;
 mod problem;
 mod report;
+mod stored_files;
 mod verify;
 mod view;
 
@@ -39,4 +40,5 @@ pub use report::{
     OperatorReport, OperatorStateReport, SerializerReport, SharedFileReport, StateFileReport, Status,
     SubtaskReport,
 };
+pub(crate) use stored_files::StoredFiles;
 pub use verify::{CheckpointVerdict, JobVerdict, Verdict, Verification, verify};

@@ -1,19 +1,17 @@
 use super::agreement::within_metadata;
 use super::checkpoint::{metadata_name, read_state};
 use super::parallel::in_parallel;
+use super::stored_files::copy;
 use super::view::{View, look_again};
 use super::{Location, Problem, Status};
 use crate::base::{ContentId, SharedObject, StateHandle, SubtaskId};
-use crate::codec::{self, CheckpointMetadata};
+use crate::codec::CheckpointMetadata;
 use crate::state::StateFileSummary;
 use crate::state::backend::BackendFile;
 use crate::store::{CheckpointStorage, FileSystemCheckpointStorage, Place, StorageError};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read;
-
-/// How many bytes of a shared file are read at a time.
-const PIECE_BYTES: usize = 256 * 1024;
 
 /// How many checkpoints that are published meanwhile are read instead of those that they have replaced.
 const NEWER: usize = 10;
@@ -198,7 +196,8 @@ impl Verifier<'_> {
         let states: Vec<_> =
             of_states.filter_map(|(subtask, handle)| Some((*subtask, handle.as_ref()?))).collect();
         let shared: BTreeSet<_> = checkpoint.shared.values().flatten().copied().collect();
-        verdict.files += (states.len() + checkpoint.shared.values().flatten().count()) as u64;
+        let stored = states.iter().filter(|(_, handle)| handle.stored_file().is_some()).count();
+        verdict.files += (stored + checkpoint.shared.values().flatten().count()) as u64;
         let states = states.into_iter().map(|(subtask, handle)| File::State(subtask, handle));
         let unread = shared.into_iter().filter(|object| !self.checksums.contains_key(object));
         let mut files = BTreeMap::new();
@@ -281,16 +280,10 @@ fn read_shared(
     object: &SharedObject,
     tell: &mut dyn FnMut(u64),
 ) -> Result<u32, StorageError> {
-    let mut counted = Counted { inner: storage.read_shared(object)?, untold: 0, tell };
-    let (mut piece, mut checksum) = (vec![0; PIECE_BYTES], 0);
-    loop {
-        match counted.read(&mut piece) {
-            Ok(0) => return Ok(checksum),
-            Ok(read) => checksum = codec::checksum(checksum, &piece[..read]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(StorageError::from_io(storage.shared_name(object), error)),
-        }
-    }
+    let counted = Counted { inner: storage.read_shared(object)?, untold: 0, tell };
+    let copied = copy(counted, &mut std::io::sink());
+    let of_object = |error| StorageError::from_io(storage.shared_name(object), error);
+    copied.map(|(_, checksum)| checksum).map_err(of_object)
 }
 
 /// Tells how much has been read.

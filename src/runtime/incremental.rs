@@ -8,14 +8,14 @@ use super::task::guarded;
 use crate::base::{CheckpointId, ContentId, Millis, SharedObject, SharedState, Sharing};
 use crate::codec;
 use crate::shared::incremental::{Config, IncrementalSnapshots, Input, Output, Restored};
-use crate::state::backend::{BackendError, BackendFile, FetchFile, FilePlace, LocalFile};
-use crate::store::{CheckpointStorage, StorageError};
+use crate::state::backend::{BackendFile, FilePlace, LocalFile};
+use crate::store::CheckpointStorage;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// How many files of one snapshot are read or written at a time (Flink: `checkpoint.transfer.thread.num`).
 const TRANSFER_THREADS: usize = 4;
@@ -236,32 +236,5 @@ impl<R: Read> Read for Checksummed<'_, R> {
         let read = self.inner.read(target)?;
         self.checksum = codec::checksum(self.checksum, &target[..read]);
         Ok(read)
-    }
-}
-
-/// The files of a checkpoint in a storage.
-pub(super) struct StoredFiles {
-    pub(super) storage: Arc<dyn CheckpointStorage>,
-    pub(super) objects: BTreeMap<ContentId, SharedObject>,
-}
-
-impl FetchFile for StoredFiles {
-    fn fetch(&self, file: &BackendFile, target: &Path) -> Result<(), BackendError> {
-        let (content, checksum) = match &file.place {
-            FilePlace::Private(bytes) => return Ok(fs::write(target, bytes)?),
-            FilePlace::Shared { content, checksum } => (content, *checksum),
-        };
-        let object = self.objects.get(content);
-        let object =
-            object.ok_or_else(|| format!("the checkpoint does not name the file `{}`", file.name))?;
-        let mut reader =
-            Checksummed { inner: self.storage.read_shared(object)?, checksum: 0, is_cancelled: &|| false };
-        let offset = io::copy(&mut reader, &mut File::create_new(target)?)?;
-        if reader.checksum != checksum {
-            let (object, what) =
-                (self.storage.shared_name(object), "the checksum of the file is wrong".into());
-            return Err(StorageError::Corrupt { object, offset, what }.into());
-        }
-        Ok(())
     }
 }

@@ -3,11 +3,12 @@
 use super::SubtaskContext;
 use super::builder::Job;
 use super::error::TaskError;
-use super::incremental::{IncrementalUploads, StoredFiles};
+use super::incremental::IncrementalUploads;
 use super::subtask_state::SubtaskState;
 use super::task::Environment;
-use crate::base::{Channel, SharedObject, StateFile, StateHandle, SubtaskId};
+use crate::base::{Channel, SharedObject, StateHandle, SubtaskId};
 use crate::coordinator::{Edge, Restore};
+use crate::inspection::StoredFiles;
 use crate::keygroup::KeyGroupRange;
 use crate::rescale::{
     Distribution, NewNeighbours, OperatorAssignment, StateAssignment, StateMisfit, SubtaskProgress,
@@ -171,8 +172,8 @@ impl RestoredFrom {
         self
     }
 
-    fn state_of(&self, index: u16) -> Option<StateHandle> {
-        self.states.get(usize::from(index)).copied().flatten()
+    fn state_of(&self, index: u16) -> Option<&StateHandle> {
+        self.states.get(usize::from(index))?.as_ref()
     }
 }
 
@@ -245,7 +246,7 @@ impl Environment {
     ) -> Result<(), TaskError> {
         // Where nothing has changed, the senders send what they had themselves.
         let senders =
-            input.senders.iter().filter(|_| input.is_rescaled).map(|handle| self.in_flight(*handle));
+            input.senders.iter().filter(|_| input.is_rescaled).map(|handle| self.in_flight(handle.as_ref()));
         let senders: Vec<ChannelState> = senders.collect::<Result<_, _>>()?;
         let mut ahead = Vec::new();
         let others = input.must_agree.iter().filter(|other| !input.receivers.contains(other));
@@ -263,7 +264,7 @@ impl Environment {
         Ok(())
     }
 
-    fn in_flight(&self, handle: Option<StateHandle>) -> Result<ChannelState, TaskError> {
+    fn in_flight(&self, handle: Option<&StateHandle>) -> Result<ChannelState, TaskError> {
         match handle {
             Some(handle) => self.read(handle, ChannelState::read_from_file),
             None => Ok(ChannelState::default()),
@@ -343,7 +344,7 @@ impl Environment {
         IncrementalUploads::new(config, restored, self.restored_checksums.clone())
     }
 
-    fn own_file(&self) -> Option<StateHandle> {
+    fn own_file(&self) -> Option<&StateHandle> {
         self.restored.state_of(self.context.subtask.index).filter(|_| !self.restored.is_rescaled)
     }
 
@@ -355,7 +356,7 @@ impl Environment {
             if index == usize::from(subtask.index) {
                 continue;
             }
-            old[index] = match *handle {
+            old[index] = match handle {
                 Some(handle) => self.read(handle, OperatorImage::read_from)?,
                 None => OperatorImage::default(),
             };
@@ -368,23 +369,22 @@ impl Environment {
 
     fn read<T>(
         &self,
-        handle: StateHandle,
+        handle: &StateHandle,
         read: impl FnOnce(Box<dyn Read + Send>) -> Result<T, StateError>,
     ) -> Result<T, TaskError> {
-        read(self.restored.storage.read_state(&handle)?)
-            .map_err(|error| self.restore_error(handle.file, error))
+        read(self.restored.storage.read_state(handle)?).map_err(|error| self.restore_error(handle, error))
     }
 
     /// Names the file in an error that was found while its content was taken in.
-    pub(super) fn restore_error(&self, file: StateFile, error: StateError) -> TaskError {
-        let object = self.restored.storage.state_name(file);
+    pub(super) fn restore_error(&self, handle: &StateHandle, error: StateError) -> TaskError {
+        let object = self.restored.storage.handle_name(handle);
         TaskError::Restore { object, cause: error }
     }
 
     /// The same for an error found when restored state is opened.
     pub(super) fn open_error(&self, error: StateError) -> TaskError {
         match self.own_file() {
-            Some(handle) => self.restore_error(handle.file, error),
+            Some(handle) => self.restore_error(handle, error),
             None => TaskError::State(error),
         }
     }

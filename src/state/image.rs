@@ -57,6 +57,27 @@ pub struct RawEntry<'a> {
     pub value: &'a [u8],
 }
 
+impl<'a> RawEntry<'a> {
+    /// The entry of a state of this kind that a backend has under `key`, and its key group, if that is such a key.
+    pub(super) fn of_backend(
+        kind: StateKind,
+        key: &'a [u8],
+        value: &'a [u8],
+    ) -> Option<(KeyGroup, RawEntry<'a>)> {
+        let (group, mut rest) = key.split_first_chunk()?;
+        let entry = RawEntry {
+            key: take_record(&mut rest)?,
+            namespace: take_record(&mut rest)?,
+            user_key: match kind {
+                StateKind::Map => Some(take_record(&mut rest)?),
+                _ => None,
+            },
+            value,
+        };
+        rest.is_empty().then_some((KeyGroup(u16::from_be_bytes(*group)), entry))
+    }
+}
+
 /// One keyed state of a snapshot that has not been opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawKeyedState {

@@ -21,6 +21,7 @@ pub mod serializer;
 mod snapshot;
 mod timers;
 mod visit;
+mod visit_files;
 
 pub use channels::{CapturedRecords, ChannelSide, ChannelState};
 pub use contents::{CapturedSize, KeyedStateSize, OperatorStateSummary, StateFileSizes, StateFileSummary};

@@ -1,10 +1,15 @@
 //! Jobs whose checkpoints refer to the files of earlier ones.
 
-use crate::common::{FIRST_STEP, Fault, Place, Plan, World, in_files, job, memory, options, run, wait_until};
+use crate::common::runs_backend::RunsStateBackendFactory;
+use crate::common::{
+    FIRST_STEP, Fault, JOB, Place, Plan, World, in_files, job, memory, options, run, wait_until,
+};
 use snapline::base::{CheckpointId, SavepointFormat, SharedObject};
-use snapline::coordinator::StopMode;
+use snapline::coordinator::{JobStatus, StopMode};
+use snapline::inspection::{ExportOptions, Location, export};
 use snapline::runtime::{CheckpointType, JobControl, JobOptions};
-use snapline::store::CheckpointStorage;
+use snapline::state::backend::StateBackends;
+use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,7 +38,8 @@ fn incremental_checkpoints_refer_to_earlier_files_and_full_ones_and_savepoints_d
     // Only the first step of the input comes without checkpoints, and then nothing changes any more.
     let without = JobOptions { checkpoint_interval: None, ..in_files(0) };
     let handle = job(&world, 2).start(without, Arc::clone(&storage)).unwrap();
-    wait_until(&handle, || world.written.load(Ordering::SeqCst) == 2 * FIRST_STEP);
+    let has_written = || world.written.load(Ordering::SeqCst) == 2 * FIRST_STEP;
+    wait_until(&handle, || has_written() && handle.progress().status == JobStatus::Running);
     world.hold_from(Some(0));
     let control = handle.control();
     let first = shared(&storage, take(&control, CheckpointType::Configured));
@@ -105,4 +111,41 @@ fn incremental_checkpoints_need_the_backend_that_wrote_them() {
     let error = run(&world, 2, options(0), &storage).unwrap_err().to_string();
     let expected = "its state lies in files of the backend `runs`, and the job's is `hashmap`";
     assert!(error.contains(expected), "{error}");
+}
+
+/// State in files of a backend is shown by whoever has that backend, and never left out in silence.
+#[test]
+fn incremental_checkpoints_are_exported_by_whoever_has_the_backend() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let storage = FileSystemCheckpointStorage::open(folder.path(), JOB).unwrap();
+    world.hold_from(Some(1));
+    let handle = job(&world, 2).start(in_files(0), Arc::new(storage)).unwrap();
+    wait_until(&handle, || handle.progress().completed > 1);
+    let stopped = handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native);
+    let path = stopped.wait_for_checkpoint().unwrap().external_path;
+    handle.wait().unwrap();
+    let location = Location::of(&path).unwrap();
+    let exported = |state: Option<&str>, backends| {
+        let options = ExportOptions { state: state.map(str::to_owned), backends, ..ExportOptions::default() };
+        let mut states = BTreeMap::<String, u64>::new();
+        export(&location, &options, &mut |entry| {
+            *states.entry(entry.state.to_owned()).or_default() += 1;
+            Ok(())
+        })
+        .map(|()| states)
+    };
+    let with_backend = || StateBackends::new().with(RunsStateBackendFactory);
+    let all = exported(None, with_backend()).unwrap();
+    assert!(all["count"] > 0 && all["next"] > 0, "{all:?}");
+    assert_eq!(
+        exported(Some("count"), with_backend()).unwrap(),
+        BTreeMap::from([("count".to_owned(), all["count"])])
+    );
+    for state in [None, Some("count")] {
+        let refused = exported(state, StateBackends::new()).unwrap_err().to_string();
+        let named = state.map_or_else(String::new, |state| format!("the state `{state}`"));
+        assert!(refused.contains(&format!("{named} lies in files of the backend `runs`")), "{refused}");
+    }
+    let of_operators = exported(Some("next"), StateBackends::new()).unwrap();
+    assert_eq!(of_operators, BTreeMap::from([("next".to_owned(), all["next"])]));
 }

@@ -8,26 +8,33 @@ pub use value::{Exported, Hex};
 use super::checkpoint::metadata_name;
 use super::describe::{kind_name, mode_name};
 use super::newest::newest_of;
+use super::stored_files::StoredFiles;
 use super::{Location, LocationError, Problem};
 use crate::base::{StateHandle, SubtaskId, WithCauses};
 use crate::codec::{CheckpointMetadata, OperatorMetadata, take_record};
+use crate::state::backend::{BackendFiles, StateBackend, StateBackendFactory, StateBackends, state_name};
 use crate::state::serializer::SerializerSnapshot;
-use crate::state::{OperatorStateType, RawEntry, StateFileSummary, StateKind, StateRecord};
-use crate::store::{CheckpointStorage, FileSystemCheckpointStorage, Place};
+use crate::state::{
+    EachRecord, OperatorStateType, RawEntry, StateError, StateFileSummary, StateKind, StateRecord,
+};
+use crate::store::{CheckpointStorage, FileSystemCheckpointStorage, Place, StorageError};
 use crate::ttl::split_time;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 use value::Decoder;
 
 /// What is to be shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct ExportOptions {
     /// The name of the only state; all without it.
     pub state: Option<String>,
     /// What types of the job are to be read as, by the names under which they were recorded: for instance a type of the job
     /// that has one field, which is a text, as `String`.
     pub types: BTreeMap<String, String>,
+    /// The backends whose files can be read. They are fetched to the local disk meanwhile.
+    pub backends: StateBackends,
 }
 
 /// An entry of a keyed state, or an item of an operator state. The names of the fields are those of the JSON that the command
@@ -83,15 +90,25 @@ pub enum ExportError {
         /// All names.
         known: BTreeSet<String>,
     },
-    /// Only the backend can read it. The caller must take a savepoint in the canonical format, in which all state is readable.
+    /// Only a backend that is not among the [options](ExportOptions::backends) can read it. The caller must add it, or take a
+    /// savepoint in the canonical format, in which all state is readable.
     #[error(
-        "the state `{state}` lies in files of the backend `{backend}`: only a savepoint in the canonical format holds its entries"
+        "the state `{state}` lies in files of the backend `{backend}`, which this program does not have: a savepoint in the \
+         canonical format can be read without it"
     )]
     InBackendFiles {
         /// The name.
         state: String,
         /// The backend.
         backend: String,
+    },
+    /// A backend cannot take in its files here. The caller must see to what it says: the room for temporary files, for instance.
+    #[error("{object}: {cause}")]
+    Backend {
+        /// The state that refers to the files.
+        object: String,
+        /// What the backend says.
+        cause: StateError,
     },
     /// What was shown could not be taken in.
     #[error("the entries cannot be written: {}", WithCauses(.0))]
@@ -107,7 +124,8 @@ fn list(names: &BTreeSet<String>) -> String {
 /// are read; no more than one of them is held. Types that are not known are shown as bytes.
 ///
 /// # Errors
-/// There is no such checkpoint or state, it lies in files of a backend, something is damaged, or `each` failed.
+/// There is no such checkpoint or state, it lies in files of a backend that the options do not have, something is damaged, or
+/// `each` failed.
 pub fn export(
     location: &Location,
     options: &ExportOptions,
@@ -150,21 +168,19 @@ impl Exporter<'_> {
         self.options.state.as_ref().is_none_or(|wanted| wanted == state)
     }
 
-    /// Whether the state is there, and in the state files.
+    /// Whether the state is there, and can be read.
     fn check_state(&self) -> Result<(), ExportError> {
         let mut known = BTreeSet::new();
         for (_, _, handle) in self.files() {
             let summary = self.read(handle, StateFileSummary::read_from)?;
-            let keyed = summary.keyed.iter().flat_map(|keyed| &keyed.states).map(|state| &state.name);
-            for name in keyed {
+            for name in summary.keyed.iter().flat_map(|keyed| &keyed.states).map(|state| &state.name) {
                 let files = summary.files.as_ref().filter(|files| files.states.contains(name));
-                let Some(files) = files else {
-                    known.insert(name.clone());
-                    continue;
-                };
-                let state = crate::state::backend::state_name(name).to_owned();
-                if self.is_wanted(&state) {
-                    return Err(ExportError::InBackendFiles { state, backend: files.backend.clone() });
+                let state = files.map_or(&**name, |_| state_name(name)).to_owned();
+                if let Some(BackendFiles { backend, .. }) = files
+                    && self.is_wanted(&state)
+                    && self.factory(backend).is_none()
+                {
+                    return Err(ExportError::InBackendFiles { state, backend: backend.clone() });
                 }
                 known.insert(state);
             }
@@ -175,6 +191,13 @@ impl Exporter<'_> {
                 Err(ExportError::NoSuchState { state: state.clone(), known })
             }
             _ => Ok(()),
+        }
+    }
+
+    fn factory(&self, backend: &str) -> Option<Arc<dyn StateBackendFactory>> {
+        match self.options.backends.get(backend, BTreeMap::new()) {
+            Ok(StateBackend::Custom(factory, _)) => Some(factory),
+            Ok(StateBackend::HashMap { .. }) | Err(_) => None,
         }
     }
 
@@ -194,18 +217,45 @@ impl Exporter<'_> {
         };
         let wanted = |state: &str| self.is_wanted(state);
         let read = self.read(handle, |reader| StateFileSummary::read_records(reader, &wanted, &mut show));
+        let read = read.and_then(|summary| self.backend_files(subtask, handle, &summary, &mut show));
         match failed {
             Some(error) => Err(ExportError::Output(error)),
-            None => read.map(drop),
+            None => read,
         }
+    }
+
+    /// Shows what lies in files of a backend.
+    fn backend_files(
+        &self,
+        subtask: SubtaskId,
+        handle: &StateHandle,
+        summary: &StateFileSummary,
+        show: &mut EachRecord<'_>,
+    ) -> Result<(), ExportError> {
+        let files = summary.files.as_ref();
+        let Some(factory) = files.and_then(|files| self.factory(&files.backend)) else { return Ok(()) };
+        let shared = self.metadata.checkpoint.shared.get(&subtask).into_iter().flatten();
+        let objects = shared.map(|object| (object.file.content, *object)).collect();
+        let stored = StoredFiles { storage: Arc::new(self.storage.clone()), objects };
+        let wanted = |state: &str| self.is_wanted(state);
+        let options = BTreeMap::new();
+        let read = summary.read_backend_files(&*factory, options, &stored, &wanted, show);
+        let object = self.storage.handle_name(handle);
+        read.map_err(|error| match error {
+            StateError::Backend { state, cause } => match cause.downcast::<StorageError>() {
+                Ok(error) => ExportError::Damaged(Problem::from(*error)),
+                Err(cause) => ExportError::Backend { object, cause: StateError::Backend { state, cause } },
+            },
+            error => ExportError::Damaged(Problem::of_state(&object, error)),
+        })
     }
 
     fn read<T>(
         &self,
         handle: &StateHandle,
-        read: impl FnOnce(Box<dyn io::Read + Send>) -> Result<T, crate::state::StateError>,
+        read: impl FnOnce(Box<dyn io::Read + Send>) -> Result<T, StateError>,
     ) -> Result<T, ExportError> {
-        let object = self.storage.state_name(handle.file);
+        let object = self.storage.handle_name(handle);
         let opened = self.storage.read_state(handle).map_err(Problem::from);
         let found = opened.and_then(|reader| read(reader).map_err(|error| Problem::of_state(&object, error)));
         found.map_err(ExportError::Damaged)

@@ -1,7 +1,10 @@
 use super::*;
 use crate::base::{Attempt, JobId, Ownership, SubtaskId};
-use crate::store::JobManagerCheckpointStorage;
+use crate::inspection::StoredFiles;
+use crate::state::backend::FetchFile;
+use crate::store::{JobManagerCheckpointStorage, StorageError};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Two files that may be shared, and one that goes with each checkpoint.

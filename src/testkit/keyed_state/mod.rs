@@ -154,6 +154,7 @@ macro_rules! keyed_state_behaviours {
             keyed_snapshot_that_is_given_up_leaves_the_state_as_it_is
             keyed_snapshot_outlives_its_store
             keyed_snapshot_is_restored_by_another_backend_and_back
+            keyed_entries_in_files_are_shown_as_those_of_a_snapshot_are
             keyed_snapshots_round_trip_with_and_without_compression
             keyed_state_of_four_subtasks_is_restored_by_two
             keyed_state_of_two_subtasks_is_restored_by_four

@@ -1,9 +1,13 @@
 use super::Verdict;
+use super::checkpoint::Checkpoint;
 use super::everything::{Content, fill};
 use super::harness::{AtKey, counts, file_of, file_of_task, restored, store, written};
 use crate::codec::CodecError;
 use crate::state::backend::StateBackend;
-use crate::state::{KeyedSnapshot, OperatorSnapshot, StateError, TaskSnapshot, ValueStateDescriptor};
+use crate::state::{
+    KeyedSnapshot, OperatorSnapshot, RawEntry, StateError, StateFileSummary, StateRecord, TaskSnapshot,
+    ValueStateDescriptor,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::thread;
@@ -38,6 +42,43 @@ pub fn keyed_state_never_opened_survives_the_next_snapshot(backend: &StateBacken
     assert_eq!(Content::of(&mut last)?, expected);
     let other = last.open(&ValueStateDescriptor::<u64>::new("other"))?;
     assert_eq!(other.get(last.at(1)?)?.as_deref(), Some(&5));
+    Ok(())
+}
+
+/// Whoever looks at a checkpoint sees the same entries, whether they lie in files of the backend or in the state file.
+pub fn keyed_entries_in_files_are_shown_as_those_of_a_snapshot_are(backend: &StateBackend) -> Verdict {
+    let StateBackend::Custom(factory, options) = backend else { return Ok(()) };
+    let mut store = store::<u32>(backend)?;
+    fill(&mut store, 0..40)?;
+    let in_files = Checkpoint::of(store.snapshot_in_files()?, backend.name())?;
+    let snapshot = file_of(store.snapshot()?)?;
+    for only in [None, Some("list"), Some("map")] {
+        let wanted = |state: &str| only.is_none_or(|only| only == state);
+        let (mut shown, mut expected) = (Vec::new(), Vec::new());
+        StateFileSummary::read_records(&snapshot[..], &wanted, &mut |record| {
+            take_note(record, &mut expected)
+        })?;
+        let summary = StateFileSummary::read_records(&in_files.state[..], &wanted, &mut |it| {
+            take_note(it, &mut shown)
+        })?;
+        summary.read_backend_files(&**factory, options.clone(), &in_files, &wanted, &mut |record| {
+            take_note(record, &mut shown)
+        })?;
+        shown.sort();
+        expected.sort();
+        assert!(expected.len() > 50, "there is much to see");
+        assert_eq!(shown, expected);
+    }
+    Ok(())
+}
+
+/// The state, the key group and the bytes of an entry.
+fn take_note(record: StateRecord<'_>, noted: &mut Vec<(String, u16, [Vec<u8>; 4])>) -> io::Result<()> {
+    if let StateRecord::Keyed { state, key_group, entry, .. } = record {
+        let RawEntry { key, namespace, user_key, value } = entry;
+        let bytes = [key, namespace, user_key.unwrap_or_default(), value].map(<[u8]>::to_vec);
+        noted.push((state.name.clone(), key_group.0, bytes));
+    }
     Ok(())
 }
 
