@@ -3,6 +3,7 @@
 use super::context::{Context, timestamp};
 use super::refused::Refused;
 use super::request::OfJob;
+use crate::runtime::StorageTrouble;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -38,6 +39,9 @@ pub(super) async fn details(OfJob(context): OfJob) -> Json<Value> {
         })
     });
     job["vertices"] = operators.collect();
+    if let Some(StorageTrouble { since, error }) = context.watch.storage_trouble() {
+        job["storage-trouble"] = json!({ "since": timestamp(context.watch.at(since)), "error": error });
+    }
     Json(job)
 }
 

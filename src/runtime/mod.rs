@@ -57,7 +57,7 @@ pub use history::{CheckpointEnd, CheckpointHistory, CheckpointStatistics, Restor
 pub use options::JobOptions;
 pub use plan::{OperatorPlan, RestorePlan, Start};
 pub use processing_time::{ManualClock, ProcessingTime};
-pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress};
+pub use progress::{CheckpointSummary, JobEnd, JobSummary, Progress, StorageTrouble};
 pub use settings::{JobSettings, LegacyStateBackend};
 pub use watch::JobWatch;
 pub use watermarks::WithWatermarks;

@@ -3,6 +3,7 @@ use crate::base::{Attempt, CheckpointId, CheckpointKind, Millis};
 use crate::codec::OperatorMetadata;
 use crate::coordinator::JobStatus;
 use crate::state::{ExpiredButPresent, TtlMetrics};
+use crate::store::StorageError;
 use crate::subtask::Durations;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -80,6 +81,15 @@ pub struct JobSummary {
     pub elapsed: Millis,
 }
 
+/// What is wrong with a storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageTrouble {
+    /// How long after the start of the job this began.
+    pub since: Millis,
+    /// Its last answer, which names the file.
+    pub error: String,
+}
+
 /// Where threads report what they do.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meters {
@@ -90,6 +100,7 @@ pub(super) struct Meters {
     checkpoints: Arc<Mutex<Progress>>,
     history: Arc<Mutex<CheckpointHistory>>,
     operators: Arc<Mutex<Vec<OperatorMetadata>>>,
+    storage: Arc<Mutex<Option<StorageTrouble>>>,
 }
 
 impl Meters {
@@ -110,6 +121,19 @@ impl Meters {
 
     pub(super) fn operators(&self) -> Vec<OperatorMetadata> {
         self.operators.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the storage has answered, and when.
+    pub(super) fn storage_answered(&self, now: Millis, error: Option<&StorageError>) {
+        let mut storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        *storage = error.map(|error| StorageTrouble {
+            since: storage.as_ref().map_or(now, |trouble| trouble.since),
+            error: error.to_string(),
+        });
+    }
+
+    pub(super) fn storage_trouble(&self) -> Option<StorageTrouble> {
+        self.storage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn update_history(&self, change: impl FnOnce(&mut CheckpointHistory)) {

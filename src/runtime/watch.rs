@@ -1,5 +1,5 @@
 use super::history::CheckpointHistory;
-use super::progress::{Meters, Progress};
+use super::progress::{Meters, Progress, StorageTrouble};
 use crate::base::{JobId, Millis};
 use crate::codec::OperatorMetadata;
 use crossbeam_channel::Receiver;
@@ -39,6 +39,13 @@ impl JobWatch {
     #[must_use]
     pub fn checkpoints(&self) -> CheckpointHistory {
         self.meters.history()
+    }
+
+    /// What was wrong with the storage when the coordinator asked it last, if anything. While a storage cannot tell whether a
+    /// checkpoint is visible, the job waits and asks again (`spec/publish.md`, PUB-7); the coordinator can be told to suspend it.
+    #[must_use]
+    pub fn storage_trouble(&self) -> Option<StorageTrouble> {
+        self.meters.storage_trouble()
     }
 
     /// When it was started in this process, by the clock of the system.

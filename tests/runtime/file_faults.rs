@@ -1,5 +1,5 @@
-//! Each operation on the files of a job's checkpoints fails in turn: the output is exact, or the job says which file it was, or
-//! waits for a storage that stays away; and the directory is whole whatever has happened.
+//! Each operation on the files of a job's checkpoints fails in turn: the output is exact, or the job says which file it was,
+//! and may wait for a storage that stays away; and the directory is whole whatever has happened.
 //!
 //! An operation is one that the system carries out: to create, write, sync, link, open, read, list or remove. All those of a
 //! run of the job are counted, from its first look at the log of pointers to the last deletion; what the function
@@ -17,7 +17,7 @@ use crate::common::failing_disk::{Failing, FailingDisk, How};
 use crate::common::sweep::sweep;
 use crate::common::{FIRST_STEP, Fault, Place, Plan, STEPS, World, job_called, options};
 use snapline::base::{JobId, SavepointFormat};
-use snapline::coordinator::ClaimMode;
+use snapline::coordinator::{ClaimMode, JobStatus};
 use snapline::inspection::{Location, verify};
 use snapline::runtime::{CheckpointType, GivenCheckpoint, JobEnd, JobHandle, JobOptions};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
@@ -55,13 +55,17 @@ fn in_memory() -> TempDir {
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Waits until `is_so` or the job has ended, and says whether it goes on. A job that waits until its storage can be read again
-/// is given up.
+/// says so, and is given up.
 fn wait_for(handle: &JobHandle, disk: &FailingDisk, mut is_so: impl FnMut() -> bool) -> bool {
     while !is_so() {
         if handle.wait_timeout(LOOK) {
             return false;
         }
-        if disk.is_looked_at_in_vain() {
+        if disk.is_looked_at_in_vain()
+            && let Some(trouble) = handle.watch().storage_trouble()
+        {
+            assert!(trouble.error.contains("/pointers/"), "{trouble:?}");
+            assert!(trouble.error.contains("planned at operation "), "{trouble:?}");
             handle.control().suspend();
         }
     }
@@ -97,7 +101,8 @@ impl Run {
             let storage = FileSystemCheckpointStorage::open(directory.path(), FIRST).unwrap();
             let options = (case.options)(working.path());
             let handle = job_called(FIRST, &world, 1).start(options, Arc::new(storage.clone())).unwrap();
-            assert!(wait_for(&handle, &FailingDisk::default(), || has_written_its_step(&world)));
+            let runs = || handle.progress().status == JobStatus::Running && has_written_its_step(&world);
+            assert!(wait_for(&handle, &FailingDisk::default(), runs));
             handle.control().cancel_with_savepoint(SavepointFormat::Native).wait().unwrap();
             handle.wait().unwrap();
             storage
@@ -163,7 +168,7 @@ impl Run {
     }
 }
 
-/// How many runs got to their end, said what had failed, waited, and never came to the operation that was to fail.
+/// How many runs got to their end, said what had failed, said it and waited, and never came to the operation that was to fail.
 #[derive(Debug, Default)]
 struct Ends {
     survived: u64,
@@ -246,6 +251,11 @@ fn files_that_fail_at_any_operation_of_a_restore_from_a_savepoint_on_the_heap_ar
     survives_or_reports_every_failure(Case { given, options: on_heap, is_slow: false });
 }
 
+#[test]
+fn files_that_fail_at_any_operation_of_a_job_with_inline_state_are_survived_or_named() {
+    survives_or_reports_every_failure(Case { given: None, options: inline, is_slow: true });
+}
+
 #[cfg(feature = "rocksdb")]
 #[test]
 fn files_that_fail_at_any_operation_of_a_job_on_rocksdb_are_survived_or_named() {
@@ -267,4 +277,10 @@ fn on_heap(_: &Path) -> JobOptions {
 #[cfg(feature = "rocksdb")]
 fn on_rocksdb(directory: &Path) -> JobOptions {
     JobOptions { checkpoint_interval: None, ..crate::rocksdb::on_rocksdb(2, directory, true) }
+}
+
+/// With all state in the metadata.
+fn inline(directory: &Path) -> JobOptions {
+    let inline_threshold_bytes = crate::common::inline(0).inline_threshold_bytes;
+    JobOptions { inline_threshold_bytes, ..on_heap(directory) }
 }

@@ -1,5 +1,5 @@
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use snapline::runtime::{JobHandle, Progress};
+use snapline::runtime::JobHandle;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,14 @@ pub fn watch(handle: &JobHandle) {
     );
     let start = Instant::now();
     while !handle.wait_timeout(REFRESH) {
-        bar.set_message(line(&handle.progress(), start.elapsed()));
+        bar.set_message(line(handle, start.elapsed()));
         bar.tick();
     }
     bar.finish_and_clear();
 }
 
-fn line(progress: &Progress, elapsed: Duration) -> String {
+fn line(handle: &JobHandle, elapsed: Duration) -> String {
+    let progress = handle.progress();
     let rate = progress.records_read as f64 / elapsed.as_secs_f64().max(0.001);
     let mut line = format!("{} records, {}/s", HumanCount(progress.records_read), HumanCount(rate as u64));
     if let Some(last) = progress.last {
@@ -36,6 +37,9 @@ fn line(progress: &Progress, elapsed: Duration) -> String {
     }
     if progress.restarts > 0 {
         let _ = write!(line, "; {} restarts", progress.restarts);
+    }
+    if let Some(trouble) = handle.watch().storage_trouble() {
+        let _ = write!(line, "; trouble with the storage: {}", trouble.error);
     }
     line
 }
