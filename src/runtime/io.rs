@@ -1,4 +1,4 @@
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::thread::JoinHandle;
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -21,19 +21,33 @@ impl IoQueue {
     }
 }
 
+impl IoQueue {
+    /// A thread of its own, which nobody waits for: for work that may never end, in which nobody is interested when the job has
+    /// ended.
+    pub(super) fn detached(name: &str) -> std::io::Result<Self> {
+        let (queue, work) = unbounded::<Work>();
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || carry_out(work))?;
+        Ok(IoQueue(queue))
+    }
+}
+
+fn carry_out(work: Receiver<Work>) {
+    for work in work {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            tracing::error!("work for a storage panicked");
+        }
+    }
+}
+
 impl IoPool {
     pub(super) fn start(threads: usize) -> std::io::Result<Self> {
         let (queue, work) = unbounded::<Work>();
         let threads = (0..threads)
             .map(|index| {
                 let work = work.clone();
-                std::thread::Builder::new().name(format!("snapline-io-{index}")).spawn(move || {
-                    for work in work {
-                        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
-                            tracing::error!("work for a storage panicked");
-                        }
-                    }
-                })
+                std::thread::Builder::new()
+                    .name(format!("snapline-io-{index}"))
+                    .spawn(move || carry_out(work))
             })
             .collect::<Result<_, _>>()?;
         Ok(IoPool { queue: Some(queue), threads })

@@ -25,18 +25,21 @@ pub(super) fn copy_as_savepoint(
     let mut metadata = storage.read_metadata(checkpoint)?.ok_or_else(missing)?;
     let attempt = metadata.checkpoint.attempt;
     target.place(checkpoint, attempt);
-    let copied = copy_files(storage, &mut metadata.checkpoint).and_then(|()| {
-        match storage.put_metadata(&metadata)? {
+    let mut is_certain = true;
+    let copied = copy_files(storage, &mut metadata.checkpoint);
+    let put = copied.and_then(|()| {
+        let put = storage.put_metadata(&metadata);
+        // It may be there, and refers to all of it.
+        is_certain = !matches!(put, Err(StorageError::Uncertain { .. }));
+        match put? {
             Put::Stored => Ok(storage.savepoint_name(checkpoint, attempt)),
             Put::Exists => Err(TaskError::User("a savepoint of this name is there already".into())),
         }
     });
-    match &copied {
-        // The metadata may be there, and refers to all of it.
-        Ok(_) | Err(TaskError::Storage(StorageError::Uncertain { .. })) => {}
-        Err(_) => discard_copies(storage, &metadata.checkpoint),
+    if put.is_err() && is_certain {
+        discard_copies(storage, &metadata.checkpoint);
     }
-    copied
+    put
 }
 
 /// Copies all files of a checkpoint, which is a savepoint then.
@@ -58,8 +61,12 @@ fn copy_files(
 }
 
 fn copy_state(storage: &dyn CheckpointStorage, handle: &StateHandle) -> Result<StateHandle, TaskError> {
+    let file = StateFile { savepoint: true, ..handle.file };
+    if handle.inline.is_some() {
+        return Ok(StateHandle { file, ..handle.clone() });
+    }
     let mut content = storage.read_state(handle)?;
-    let mut writer = storage.create_state(StateFile { savepoint: true, ..handle.file })?;
+    let mut writer = storage.create_state(file)?;
     let name = storage.state_name(handle.file);
     let unavailable = |error| StorageError::from_io(name, error);
     let mut buffer = BufWriter::with_capacity(BUFFER_BYTES, &mut *writer);
@@ -85,7 +92,7 @@ fn copy_shared(
 
 /// Deletes the copies that were made. Nothing else that lies in the directory was written here.
 fn discard_copies(storage: &dyn CheckpointStorage, checkpoint: &CompletedCheckpoint) {
-    let states = checkpoint.states.values().flatten().map(|handle| handle.file);
+    let states = checkpoint.states.values().flatten().filter_map(StateHandle::stored_file);
     for file in states.filter(|file| file.savepoint) {
         discard(storage, file);
     }

@@ -186,6 +186,10 @@ fn savepoint_target_that_is_wrong_is_refused_and_the_job_goes_on() {
     let file = held.checkpoints.path().join("file");
     fs::write(&file, "in the way").unwrap();
     let below = file.join("below");
+    let of_job = held.checkpoints.path().join(JOB.to_string());
+    let of_checkpoint = of_job.join("chk-900");
+    let round_about = held.checkpoints.path().join("missing/..").join(JOB.to_string());
+    let long = "/a".repeat(32_000);
     let wrong = [
         ("", "an absolute path of the file system is expected"),
         ("savepoints", "an absolute path of the file system is expected"),
@@ -193,6 +197,10 @@ fn savepoint_target_that_is_wrong_is_refused_and_the_job_goes_on() {
         ("file://savepoints", "begins with file:///"),
         (text(&file), "it cannot be written"),
         (text(&below), "it cannot be written"),
+        (text(&of_job), "it lies among the checkpoints of the job"),
+        (text(&of_checkpoint), "it lies among the checkpoints of the job"),
+        (text(&round_about), "it lies among the checkpoints of the job"),
+        (&long, "a path of 4096 bytes at most"),
     ];
     for (directory, text) in wrong {
         let control = held.handle.control().with_savepoints_in(directory);
@@ -212,6 +220,7 @@ fn savepoint_target_that_is_wrong_is_refused_and_the_job_goes_on() {
         checkpoint.wait().expect("it lies where it always does");
     }
     assert_eq!(held.newest().0, before.0 + wrong.len() as u64, "nothing else was triggered");
+    assert!(!of_checkpoint.exists());
     held.cancel();
 }
 
@@ -314,6 +323,7 @@ impl FileFaults for Gate {
     }
 }
 
+/// A directory may never answer, and the job ends all the same.
 #[test]
 fn savepoint_of_a_job_that_ends_while_its_target_is_looked_at_is_refused() {
     let target = in_memory();
@@ -324,10 +334,9 @@ fn savepoint_of_a_job_that_ends_while_its_target_is_looked_at_is_refused() {
     let asked = control.trigger_savepoint(Canonical);
     control.cancel();
     assert_eq!(asked.wait(), Err(RequestError::Refused(Refusal::JobEnding)));
-    drop(closed);
     held.cancel();
     assert_eq!(control.trigger_savepoint(Canonical).wait(), Err(RequestError::Refused(Refusal::JobEnding)));
-    assert_eq!(names_in(&of_job(&target)), [""; 0]);
+    drop(closed);
 }
 
 /// Whoever serves the job must not go before those are answered who wait.
@@ -404,15 +413,12 @@ fn stop_leaves_a_savepoint_in_the_chosen_directory_and_the_job_goes_on_from_its_
     }
 }
 
-/// Whoever looks at this directory waits until all threads do that can look at one.
+/// Whoever looks at this directory waits until it is known that they do.
 #[derive(Debug)]
 struct Meeting {
     directory: PathBuf,
     barrier: Barrier,
 }
-
-/// How many threads wait for the storage of a job.
-const IO_THREADS: usize = 4;
 
 impl FileFaults for Meeting {
     fn fault(&self, operation: FileOperation, path: &Path) -> Option<FileFault> {
@@ -427,7 +433,7 @@ impl FileFaults for Meeting {
 #[test]
 fn stops_at_once_have_each_a_savepoint_where_it_was_asked_for() {
     let (place, targets) = (in_memory(), [(); 2].map(|()| in_memory()));
-    let barrier = Barrier::new(IO_THREADS + 1);
+    let barrier = Barrier::new(2);
     let meeting = Arc::new(Meeting { directory: place.path().to_owned(), barrier });
     let held = Held::with(options(0), |storage| storage.with_faults(Arc::clone(&meeting) as _));
     held.world.close(Place::SnapshotSource);
@@ -437,12 +443,10 @@ fn stops_at_once_have_each_a_savepoint_where_it_was_asked_for() {
         control.stop_with_savepoint(StopMode::Suspend, Canonical)
     });
     held.world.wait_for_arrival();
-    // A thread that has come here has looked at all directories before, and the coordinator knows of them.
-    let refused = [(); IO_THREADS].map(|()| held.control(&place).trigger_savepoint(Canonical));
+    // Who has come here has looked at all directories before, and the coordinator knows of them.
+    let refused = held.control(&place).trigger_savepoint(Canonical);
     meeting.barrier.wait();
-    for refused in refused {
-        assert_eq!(refused.wait(), Err(RequestError::Refused(Refusal::JobEnding)));
-    }
+    assert_eq!(refused.wait(), Err(RequestError::Refused(Refusal::JobEnding)));
     held.world.open_again();
     for (target, asked) in directories.into_iter().zip(asked) {
         let savepoint = asked.wait_for_checkpoint().unwrap();

@@ -1,9 +1,10 @@
 //! Whole jobs whose checkpoints lie on a server of WebDAV.
 
-use crate::common::{self, Fault, Place, Plan, World, in_files, options, run};
+use crate::common::{self, Fault, Place, Plan, World, in_files, inline, options, run};
 use crate::web_dav::{self, WebDavServer};
 use snapline::base::*;
 use snapline::configuration::{Configuration, Origin};
+use snapline::coordinator::StopMode;
 use snapline::inspection::{Location, verify};
 use snapline::publish::{Pointer, PointerKind, PointerSequence};
 use snapline::runtime::{JobOptions, JobSettings};
@@ -23,7 +24,7 @@ fn assert_whole(server: &WebDavServer) {
 /// The job dies with its process, after some checkpoints, and another process goes on from what lies on the server.
 #[test]
 fn web_dav_job_that_has_died_is_resumed_with_exact_output() {
-    for options in [options as fn(u32) -> JobOptions, in_files] {
+    for options in [options as fn(u32) -> JobOptions, in_files, inline] {
         for place in [Place::Process, Place::PreCommit, Place::Commit] {
             let server = WebDavServer::start();
             let world = World::with(Plan { place, fault: Fault::Error, after: 2, times: 1 });
@@ -53,6 +54,30 @@ fn web_dav_job_over_a_bad_connection_has_exact_output() {
     world.assert_exact(2);
     server.plan(|_, _| None);
     assert_whole(&server);
+}
+
+/// A savepoint, and the copy that a stop leaves, lie in another directory of the server.
+#[test]
+fn web_dav_savepoints_lie_where_their_requests_say_on_the_same_server() {
+    let server = WebDavServer::start();
+    let world = World::new();
+    world.hold_from(Some(0));
+    let handle = common::job(&world, 2).start(options(0), storage(&server)).unwrap();
+    common::wait_until(&handle, || handle.progress().completed > 0);
+    let target = format!("{}/chosen", server.url());
+    let control = handle.control().with_savepoints_in(&target);
+    let savepoint = control.trigger_savepoint(SavepointFormat::Canonical).wait_for_checkpoint().unwrap();
+    let stop = control.stop_with_savepoint(StopMode::Suspend, SavepointFormat::Canonical);
+    let stop = stop.wait_for_checkpoint().unwrap();
+    handle.wait().unwrap();
+    for asked in [savepoint, stop] {
+        let path = asked.external_path.strip_prefix(&format!("{}/", server.url())).unwrap();
+        assert!(path.starts_with("chosen/"), "{path}");
+        let directory = server.path().join(path);
+        assert!(verify(&Location::of(&directory).unwrap(), &mut |_| {}).is_whole, "{path}");
+    }
+    let another = storage(&server).savepoint_target("http://127.0.0.1:1/chosen").err().unwrap().to_string();
+    assert!(another.contains("it must lie in the same store"), "{another}");
 }
 
 /// With a configuration that names the server, for the checkpoints and for the log of pointers.

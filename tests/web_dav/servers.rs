@@ -3,6 +3,7 @@
 use crate::web_dav::{Quirk, WebDavServer};
 use crate::*;
 use hyper::StatusCode;
+use snapline::base::{Attempt, CompletedCheckpoint};
 
 fn refusal(url: &str, options: &ObjectStoreOptions) -> String {
     let error = ObjectStoreCheckpointStorage::open(url, JOB, options).expect_err(url).to_string();
@@ -54,6 +55,16 @@ fn web_dav_server_that_does_not_speak_it_is_refused_when_it_is_opened() {
     let server = WebDavServer::with(Quirk::Answers("MOVE", StatusCode::MULTI_STATUS));
     let found = refusal(&server.url(), &ObjectStoreOptions { max_retries: 1, ..server.options() });
     assert!(found.contains("MOVE was answered with 207"), "{found}");
+    // Nor has whatever answers everything with a page.
+    for status in [StatusCode::OK, StatusCode::ACCEPTED] {
+        let server = WebDavServer::with(Quirk::Answers("MOVE", status));
+        let found = refusal(&server.url(), &ObjectStoreOptions { max_retries: 1, ..server.options() });
+        assert!(found.contains(&format!("MOVE was answered with {status} instead of 201")), "{found}");
+    }
+    // What cannot be read is not written there.
+    let server = WebDavServer::with(Quirk::Answers("HEAD", StatusCode::METHOD_NOT_ALLOWED));
+    let found = refusal(&server.url(), &server.options());
+    assert!(found.contains("conditional-put"), "{found}");
 }
 
 /// It takes everything, and shows nothing of it.
@@ -93,15 +104,18 @@ fn web_dav_credentials_that_are_wrong_are_refused_and_never_shown() {
     assert!(!shown.contains("dGVzdDpnZWhlaW"), "{shown}");
 }
 
-/// The second move finds nothing to move, since the first one has moved it.
+/// The second move finds nothing to move, or its name taken, since the first one has moved it.
 #[test]
 fn web_dav_put_whose_move_is_repeated_on_its_way_is_known_as_its_own() {
-    let server = WebDavServer::with(Quirk::MovesTwice);
-    let storage = open(&server, &server.options());
-    let metadata = job().metadata(checkpoint(1));
-    assert_eq!(storage.put_metadata(&metadata).unwrap(), Put::Stored);
-    assert_eq!(storage.put_metadata(&metadata).unwrap(), Put::Exists);
-    assert_eq!(files_of_the_job(&server), ["chk-1/_metadata"]);
+    for quirk in [Quirk::MovesTwice, Quirk::MovesTwiceAndRefuses] {
+        let server = WebDavServer::with(quirk);
+        let storage = open(&server, &server.options());
+        let metadata = job().metadata(checkpoint(1));
+        assert_eq!(storage.put_metadata(&metadata).unwrap(), Put::Stored);
+        let other = job().metadata(CompletedCheckpoint { attempt: Attempt(9), ..checkpoint(1) });
+        assert_eq!(storage.put_metadata(&other).unwrap(), Put::Exists, "it is somebody else's");
+        assert_eq!(files_of_the_job(&server), ["chk-1/_metadata"], "{quirk:?}");
+    }
 }
 
 #[test]

@@ -61,6 +61,8 @@ struct Master {
     under_way: BTreeMap<CheckpointId, Measured>,
     answers: Answers,
     copies: Copies,
+    /// Looks at directories for savepoints, once there was one to look at.
+    looker: Option<IoQueue>,
     trouble: Trouble,
     outcome: Option<Outcome>,
 }
@@ -69,7 +71,7 @@ impl Master {
     fn run(
         mut self,
         pool: &IoPool,
-        inbox: &Receiver<Message>,
+        inbox: Receiver<Message>,
         reports: &Receiver<TaskReport>,
     ) -> Result<JobSummary, JobError> {
         let Some(io) = pool.queue() else { return Err(JobError::CoordinatorPanicked) };
@@ -87,7 +89,7 @@ impl Master {
                 self.tell_status();
             }
             if self.outcome.is_none() {
-                inputs.extend(self.next(inbox, reports, &io));
+                inputs.extend(self.next(&inbox, reports));
             }
         }
         self.tasks.cancel_and_join();
@@ -96,6 +98,8 @@ impl Master {
                 let _ = answer.send(Err(RequestError::Refused(Refusal::JobEnding)));
             }
         }
+        // Whoever asks from now on hears at once that nobody is there, whatever is still copied.
+        drop(inbox);
         // Whose directory is still being looked at has not come to the coordinator.
         self.answers.refuse_rest();
         let (progress, elapsed) = (self.meters.read(), self.clock.now());
@@ -104,12 +108,7 @@ impl Master {
     }
 
     /// Waits for a message or for the machine's deadline.
-    fn next(
-        &mut self,
-        inbox: &Receiver<Message>,
-        reports: &Receiver<TaskReport>,
-        io: &IoQueue,
-    ) -> Option<Input> {
+    fn next(&mut self, inbox: &Receiver<Message>, reports: &Receiver<TaskReport>) -> Option<Input> {
         let deadline = self.coordinator.deadline().and_then(|deadline| self.clock.instant(deadline));
         let timer = deadline.map_or_else(never, crossbeam_channel::at);
         let message = crossbeam_channel::select_biased! {
@@ -120,6 +119,7 @@ impl Master {
         match message {
             Ok(Message::Task(TaskReport { attempt, subtask, report })) => self.task(attempt, subtask, report),
             Ok(Message::Storage(ticket, answer, error)) => {
+                self.meters.storage_answered(self.clock.now(), error.as_ref());
                 if let Some(error) = &error {
                     tracing::warn!(%error, "a storage operation failed");
                     let publishing = self.coordinator.publisher().publishing();
@@ -130,21 +130,20 @@ impl Master {
             }
             Ok(Message::Stopped(attempt)) => Some(Input::TasksStopped { attempt }),
             Ok(Message::Cleaned(input)) => Some(input),
-            Ok(Message::User(wish)) => self.wish(wish, io),
+            Ok(Message::User(wish)) => self.wish(wish),
             Ok(Message::TargetOpened(aimed, opened)) => self.target_opened(aimed, opened),
             Err(_) => Some(Input::Tick),
         }
     }
 
-    fn wish(&mut self, wish: Wish, io: &IoQueue) -> Option<Input> {
+    fn wish(&mut self, wish: Wish) -> Option<Input> {
         match wish {
             Wish::Request { kind, target, answer } => {
                 let request = self.answers.ask(answer);
                 let Some(directory) = target else {
                     return Some(Input::CheckpointRequested { request, kind });
                 };
-                self.open_target(Aimed { request, kind, directory }, io);
-                None
+                self.open_target(Aimed { request, kind, directory })
             }
             Wish::SwitchPeriodicCheckpoints(on) => Some(Input::PeriodicCheckpointsSwitched { on }),
             Wish::Cancel => Some(Input::CancelRequested),

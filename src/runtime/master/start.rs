@@ -71,6 +71,7 @@ impl Job {
             under_way: BTreeMap::new(),
             answers: Answers::default(),
             copies: Copies::default(),
+            looker: None,
             trouble: Trouble::default(),
             outcome: None,
         };
@@ -81,7 +82,7 @@ impl Job {
                 let _end: Sender<()> = end;
                 // It ends before: what is still under way belongs to the job.
                 let pool = pool;
-                master.run(&pool, &inbox, &task_reports)
+                master.run(&pool, inbox, &task_reports)
             })
             .map_err(no_thread)?;
         let send = move |wish: Wish| messages.send(Message::User(wish)).is_ok();

@@ -45,12 +45,18 @@ impl Target {
 
 impl Master {
     /// Looks in the background at the directory of a request, which the coordinator is told of when a savepoint can lie there.
-    pub(super) fn open_target(&self, aimed: Aimed, io: &IoQueue) {
+    /// A directory that never answers keeps others waiting that are looked at, and neither the job nor its end.
+    pub(super) fn open_target(&mut self, aimed: Aimed) -> Option<Input> {
+        let looker = match self.looker.take().map_or_else(|| IoQueue::detached("snapline-targets"), Ok) {
+            Ok(looker) => self.looker.insert(looker),
+            Err(error) => return self.target_opened(aimed, Err(TaskError::User(error.into()))),
+        };
         let (storage, messages) = (Arc::clone(&self.storage), self.messages.clone());
-        io.run(move || {
+        looker.run(move || {
             let opened = guarded(|| Ok(storage.savepoint_target(&aimed.directory)?));
             let _ = messages.send(Message::TargetOpened(aimed, opened));
         });
+        None
     }
 
     pub(super) fn target_opened(

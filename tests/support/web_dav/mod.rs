@@ -38,6 +38,8 @@ pub enum Quirk {
     Overwrites,
     /// What stands before it sends every move a second time, and gives that answer.
     MovesTwice,
+    /// The same, and the server looks first whether the new name is taken, as some do.
+    MovesTwiceAndRefuses,
     /// A directory that is there is forbidden to make, as with Apache while another client makes it.
     ForbidsToMakeAgain,
     /// It answers requests with this method, or all that write, with this status.
@@ -128,12 +130,18 @@ async fn carry_out(
     if quirk == Quirk::Overwrites {
         request.headers_mut().remove("overwrite");
     }
-    if quirk == Quirk::MovesTwice && request.method().as_str() == "MOVE" {
+    if matches!(quirk, Quirk::MovesTwice | Quirk::MovesTwiceAndRefuses) && request.method().as_str() == "MOVE"
+    {
         let mut first = Request::new(Body::empty());
         *first.method_mut() = request.method().clone();
         *first.uri_mut() = request.uri().clone();
         *first.headers_mut() = request.headers().clone();
-        handler.handle(first).await;
+        let moved = handler.handle(first).await.status().is_success();
+        if moved && quirk == Quirk::MovesTwiceAndRefuses {
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = StatusCode::PRECONDITION_FAILED;
+            return Ok(answer);
+        }
     }
     let is_made = quirk == Quirk::ForbidsToMakeAgain && request.method().as_str() == "MKCOL";
     // The crate looks whether a name is taken and then renames, between which two there may be another one.

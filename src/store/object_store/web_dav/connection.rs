@@ -41,6 +41,13 @@ struct InPart {
     method: Method,
 }
 
+/// An answer that no server gives which has moved something: of another page, for instance, to which the request was redirected.
+#[derive(Debug, thiserror::Error)]
+#[error("MOVE was answered with {status} instead of {} or {}", StatusCode::CREATED, StatusCode::NO_CONTENT)]
+struct NotMoved {
+    status: StatusCode,
+}
+
 impl Connection {
     /// Whether there is what `request` is about.
     async fn is_there(&self, mut request: HttpRequest) -> Result<bool, HttpError> {
@@ -80,6 +87,12 @@ impl HttpService for Connection {
             }
             ("MOVE" | "DELETE", StatusCode::MULTI_STATUS) => {
                 HttpError::new(HttpErrorKind::Unknown, InPart { method })
+            }
+            // RFC 4918, 9.9.4
+            ("MOVE", status)
+                if status.is_success() && !matches!(status, StatusCode::CREATED | StatusCode::NO_CONTENT) =>
+            {
+                HttpError::new(HttpErrorKind::Unknown, NotMoved { status })
             }
             _ => return Ok(answer),
         };

@@ -66,11 +66,16 @@ impl WebDav {
             Ok(_) => self.move_new(&temporary, at).await,
             Err(error) => Err(untouched(told(error))),
         };
-        if moved.is_err() {
-            // After an answer that was lost it may have been moved, or it may stay if the server cannot be reached.
-            let _ = self.server.delete(&temporary).await;
+        let Err(error) = moved else { return Ok(()) };
+        // It may stay if the server cannot be reached.
+        match (error, self.server.delete(&temporary).await) {
+            // Nobody else knows the temporary name, so it is this object that has the name now: something on the way has sent the
+            // move twice, and the second one found the name taken.
+            (error @ Error::AlreadyExists { .. }, Err(Error::NotFound { .. })) => {
+                Err(Error::Generic { store: STORE, source: error.into() })
+            }
+            (error, _) => Err(error),
         }
-        moved
     }
 
     async fn put_temporary(&self, temporary: &Path, payload: PutPayload) -> Result<PutResult> {
