@@ -1,13 +1,15 @@
 //! Jobs that keep their state in RocksDB.
 
-use crate::common::{FIRST_STEP, Fault, JOB, Place, Plan, World, job, memory, options, run, wait_until};
+use crate::common::{
+    FIRST_STEP, Fault, JOB, Place, Plan, World, job, job_called, memory, options, run, wait_until,
+};
 use snapline::backend::rocksdb::RocksDbStateBackendFactory;
-use snapline::base::{CheckpointId, SavepointFormat, SharedObject};
+use snapline::base::{CheckpointId, JobId, Millis, SavepointFormat, SharedObject};
 use snapline::coordinator::{ClaimMode, JobStatus, StopMode};
 use snapline::inspection::{Location, verify};
 use snapline::runtime::{CheckpointType, GivenCheckpoint, JobOptions};
 use snapline::state::backend::StateBackend;
-use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
+use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, Place as InStorage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -51,7 +53,8 @@ fn rocksdb_uploads_only_new_files_for_incremental_checkpoints() {
     let (world, storage, directory) = (World::new(), memory(), tempfile::tempdir().unwrap());
     let without = JobOptions { checkpoint_interval: None, ..on_rocksdb(0, directory.path(), true) };
     let handle = job(&world, 2).start(without, Arc::clone(&storage)).unwrap();
-    wait_until(&handle, || world.written.load(Ordering::SeqCst) == 2 * FIRST_STEP);
+    let has_written = || world.written.load(Ordering::SeqCst) == 2 * FIRST_STEP;
+    wait_until(&handle, || has_written() && handle.progress().status == JobStatus::Running);
     world.hold_from(Some(0));
     let control = handle.control();
     let take = |kind| shared(&storage, control.trigger_checkpoint(kind).wait().unwrap());
@@ -86,6 +89,43 @@ fn rocksdb_goes_on_from_the_files_of_a_job_that_was_stopped() {
     }
     run(&world, 2, on_rocksdb(0, directory.path(), true), &storage).unwrap();
     world.assert_exact(2);
+}
+
+/// Z36, Z39: the checkpoint that a cancelled job has retained is given to another one, by its path.
+#[test]
+fn rocksdb_retained_checkpoints_are_resumed_by_hand_also_when_incremental_is_switched() {
+    for (before, now) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (world, [folder, working]) = (World::new(), [0; 2].map(|_| tempfile::tempdir().unwrap()));
+        let storage_of = |job| FileSystemCheckpointStorage::open(folder.path(), job).unwrap();
+        let every_20_ms = |incremental| JobOptions {
+            checkpoint_interval: Some(Millis(20)),
+            ..on_rocksdb(0, working.path(), incremental)
+        };
+        world.hold_from(Some(1));
+        let first = storage_of(JOB);
+        let handle = job(&world, 2).start(every_20_ms(before), Arc::new(first.clone())).unwrap();
+        wait_until(&handle, || handle.progress().completed > 2);
+        handle.control().cancel();
+        let last = handle.wait().unwrap().progress.last.expect("it is retained").id;
+        let has_shared = |storage: &FileSystemCheckpointStorage, id| {
+            !storage.read_metadata(id).unwrap().expect("it is there").checkpoint.shared.is_empty()
+        };
+        assert_eq!(has_shared(&first, last), before);
+
+        world.hold_from(None);
+        world.state.lock().unwrap().counted.clear();
+        let path = first.path_of(InStorage::Checkpoint(last));
+        let restore = Some(GivenCheckpoint::open(&path, ClaimMode::NoClaim).unwrap());
+        let (id, options) = (JobId(2), JobOptions { restore, ..every_20_ms(now) });
+        let second = storage_of(id);
+        let summary =
+            job_called(id, &world, 2).start(options, Arc::new(second.clone())).unwrap().wait().unwrap();
+        world.assert_exact(2);
+        assert_eq!(summary.progress.restored_from, Some(last));
+        let newest = *second.list().unwrap().checkpoints.last().unwrap();
+        assert_eq!(has_shared(&second, newest), now, "{before} and then {now}");
+        assert!(path.join("_metadata").exists(), "it was not claimed");
+    }
 }
 
 /// H24: in both formats, whether the job goes on or is stopped.

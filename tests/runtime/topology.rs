@@ -8,7 +8,7 @@ use snapline::base::{
 };
 use snapline::codec::{CheckpointMetadata, OperatorMetadata};
 use snapline::commit::TransactionId;
-use snapline::coordinator::{RestartStrategy, Retention};
+use snapline::coordinator::{ClaimMode, RestartStrategy, Retention};
 use snapline::keygroup::{KeyGroupRangeAssignment, KeyHash, MaxParallelism, key_group_of};
 use snapline::publish::{Pointer, PointerKind, PointerSequence};
 use snapline::runtime::file::FileSink;
@@ -269,6 +269,7 @@ fn options() -> JobOptions {
         checkpoint_interval: Some(Millis(5)),
         restart: RestartStrategy::None,
         unaligned: true,
+        inline_threshold_bytes: 0,
         ..JobOptions::default()
     }
 }
@@ -360,6 +361,33 @@ fn topology_with_a_new_source_before_what_had_finished_starts_nothing() {
     pipeline(&mut job, ["b", "pass b", "sink b"], [1, 1], Vec::new());
     let refused = run(job, &output, &storage).unwrap_err();
     assert!(refused.contains("operator `pass a` had finished, and now operator `new` before it has not"));
+}
+
+/// The same when the job is given it by somebody else, as a savepoint.
+#[test]
+fn topology_with_a_new_source_before_what_had_finished_in_a_savepoint_starts_nothing() {
+    let finished = [0, 1].map(|number| (SubtaskId::new(number, 0), Left::Finished));
+    let storage = storage_with(&[("a", 1), ("pass", 1), ("sink", 1)], finished);
+    let mut metadata = storage.read_metadata(CheckpointId(1)).unwrap().unwrap();
+    metadata.checkpoint.kind = CheckpointKind::Savepoint;
+    let start = |source| {
+        let mut job = JobBuilder::new();
+        let output = pipeline(&mut job, [source, "pass", "sink"], [1, 1], ten());
+        let given = GivenCheckpoint::new(Arc::clone(&storage), metadata.clone(), ClaimMode::NoClaim);
+        let options = JobOptions { restore: Some(given), ..options() };
+        let own = Arc::new(JobManagerCheckpointStorage::new(JobId(77)));
+        let started = job.build(JobId(77)).unwrap().start(options, own);
+        let ended = started.and_then(JobHandle::wait).map(|summary| summary.end);
+        (ended.map_err(|error| error.to_string()), output.lock().unwrap().len())
+    };
+    let (refused, written) = start("new");
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.contains("operator `pass` had finished, and now operator `new` before it has not"),
+        "{refused}"
+    );
+    assert_eq!(written, 0);
+    assert_eq!(start("a"), (Ok(JobEnd::Finished), 0), "what had finished stays so");
 }
 
 /// The names of the types of what arrives at a judge, as a snapshot has them.

@@ -185,3 +185,28 @@ fn unaligned_options_that_contradict_each_other_are_refused() {
         assert!(matches!(refused, Err(JobError::Invalid(_))));
     }
 }
+
+/// Z41: three subtasks of each operator, which fail again and again after 2 to 10 checkpoints, at any place.
+#[test]
+fn unaligned_job_that_fails_every_few_checkpoints_is_exact() {
+    const FAILURES: u32 = 12;
+    let places = [Place::Write, Place::Process, Place::SnapshotSource, Place::PreCommit, Place::Commit];
+    for timeout in [0, 2] {
+        let (world, storage) = (World::new(), memory());
+        world.give_room(Some(0));
+        let options = JobOptions { batch_records: 4, channel_capacity: 4, ..unaligned(timeout, FAILURES) };
+        let handle = job(&world, 3).start(options, Arc::clone(&storage)).unwrap();
+        let mut has_captured = false;
+        for failure in 0..FAILURES {
+            let until = handle.progress().completed + u64::from(2 + failure * 5 % 9);
+            go_on_until(&world, &handle, || handle.progress().completed >= until);
+            has_captured |= captured(&storage).is_some_and(|(inputs, outputs)| inputs + outputs > 0);
+            world.fail_next(places[failure as usize % places.len()]);
+            go_on_until(&world, &handle, || world.is_plan_over());
+        }
+        world.give_room(None);
+        assert_eq!(handle.wait().unwrap().progress.restarts, FAILURES);
+        world.assert_exact(3);
+        assert!(has_captured, "no checkpoint held a record on its way");
+    }
+}

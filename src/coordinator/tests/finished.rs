@@ -72,6 +72,51 @@ fn coord_checkpoint_begins_at_the_first_tasks_that_still_run() {
     }
 }
 
+/// An operator with two inputs is triggered only when both have finished, and each kind of edge counts.
+//= spec/coordinator.md#coord-45-the-first-running-tasks-are-triggered
+//= type=test
+//# A checkpoint MUST be triggered at exactly the running sources and the running tasks whose inputs have all
+//# finished.
+#[test]
+fn coord_checkpoint_begins_at_a_task_with_several_inputs_when_all_have_finished() {
+    // Two sources with a pair of partners, and one source that both of these read too.
+    let tasks =
+        [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)].map(|(operator, index)| SubtaskId::new(operator, index));
+    let config = |partners| Config {
+        subtasks: tasks.into(),
+        sources: tasks[..3].iter().copied().collect(),
+        edges: vec![
+            Edge { from: 0, to: 2, pattern: partners },
+            Edge { from: 1, to: 2, pattern: EdgePattern::AllToAll },
+        ],
+        ..config()
+    };
+    let (one_to_one, all_to_all) = (EdgePattern::OneToOne, EdgePattern::AllToAll);
+    for (partners, gone, first) in [
+        (one_to_one, &[][..], &[0, 1, 2][..]),
+        (one_to_one, &[0], &[1, 2]),
+        (one_to_one, &[2], &[0, 1]),
+        (one_to_one, &[0, 2], &[1, 3]),
+        (all_to_all, &[0, 2], &[1]),
+        (all_to_all, &[0, 1], &[2]),
+    ] {
+        let mut job = Job::running(config(partners));
+        for task in gone {
+            let attempt = job.coordinator.attempt();
+            job.on(Input::TaskFinished { attempt, subtask: tasks[*task] });
+        }
+        let triggered: Vec<_> = job
+            .tick(10)
+            .iter()
+            .filter_map(|output| match output {
+                Output::Trigger { subtask, .. } => tasks.iter().position(|task| task == subtask),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(triggered, first, "{partners:?}: {gone:?} have finished");
+    }
+}
+
 //= spec/coordinator.md#coord-4-complete-means-acknowledged-by-all
 //= type=test
 //# A checkpoint MUST be complete only with the acknowledgement of every subtask in its attempt that had not

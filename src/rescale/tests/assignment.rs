@@ -24,7 +24,7 @@ fn handle(operator: u16, index: u16) -> StateHandle {
         attempt: Attempt(2),
         savepoint: false,
     };
-    StateHandle { file, bytes: 1, checksum: 0 }
+    StateHandle { file, bytes: 1, checksum: 0, inline: None }
 }
 
 fn shared(operator: u16, index: u16) -> SharedObject {
@@ -86,6 +86,31 @@ fn rescale_finds_operators_by_their_uids_wherever_they_are() {
         "periodic 7\n  `b` goes on with 2 subtasks\n  `new` is new and starts without state\n  `a` goes on with 1 \
          subtasks"
     );
+}
+
+/// I05, I06: another order, new neighbours and another parallelism, all at once.
+#[test]
+fn rescale_finds_operators_by_their_uids_at_another_parallelism() {
+    let metadata = metadata(vec![operator("a", 2), operator("b", 3)], &[]);
+    for (b, a) in [(5, 4), (1, 1), (16, 1)] {
+        let job = [operator("b", b), operator("new", 2), operator("a", a)];
+        let assignment = StateAssignment::new(&metadata, &job);
+        assert_eq!((assignment.unclaimed.len(), assignment.check(|_| true, &[], false)), (0, Ok(())));
+        for (number, old, before, now) in [(0, 1, 3, b), (2, 0, 2, a)] {
+            let operator = &assignment.operators[number];
+            let restored = operator.restored.as_ref().expect("it is known by its uid");
+            assert!(restored.states.iter().flatten().all(|handle| handle.file.subtask.operator == old));
+            let of_groups = |index| {
+                let has_common = |old: &u16| {
+                    let (old, new) = (range(before, *old), range(now, index));
+                    old.start() <= new.end() && new.start() <= old.end()
+                };
+                (0..before).filter(has_common).collect::<Vec<_>>()
+            };
+            assert!((0..now).all(|index| operator.keyed_sources(index) == of_groups(index)));
+        }
+        assert!(assignment.operators[1].restored.is_none());
+    }
 }
 
 //= spec/rescale.md#rescale-7-unclaimed-state-is-an-error
@@ -161,6 +186,28 @@ fn rescale_refuses_what_had_finished_behind_what_had_not() {
     let misfit = check(&[operator("new", 2), operator("b", 2)], true).unwrap_err().to_string();
     assert!(misfit.contains("operator `new` before it has not"), "{misfit}");
     assert_eq!(check(&[operator("new", 2), operator("c", 2)], false), Ok(()));
+}
+
+//= spec/rescale.md#rescale-17-what-had-finished-reads-from-nobody
+//= type=test
+//# An operator that had finished MUST be refused behind one that had not.
+#[test]
+fn rescale_refuses_what_had_finished_in_whole_or_in_part_behind_what_runs() {
+    let refused = |finished: &[(u16, u16)], is_one_to_one| {
+        let metadata = metadata(vec![operator("a", 2), operator("b", 2)], finished);
+        let assignment = StateAssignment::new(&metadata, &metadata.operators);
+        assignment.check(|_| false, &[(0, 1, is_one_to_one)], true).is_err()
+    };
+    let (whole, half) = ([(1, 0), (1, 1)], [(1, 0)]);
+    for is_one_to_one in [false, true] {
+        assert!(refused(&[&[(0, 0)][..], &whole].concat(), is_one_to_one), "I35: half before whole");
+        assert!(refused(&half, is_one_to_one), "I36, I38: running before half");
+        assert!(refused(&whole, is_one_to_one), "I34: running before whole");
+        let all = [(0, 0), (0, 1), (1, 0), (1, 1)];
+        assert!(!refused(&all, is_one_to_one), "whole before whole");
+    }
+    assert!(refused(&[(0, 0), (1, 0)], false), "I37: half before half");
+    assert!(!refused(&[(0, 0), (1, 0)], true), "the same pair");
 }
 
 //= spec/rescale.md#rescale-15-all-had-taken-in-the-same
