@@ -370,6 +370,14 @@ pub const JOB_MANAGER_MAX_STATE: ConfigOption = ConfigOption::new(
     "How large the state of a subtask may be in the storage `jobmanager`.",
 );
 
+/// The limit of all that [`JobManagerCheckpointStorage`](crate::store::JobManagerCheckpointStorage) holds.
+pub const JOB_MANAGER_MAX_TOTAL: ConfigOption = ConfigOption::new(
+    "snapline.storage.jobmanager.max-total-size",
+    ANY_SIZE,
+    "",
+    "How large all checkpoints together may be in the storage `jobmanager`.",
+);
+
 /// [`JobOptions::channel_capacity`](crate::runtime::JobOptions::channel_capacity).
 pub const CHANNEL_CAPACITY: ConfigOption = ConfigOption::new(
     "snapline.channel.capacity",
@@ -431,6 +439,7 @@ pub const ALL: &[ConfigOption] = &[
     ETCD_CERTIFICATE,
     ETCD_KEY,
     JOB_MANAGER_MAX_STATE,
+    JOB_MANAGER_MAX_TOTAL,
     CHANNEL_CAPACITY,
     BATCH_RECORDS,
 ];

@@ -2,7 +2,7 @@
 
 use super::{
     CheckpointStorage, ClusterId, FileSystemCheckpointStorage, HighAvailability,
-    HighlyAvailableCheckpointStorage, JobManagerCheckpointStorage, StorageError,
+    HighlyAvailableCheckpointStorage, JobManagerCheckpointStorage, JobManagerLimits, StorageError,
 };
 use crate::base::JobId;
 use crate::configuration::{ConfigOption, Configuration, options};
@@ -42,10 +42,7 @@ pub struct CheckpointStorages {
 #[derive(Clone)]
 pub enum CheckpointStorageChoice {
     /// The memory of the process.
-    JobManager {
-        /// How large a state may be, in bytes.
-        max_state_bytes: u64,
-    },
+    JobManager(JobManagerLimits),
     /// Files.
     FileSystem {
         /// Where they lie.
@@ -230,8 +227,8 @@ impl CheckpointStorageChoice {
     /// It cannot be reached, or what the configuration says of it is wrong.
     pub fn open(&self, job: JobId) -> Result<Arc<dyn CheckpointStorage>, StorageError> {
         match self {
-            CheckpointStorageChoice::JobManager { max_state_bytes } => {
-                Ok(Arc::new(JobManagerCheckpointStorage::with_max_state_bytes(job, *max_state_bytes)))
+            CheckpointStorageChoice::JobManager(limits) => {
+                Ok(Arc::new(JobManagerCheckpointStorage::with_limits(job, *limits)))
             }
             CheckpointStorageChoice::FileSystem { directory, savepoint_directory } => {
                 let storage = FileSystemCheckpointStorage::open(directory, job)?;
@@ -251,9 +248,7 @@ impl CheckpointStorageChoice {
 
 impl Default for CheckpointStorageChoice {
     fn default() -> Self {
-        CheckpointStorageChoice::JobManager {
-            max_state_bytes: JobManagerCheckpointStorage::DEFAULT_MAX_STATE_BYTES,
-        }
+        CheckpointStorageChoice::JobManager(JobManagerLimits::default())
     }
 }
 
@@ -262,9 +257,7 @@ impl PartialEq for CheckpointStorageChoice {
     fn eq(&self, other: &Self) -> bool {
         use CheckpointStorageChoice::{Custom, FileSystem, HighlyAvailable, JobManager};
         match (self, other) {
-            (JobManager { max_state_bytes }, JobManager { max_state_bytes: others }) => {
-                max_state_bytes == others
-            }
+            (JobManager(limits), JobManager(others)) => limits == others,
             (
                 FileSystem { directory, savepoint_directory },
                 FileSystem { directory: other, savepoint_directory: others },
@@ -285,9 +278,7 @@ impl Eq for CheckpointStorageChoice {}
 impl fmt::Debug for CheckpointStorageChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CheckpointStorageChoice::JobManager { max_state_bytes } => {
-                f.debug_struct("JobManager").field("max_state_bytes", max_state_bytes).finish()
-            }
+            CheckpointStorageChoice::JobManager(limits) => f.debug_tuple("JobManager").field(limits).finish(),
             CheckpointStorageChoice::FileSystem { directory, savepoint_directory } => f
                 .debug_struct("FileSystem")
                 .field("directory", directory)

@@ -62,6 +62,21 @@ pub enum StorageError {
         /// The limit.
         limit: u64,
     },
+    /// There is no room for more in memory; nothing has changed. The user must act.
+    #[error(
+        "{object} has {bytes} bytes, and {taken} of the {limit} are taken that are kept in memory; give \
+         JobManagerCheckpointStorage a larger limit, or set execution.checkpointing.storage to filesystem"
+    )]
+    Full {
+        /// The full name of the object.
+        object: String,
+        /// Its bytes.
+        bytes: u64,
+        /// The bytes of what is there.
+        taken: u64,
+        /// The limit.
+        limit: u64,
+    },
 }
 
 impl StorageError {
@@ -95,7 +110,8 @@ impl StorageError {
             | StorageError::Uncertain { object, .. }
             | StorageError::Corrupt { object, .. }
             | StorageError::Elsewhere { object, .. }
-            | StorageError::TooLarge { object, .. } => object,
+            | StorageError::TooLarge { object, .. }
+            | StorageError::Full { object, .. } => object,
         }
     }
 
@@ -107,6 +123,7 @@ impl StorageError {
             StorageError::Corrupt { .. } => io::ErrorKind::InvalidData,
             StorageError::Elsewhere { .. } => io::ErrorKind::NotFound,
             StorageError::TooLarge { .. } => io::ErrorKind::FileTooLarge,
+            StorageError::Full { .. } => io::ErrorKind::StorageFull,
         };
         io::Error::new(kind, self)
     }

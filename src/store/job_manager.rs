@@ -17,8 +17,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug)]
 pub struct JobManagerCheckpointStorage {
     job: JobId,
-    max_state_bytes: u64,
+    limits: JobManagerLimits,
     objects: Arc<Mutex<Objects>>,
+}
+
+/// How much is kept in the memory of the coordinator's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobManagerLimits {
+    /// The most bytes that one state file or shared file may have. A subtask has one state file, which holds all of its state, so
+    /// this is what it may send with an acknowledgement, too.
+    pub max_state_bytes: u64,
+    /// The most bytes of all metadata, state files and shared files together.
+    pub max_total_bytes: u64,
+}
+
+impl Default for JobManagerLimits {
+    /// Flink's: 5 MiB for a state (`DEFAULT_MAX_STATE_SIZE`), and as much as there is of memory.
+    fn default() -> Self {
+        JobManagerLimits { max_state_bytes: 5 * 1024 * 1024, max_total_bytes: u64::MAX }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -29,20 +46,25 @@ struct Objects {
     shared: BTreeMap<SharedObject, Arc<[u8]>>,
 }
 
-impl JobManagerCheckpointStorage {
-    /// The most bytes that one state may have unless said otherwise (Flink: `DEFAULT_MAX_STATE_SIZE`).
-    pub const DEFAULT_MAX_STATE_BYTES: u64 = 5 * 1024 * 1024;
+impl Objects {
+    /// The bytes of all but the pointers, which are few and small.
+    fn bytes(&self) -> u64 {
+        let objects = self.metadata.values().chain(self.states.values()).chain(self.shared.values());
+        objects.map(|object| object.len() as u64).sum()
+    }
+}
 
-    /// An empty storage for `job` with the default limit.
+impl JobManagerCheckpointStorage {
+    /// An empty storage for `job` with the default limits.
     #[must_use]
     pub fn new(job: JobId) -> Self {
-        JobManagerCheckpointStorage::with_max_state_bytes(job, Self::DEFAULT_MAX_STATE_BYTES)
+        JobManagerCheckpointStorage::with_limits(job, JobManagerLimits::default())
     }
 
-    /// An empty storage for `job` that refuses a state of more than `max_state_bytes` bytes.
+    /// An empty storage for `job` that refuses what is above these limits.
     #[must_use]
-    pub fn with_max_state_bytes(job: JobId, max_state_bytes: u64) -> Self {
-        JobManagerCheckpointStorage { job, max_state_bytes, objects: Arc::default() }
+    pub fn with_limits(job: JobId, limits: JobManagerLimits) -> Self {
+        JobManagerCheckpointStorage { job, limits, objects: Arc::default() }
     }
 
     /// A panic elsewhere cannot leave the maps half changed: each operation changes them by one call.
@@ -71,8 +93,22 @@ impl JobManagerCheckpointStorage {
         objects.shared.retain(|object, _| !is_in(object));
     }
 
+    /// Whether there is room for so many more bytes.
+    fn check_room(
+        &self,
+        objects: &Objects,
+        object: impl FnOnce() -> String,
+        bytes: u64,
+    ) -> Result<(), StorageError> {
+        let (taken, limit) = (objects.bytes(), self.limits.max_total_bytes);
+        match taken.saturating_add(bytes) > limit {
+            true => Err(StorageError::Full { object: object(), bytes, taken, limit }),
+            false => Ok(()),
+        }
+    }
+
     fn too_large(&self, object: String, bytes: u64) -> StorageError {
-        StorageError::TooLarge { object, bytes, limit: self.max_state_bytes }
+        StorageError::TooLarge { object, bytes, limit: self.limits.max_state_bytes }
     }
 
     fn pointer_name(&self, sequence: PointerSequence) -> String {
@@ -89,7 +125,7 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
         Ok(Box::new(MemoryWriter { storage: self.clone(), file, written: Vec::new(), refused: None }))
     }
 
-    /// All state is in memory, and its limit is [asked](Self::with_max_state_bytes) when it is written.
+    /// All state is in memory, and its limits are [asked](Self::with_limits) when it is written.
     fn max_inline_bytes(&self) -> u64 {
         0
     }
@@ -104,7 +140,9 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
     fn put_metadata(&self, metadata: &CheckpointMetadata) -> Result<Put, StorageError> {
         let place = Place::of_checkpoint(&metadata.checkpoint);
         let bytes = encode_metadata(metadata).map_err(|e| not_encoded(&self.metadata_name(place), e))?;
-        Ok(put_if_absent(self.objects().metadata.entry(place), bytes))
+        let mut objects = self.objects();
+        self.check_room(&objects, || self.metadata_name(place), bytes.len() as u64)?;
+        Ok(put_if_absent(objects.metadata.entry(place), bytes))
     }
 
     fn read_metadata(&self, checkpoint: CheckpointId) -> Result<Option<CheckpointMetadata>, StorageError> {
@@ -179,7 +217,7 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
 
     fn put_shared(&self, object: &SharedObject, content: &mut dyn Read) -> Result<(), StorageError> {
         let (name, expected) = (self.shared_name(object), object.file.content.bytes);
-        if expected > self.max_state_bytes {
+        if expected > self.limits.max_state_bytes {
             return Err(self.too_large(name, expected));
         }
         let mut bytes = Vec::new();
@@ -188,7 +226,9 @@ impl CheckpointStorage for JobManagerCheckpointStorage {
         if bytes.len() as u64 != expected {
             return Err(StorageError::unavailable(name, wrong_length()));
         }
-        match put_if_absent(self.objects().shared.entry(*object), bytes) {
+        let mut objects = self.objects();
+        self.check_room(&objects, || name.clone(), expected)?;
+        match put_if_absent(objects.shared.entry(*object), bytes) {
             Put::Stored => Ok(()),
             Put::Exists => Err(StorageError::unavailable(name, already_written())),
         }
@@ -247,7 +287,7 @@ impl MemoryWriter {
 impl Write for MemoryWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let size = self.written.len() as u64 + bytes.len() as u64;
-        if self.refused.is_some() || size > self.storage.max_state_bytes {
+        if self.refused.is_some() || size > self.storage.limits.max_state_bytes {
             let refused = *self.refused.get_or_insert(size);
             return Err(self.too_large(refused).into_io());
         }
@@ -267,6 +307,7 @@ impl StateWriter for MemoryWriter {
         }
         let (bytes, checksum) = (self.written.len() as u64, codec::checksum(0, &self.written));
         let mut objects = self.storage.objects();
+        self.storage.check_room(&objects, || self.storage.state_name(self.file), bytes)?;
         match put_if_absent(objects.states.entry(self.file), self.written) {
             Put::Stored => Ok(StateHandle { file: self.file, bytes, checksum, inline: None }),
             Put::Exists => {

@@ -44,7 +44,7 @@ pub use high_availability::{
     ClusterId, EtcdCredentials, EtcdOptions, FileSystemHighAvailabilityStore, HighAvailability,
     HighAvailabilityStore, HighlyAvailableCheckpointStorage, LogId,
 };
-pub use job_manager::JobManagerCheckpointStorage;
+pub use job_manager::{JobManagerCheckpointStorage, JobManagerLimits};
 pub use names::Place;
 pub use perform::{JobDescription, perform};
 pub use state_output::{OutputSizes, StateOutput};

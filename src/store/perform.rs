@@ -55,9 +55,10 @@ pub fn perform(
 /// What the machine learns of an error.
 fn answer_to(error: &StorageError) -> Answer {
     match error {
-        StorageError::Unavailable { .. } | StorageError::TooLarge { .. } | StorageError::Elsewhere { .. } => {
-            Answer::Failed
-        }
+        StorageError::Unavailable { .. }
+        | StorageError::TooLarge { .. }
+        | StorageError::Full { .. }
+        | StorageError::Elsewhere { .. } => Answer::Failed,
         StorageError::Uncertain { .. } => Answer::Unknown,
         StorageError::Corrupt { .. } => Answer::Corrupt,
     }

@@ -138,6 +138,11 @@ fn keys_without_effect_are_warned_of() {
             "the checkpoint storage is `filesystem`",
         ),
         (
+            ("snapline.storage.jobmanager.max-total-size", "1 mb"),
+            ("execution.checkpointing.dir", "/data"),
+            "the checkpoint storage is `filesystem`",
+        ),
+        (
             ("state.backend.rocksdb.thread.num", "1"),
             ("state.backend.type", "hashmap"),
             "the state backend is `hashmap`",

@@ -2,7 +2,7 @@ use super::{configuration, problems, read, warnings};
 use snapline::base::JobId;
 use snapline::runtime::{JobOptions, LegacyStateBackend};
 use snapline::state::backend::StateBackend;
-use snapline::store::CheckpointStorageChoice;
+use snapline::store::{CheckpointStorageChoice, JobManagerLimits};
 use std::path::PathBuf;
 
 fn in_files(directory: &str) -> CheckpointStorageChoice {
@@ -16,7 +16,13 @@ fn legacy_backend_by_its_constructor_is_a_backend_and_a_storage() {
         let (options, storage) =
             LegacyStateBackend::memory(1_000, asynchronous_snapshots).into_parts(JobOptions::default());
         assert_eq!((&options.state_backend, options.incremental), (&state_backend, false));
-        assert_eq!(storage, CheckpointStorageChoice::JobManager { max_state_bytes: 1_000 });
+        assert_eq!(
+            storage,
+            CheckpointStorageChoice::JobManager(JobManagerLimits {
+                max_state_bytes: 1_000,
+                ..JobManagerLimits::default()
+            })
+        );
 
         let (options, storage) = LegacyStateBackend::file_system("/data", asynchronous_snapshots)
             .into_parts(JobOptions::default());

@@ -100,6 +100,7 @@ const ELSEWHERE: &[&str] = &[
     "parallelism.default",
     "pipeline.max-parallelism",
     "snapline.storage.jobmanager.max-state-size",
+    "snapline.storage.jobmanager.max-total-size",
 ];
 
 #[test]

@@ -4,7 +4,7 @@ use snapline::configuration::{Configuration, ConfigurationError, options};
 use snapline::runtime::JobSettings;
 use snapline::store::{
     CheckpointStorage, CheckpointStorageChoice, CheckpointStorageFactory, CheckpointStorages,
-    JobManagerCheckpointStorage, StorageError,
+    JobManagerCheckpointStorage, JobManagerLimits, StorageError,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +27,10 @@ impl CheckpointStorageFactory for Shelf {
         job: JobId,
     ) -> Result<Arc<dyn CheckpointStorage>, StorageError> {
         let boards = configuration.get("shelf.boards").map_or(1, |entry| entry.value.parse().unwrap());
-        Ok(Arc::new(JobManagerCheckpointStorage::with_max_state_bytes(job, boards)))
+        Ok(Arc::new(JobManagerCheckpointStorage::with_limits(
+            job,
+            JobManagerLimits { max_state_bytes: boards, ..JobManagerLimits::default() },
+        )))
     }
 }
 
@@ -46,6 +49,10 @@ fn files(directory: &str, savepoints: Option<&str>) -> CheckpointStorageChoice {
     }
 }
 
+fn in_memory(limits: JobManagerLimits) -> CheckpointStorageChoice {
+    CheckpointStorageChoice::JobManager(limits)
+}
+
 #[test]
 fn storage_is_files_where_a_directory_is_set_and_memory_otherwise() {
     for (entries, expected) in [
@@ -60,7 +67,11 @@ fn storage_is_files_where_a_directory_is_set_and_memory_otherwise() {
         (&[(STORAGE, "jobmanager"), (DIRECTORY, "/data")], CheckpointStorageChoice::default()),
         (
             &[("snapline.storage.jobmanager.max-state-size", "1 kb")],
-            CheckpointStorageChoice::JobManager { max_state_bytes: 1_024 },
+            in_memory(JobManagerLimits { max_state_bytes: 1_024, ..JobManagerLimits::default() }),
+        ),
+        (
+            &[("snapline.storage.jobmanager.max-total-size", "1 mb")],
+            in_memory(JobManagerLimits { max_total_bytes: 1_048_576, ..JobManagerLimits::default() }),
         ),
     ] {
         assert_eq!(read(entries).unwrap().storage, expected, "{entries:?}");

@@ -4,7 +4,7 @@ use crate::common::{JOB, Place, World, is_taken_over, job, memory, options, run}
 use snapline::base::{Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{JobEnd, JobError};
-use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage};
+use snapline::store::{CheckpointStorage, JobManagerCheckpointStorage, JobManagerLimits};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -129,8 +129,10 @@ fn checkpoint_waits_for_the_transactions_of_one_that_was_given_up() {
 #[test]
 fn checkpoint_with_too_much_state_names_the_limit() {
     let world = World::new();
-    let storage: Arc<dyn CheckpointStorage> =
-        Arc::new(JobManagerCheckpointStorage::with_max_state_bytes(JOB, 10));
+    let storage: Arc<dyn CheckpointStorage> = Arc::new(JobManagerCheckpointStorage::with_limits(
+        JOB,
+        JobManagerLimits { max_state_bytes: 10, ..JobManagerLimits::default() },
+    ));
     let error = run(&world, 2, options(1), &storage).unwrap_err();
     assert!(matches!(error, JobError::CheckpointsFailed { .. }));
     assert!(error.to_string().contains("more than the 10 that are kept in memory"), "{error}");

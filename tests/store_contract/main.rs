@@ -19,7 +19,7 @@ mod web_dav;
 
 use proptest::prelude::*;
 use snapline::base::*;
-use snapline::codec::{CheckpointMetadata, OperatorMetadata};
+use snapline::codec::{CheckpointMetadata, OperatorMetadata, encode_metadata};
 use snapline::publish::{Answer, Operation, Pointer, PointerKind, PointerSequence};
 use snapline::store::*;
 use std::fs;
@@ -293,7 +293,10 @@ fn store_put_race_has_exactly_one_winner_whose_bytes_stay() {
 
 #[test]
 fn store_state_above_the_memory_limit_is_refused_with_advice() {
-    let storage = JobManagerCheckpointStorage::with_max_state_bytes(JOB, 10);
+    let storage = JobManagerCheckpointStorage::with_limits(
+        JOB,
+        JobManagerLimits { max_state_bytes: 10, ..JobManagerLimits::default() },
+    );
     write_state(&storage, file(1, 0), &[0; 10]);
     let mut writer = storage.create_state(file(1, 1)).expect("creates");
     writer.write_all(&[0; 6]).expect("fits");
@@ -301,6 +304,34 @@ fn store_state_above_the_memory_limit_is_refused_with_advice() {
     assert!(matches!(refused, StorageError::TooLarge { bytes: 11, limit: 10, .. }), "{refused}");
     assert!(refused.to_string().contains("execution.checkpointing.storage"), "{refused}");
     assert!(matches!(writer.finish(), Err(StorageError::TooLarge { .. })));
+}
+
+#[test]
+fn store_in_memory_that_is_full_takes_nothing_more_until_something_is_deleted() {
+    let limits = JobManagerLimits { max_total_bytes: 1000, ..JobManagerLimits::default() };
+    let storage = JobManagerCheckpointStorage::with_limits(JOB, limits);
+    write_state(&storage, file(1, 0), &[0; 600]);
+    write_state(&storage, file(2, 0), &[0; 400]);
+    let is_full = |refused: StorageError, size: u64| {
+        let is_told =
+            matches!(refused, StorageError::Full { bytes, taken: 1000, limit: 1000, .. } if bytes == size);
+        assert!(is_told && refused.to_string().contains("execution.checkpointing.storage"), "{refused}");
+    };
+    let mut writer = storage.create_state(file(2, 1)).expect("creates");
+    writer.write_all(&[0; 1]).expect("it may become smaller meanwhile");
+    is_full(writer.finish().expect_err("there is no room"), 1);
+    let (answer, error) = perform(&storage, &job(), Operation::PutMetadata(checkpoint(2, 2)));
+    assert_eq!(answer, Answer::Failed, "nothing was written");
+    is_full(error.expect("there is no room"), encode_metadata(&metadata(2)).expect("encodes").len() as u64);
+    assert_eq!(storage.read_metadata(CheckpointId(2)).expect("reads"), None);
+    let content = ContentId { digest: 1, bytes: 3 };
+    let shared = SharedFile { job: JOB, subtask: SubtaskId::new(1, 0), attempt: Attempt(2), content };
+    let object = SharedObject { file: shared, upload: 0, savepoint: None };
+    is_full(storage.put_shared(&object, &mut &b"abc"[..]).expect_err("there is no room"), 3);
+    storage.delete_checkpoint(CheckpointId(1)).expect("deletes");
+    assert_eq!(storage.put_metadata(&metadata(2)).expect("there is room"), Put::Stored);
+    storage.put_shared(&object, &mut &b"abc"[..]).expect("there is room");
+    write_state(&storage, file(2, 1), &[0; 1]);
 }
 
 #[test]

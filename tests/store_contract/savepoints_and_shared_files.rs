@@ -153,7 +153,10 @@ fn store_shared_file_of_another_length_than_its_name_is_refused() {
         let error = read_shared(storage, &object).expect_err("damaged");
         assert!(matches!(error, StorageError::Corrupt { offset: 3, .. }), "{error}");
     });
-    let storage = JobManagerCheckpointStorage::with_max_state_bytes(JOB, 3);
+    let storage = JobManagerCheckpointStorage::with_limits(
+        JOB,
+        JobManagerLimits { max_state_bytes: 3, ..JobManagerLimits::default() },
+    );
     let refused = storage.put_shared(&object(JOB.0, 1, 0, b"four"), &mut &b"four"[..]);
     assert!(matches!(refused, Err(StorageError::TooLarge { bytes: 4, limit: 3, .. })), "{refused:?}");
 }

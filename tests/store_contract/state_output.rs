@@ -89,7 +89,10 @@ fn output_of_different_sizes_side_by_side_gives_the_right_kinds_of_handles() {
 
 #[test]
 fn output_into_the_memory_of_the_job_manager_meets_its_limit_however_small_it_is() {
-    let storage = JobManagerCheckpointStorage::with_max_state_bytes(JOB, 10);
+    let storage = JobManagerCheckpointStorage::with_limits(
+        JOB,
+        JobManagerLimits { max_state_bytes: 10, ..JobManagerLimits::default() },
+    );
     let mut output = output(&storage, 0, SIZES);
     output.write_all(&[1; 11]).expect("fits into the buffer");
     let refused = output.finish().expect_err("11 bytes");

@@ -63,11 +63,12 @@ fn storage_errors() -> Vec<StorageError> {
         StorageError::Corrupt { object: object(), offset: 3, what: CAUSE.into() },
         StorageError::Elsewhere { object: object(), log: crate::store::LogId::draw(), store: CAUSE.into() },
         StorageError::TooLarge { object: object(), bytes: 3, limit: 2 },
+        StorageError::Full { object: object(), bytes: 3, taken: 1, limit: 2 },
     ];
     for error in &all {
         match error {
             StorageError::Unavailable { .. } | StorageError::Uncertain { .. } => {}
-            StorageError::Corrupt { .. } | StorageError::TooLarge { .. } => {}
+            StorageError::Corrupt { .. } | StorageError::TooLarge { .. } | StorageError::Full { .. } => {}
             StorageError::Elsewhere { .. } => {}
         }
     }

@@ -6,7 +6,7 @@ use crate::configuration::options::{
     ALIGNED_TIMEOUT, ASYNCHRONOUS_SNAPSHOTS, CLUSTER_ID, DIRECTORY, ETCD_CA, ETCD_CERTIFICATE,
     ETCD_ENDPOINTS, ETCD_KEY, ETCD_PASSWORD, ETCD_REQUEST_TIMEOUT, ETCD_RETRY_TIMEOUT, ETCD_ROOT,
     ETCD_USERNAME, FIXED_DELAY, FIXED_DELAY_ATTEMPTS, HIGH_AVAILABILITY, HIGH_AVAILABILITY_DIRECTORY,
-    INCREMENTAL, INTERVAL_DURING_BACKLOG, JOB_MANAGER_MAX_STATE, SAVEPOINT_DIRECTORY,
+    INCREMENTAL, INTERVAL_DURING_BACKLOG, JOB_MANAGER_MAX_STATE, JOB_MANAGER_MAX_TOTAL, SAVEPOINT_DIRECTORY,
 };
 use crate::configuration::{ConfigOption, Configuration, Entry, Origin, Reason, Warning};
 use crate::coordinator::RestartStrategy;
@@ -38,6 +38,7 @@ pub(super) fn without(configuration: &Configuration, settings: &JobSettings) -> 
         (&DIRECTORY, is_in_memory, in_memory.clone()),
         (&SAVEPOINT_DIRECTORY, is_in_memory, in_memory),
         (&JOB_MANAGER_MAX_STATE, !is_in_memory, format!("the checkpoint storage is `{storage}`")),
+        (&JOB_MANAGER_MAX_TOTAL, !is_in_memory, format!("the checkpoint storage is `{storage}`")),
     ]
     .into_iter()
     .chain(of_other_stores(configuration));

@@ -1,6 +1,6 @@
 use crate::runtime::JobOptions;
 use crate::state::backend::StateBackend;
-use crate::store::CheckpointStorageChoice;
+use crate::store::{CheckpointStorageChoice, JobManagerLimits};
 use std::path::PathBuf;
 
 /// One of the three state backends that Flink had before 1.13, each of which is a state backend and a checkpoint storage in
@@ -22,7 +22,10 @@ impl LegacyStateBackend {
     pub fn memory(max_state_bytes: u64, asynchronous_snapshots: bool) -> Self {
         LegacyStateBackend {
             state_backend: StateBackend::HashMap { asynchronous_snapshots },
-            storage: CheckpointStorageChoice::JobManager { max_state_bytes },
+            storage: CheckpointStorageChoice::JobManager(JobManagerLimits {
+                max_state_bytes,
+                ..JobManagerLimits::default()
+            }),
             incremental: false,
         }
     }

@@ -16,7 +16,7 @@ use crate::configuration::{ConfigOption, Configuration, ConfigurationError, Read
 use crate::coordinator::{ClaimMode, RestartStrategy};
 use crate::keygroup::MaxParallelism;
 use crate::state::backend::StateBackends;
-use crate::store::{CheckpointStorageChoice, CheckpointStorages, local};
+use crate::store::{CheckpointStorageChoice, CheckpointStorages, JobManagerLimits, local};
 use backend::ChosenBackend;
 use names::{CORRUPTIONS, MODES, RESTART_STRATEGIES, RETENTIONS, Restarts};
 
@@ -199,14 +199,16 @@ fn storage(
 ) -> CheckpointStorageChoice {
     let named = read.text(&options::STORAGE).map(str::to_ascii_lowercase);
     let (directory, savepoints) = (read.text(&options::DIRECTORY), read.text(&options::SAVEPOINT_DIRECTORY));
-    let limit = read.bytes(&options::JOB_MANAGER_MAX_STATE);
+    let defaults = JobManagerLimits::default();
+    let limits = JobManagerLimits {
+        max_state_bytes: read.bytes(&options::JOB_MANAGER_MAX_STATE).unwrap_or(defaults.max_state_bytes),
+        max_total_bytes: read.bytes(&options::JOB_MANAGER_MAX_TOTAL).unwrap_or(defaults.max_total_bytes),
+    };
     let chosen = storages.choose(named.as_deref().or(implied), directory, savepoints, configuration);
-    match (chosen, limit) {
-        (Ok(CheckpointStorageChoice::JobManager { .. }), Some(max_state_bytes)) => {
-            CheckpointStorageChoice::JobManager { max_state_bytes }
-        }
-        (Ok(chosen), _) => chosen,
-        (Err(wrong), _) => {
+    match chosen {
+        Ok(CheckpointStorageChoice::JobManager(_)) => CheckpointStorageChoice::JobManager(limits),
+        Ok(chosen) => chosen,
+        Err(wrong) => {
             let is_implied = named.is_none() && implied.is_some() && wrong.option == options::STORAGE;
             let option = if is_implied { options::STATE_BACKEND } else { wrong.option };
             read.refuse(&option, wrong.what);
