@@ -270,6 +270,11 @@ impl CheckpointStorage for FileSystemCheckpointStorage {
             let what = format!("a path of {MAX_TARGET_BYTES} bytes at most is expected");
             return Err(wrong(io::ErrorKind::InvalidInput, what));
         }
+        // Where it leads cannot be told before the directories are there.
+        if path.components().any(|component| component == Component::ParentDir) && !path.is_dir() {
+            let what = "a path without `..` is expected, or one that is there".to_owned();
+            return Err(wrong(io::ErrorKind::InvalidInput, what));
+        }
         //= spec/publish.md#pub-42-a-savepoint-lies-by-itself
         //# Everything of a savepoint MUST lie where no listing shows it and no deletion of a checkpoint reaches it.
         if is_below(&path, &self.directory) {
@@ -370,10 +375,8 @@ fn is_below(path: &Path, directory: &Path) -> bool {
         let existing = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
         existing.and_then(|(ancestor, real)| Some(real.join(path.strip_prefix(ancestor).ok()?)))
     };
-    // What is not there yet may go up again.
-    let goes_up = path.components().any(|component| component == Component::ParentDir);
-    let is_real = || Some(real(path)?.starts_with(real(directory)?));
-    is_real().unwrap_or(true) || goes_up && path.canonicalize().is_err()
+    let is_below = || Some(real(path)?.starts_with(real(directory)?));
+    is_below().unwrap_or(true)
 }
 
 #[derive(Debug)]

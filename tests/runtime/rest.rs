@@ -8,7 +8,7 @@ use snapline::base::{Attempt, CheckpointId, CheckpointKind, Millis, SavepointFor
 use snapline::coordinator::StopMode;
 use snapline::rest::{RestError, RestOptions, RestServer, routes};
 use snapline::runtime::{JobEnd, JobHandle, JobOptions};
-use snapline::store::{CheckpointStorage, FileFault, FileFaults, FileOperation, FileSystemCheckpointStorage};
+use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;

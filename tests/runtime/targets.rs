@@ -188,7 +188,8 @@ fn savepoint_target_that_is_wrong_is_refused_and_the_job_goes_on() {
     let below = file.join("below");
     let of_job = held.checkpoints.path().join(JOB.to_string());
     let of_checkpoint = of_job.join("chk-900");
-    let round_about = held.checkpoints.path().join("missing/..").join(JOB.to_string());
+    let round_about = of_job.join("../").join(JOB.to_string()).join("pointers/..");
+    let missing = held.checkpoints.path().join("missing/..").join(JOB.to_string());
     let long = "/a".repeat(32_000);
     let wrong = [
         ("", "an absolute path of the file system is expected"),
@@ -200,6 +201,7 @@ fn savepoint_target_that_is_wrong_is_refused_and_the_job_goes_on() {
         (text(&of_job), "it lies among the checkpoints of the job"),
         (text(&of_checkpoint), "it lies among the checkpoints of the job"),
         (text(&round_about), "it lies among the checkpoints of the job"),
+        (text(&missing), "a path without `..` is expected"),
         (&long, "a path of 4096 bytes at most"),
     ];
     for (directory, text) in wrong {
