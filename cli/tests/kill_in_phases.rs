@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 const HITS: u32 = 8;
 
 /// So often it is started at most: a kill may come too late, since what has begun goes on meanwhile.
-const MAX_RUNS: u32 = 100;
+const MAX_RUNS: u32 = 500;
 
 /// What a process does for a while.
 #[derive(Clone, Copy)]
@@ -79,9 +79,9 @@ fn kill_in(phase: Phase, nth: u64, mut command: Command) -> End {
     }
 }
 
-/// The directories in which processes have worked. One that has no name yet has nothing in it.
+/// The directories in which processes have worked.
 fn working_directories(local: &Path) -> BTreeSet<String> {
-    names(local).into_iter().filter(|name| !name.starts_with('.')).collect()
+    names(local).into_iter().collect()
 }
 
 /// Kills a job in the phase, again and again, until it was hit often enough; whatever it was, every end is as it must be.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// With this begin the names of all of them.
 const PREFIX: &str = "snapline-rocksdb-";
 
-/// With this begin the names of those that have no lock yet. A process that is killed just then leaves an empty directory.
+/// With this begin the names of those that have no lock yet.
 const BEGUN_PREFIX: &str = ".snapline-rocksdb-";
 
 /// Is locked as long as its directory is in use.
@@ -36,20 +36,31 @@ impl WorkingDirectory {
         let failed = |error: io::Error| RocksDbError::new("set up its working directory", parent, error);
         fs::create_dir_all(parent).map_err(failed)?;
         remove_abandoned(parent).map_err(failed)?;
+        loop {
+            if let Some(directory) = Self::begin(parent).map_err(failed)? {
+                return Ok(directory);
+            }
+        }
+    }
+
+    /// Makes a new one, unless another instance takes it for abandoned before it is locked. Each does so only once, when it
+    /// begins itself.
+    fn begin(parent: &Path) -> io::Result<Option<Self>> {
         // Every such state has other keys, of which the first were chosen by chance.
         let instance = RandomState::new().hash_one(std::process::id());
         let path = parent.join(format!("{PREFIX}{instance:016x}"));
-        // It gets its name when it is locked, so that nobody takes it for abandoned.
+        // It gets its name when it is locked: one with this name and without a lock is abandoned.
         let begun = parent.join(format!("{BEGUN_PREFIX}{instance:016x}"));
-        fs::create_dir(&begun).map_err(failed)?;
+        fs::create_dir(&begun)?;
         let locked = File::create_new(begun.join(LOCK)).and_then(|file| file.lock().map(|()| file));
         let renamed = locked.and_then(|file| fs::rename(&begun, &path).map(|()| file));
         match renamed {
-            Ok(lock) => Ok(WorkingDirectory { path, instance, _lock: lock }),
+            Ok(lock) => Ok(Some(WorkingDirectory { path, instance, _lock: lock })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
                 // It is of no use, whether it goes or not.
                 let _ = fs::remove_dir_all(&begun);
-                Err(failed(error))
+                Err(error)
             }
         }
     }
@@ -79,21 +90,34 @@ impl Drop for WorkingDirectory {
 fn remove_abandoned(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
-        let path = entry.path();
-        let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        if !is_one || !is_abandoned(&path) {
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let is_begun = name.starts_with(BEGUN_PREFIX);
+        if !(is_begun || name.starts_with(PREFIX)) || !is_abandoned(&entry.path()) {
             continue;
         }
+        let removed = if is_begun { take_over(&entry.path()) } else { Ok(entry.path()) };
+        let removed = removed.and_then(fs::remove_dir_all);
         // Someone else may do the same.
-        if let Err(error) = fs::remove_dir_all(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(directory = %path.display(), %error, "an abandoned working directory stays");
-        } else {
-            tracing::info!(directory = %path.display(), "an abandoned working directory was removed");
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(directory = %entry.path().display(), %error, "an abandoned working directory stays");
+            }
+            _ => {
+                tracing::info!(directory = %entry.path().display(), "an abandoned working directory was removed")
+            }
         }
     }
     Ok(())
+}
+
+/// Gives one that was begun the name of one that is abandoned, and returns its path. Its process may be about to lock it, and
+/// either of the two gets it.
+fn take_over(begun: &Path) -> io::Result<PathBuf> {
+    let name = begun.file_name().unwrap_or_default().to_string_lossy();
+    let abandoned = begun.with_file_name(format!("{}-abandoned", name.trim_start_matches('.')));
+    fs::rename(begun, &abandoned)?;
+    Ok(abandoned)
 }
 
 /// Whether nobody uses a directory. What cannot be found out is not the case.
@@ -116,13 +140,18 @@ mod tests {
         let abandoned = parent.path().join(format!("{PREFIX}0123456789abcdef"));
         fs::create_dir_all(abandoned.join("db")).unwrap();
         File::create(abandoned.join(LOCK)).unwrap();
-        let begun = parent.path().join(format!("{PREFIX}0000000000000000"));
-        fs::create_dir(&begun).unwrap();
+        let unlocked = parent.path().join(format!("{PREFIX}0000000000000000"));
+        fs::create_dir(&unlocked).unwrap();
+        let begun = ["1111111111111111", "2222222222222222"];
+        let begun = begun.map(|instance| parent.path().join(format!("{BEGUN_PREFIX}{instance}")));
+        begun.iter().for_each(|begun| fs::create_dir(begun).unwrap());
+        File::create(begun[1].join(LOCK)).unwrap();
         let foreign = parent.path().join("something else");
         fs::create_dir(&foreign).unwrap();
         let another = WorkingDirectory::create(parent.path()).unwrap();
         assert!(used.path().is_dir() && another.path().is_dir() && foreign.is_dir());
-        assert!(!abandoned.exists() && !begun.exists());
+        assert!(!abandoned.exists() && !unlocked.exists());
+        assert_eq!(begun.map(|begun| begun.exists()), [false; 2]);
         assert_ne!(used.instance, another.instance);
         let path = used.path().to_owned();
         drop(used);
