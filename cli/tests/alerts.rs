@@ -5,10 +5,9 @@
 mod common;
 
 use common::Chance;
-use common::job::JobFolder;
+use common::job::{JobFolder, survives_kills};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Instant;
 
 const DISORDER: &str = "400ms";
 const DISORDER_MILLIS: u64 = 400;
@@ -252,15 +251,12 @@ fn alerts_of_a_process_that_is_killed_are_those_of_plain_code() {
         let (payments, changes) = (payments(&mut chance, 40_000), changes(&mut chance, 40_000));
         let expected = expected(&payments, &changes);
         let options: Vec<_> = FILES.into_iter().chain(["--interval", "20ms"]).chain(mode).collect();
-        let (whole, killed) = (JobFolder::new("alerts"), JobFolder::new("alerts"));
-        write(&whole, &payments, &changes, 1_000);
-        write(&killed, &payments, &changes, 1_000);
-        let began = Instant::now();
-        whole.start(&options).end().succeeded();
-        assert!(whole.lines() == expected, "the output differs");
-        let kills = killed.run_through_kills(&options, began.elapsed(), &mut chance);
-        assert!(kills.kills > 0 && kills.resumes > 0, "{kills:?}");
-        assert!(killed.lines() == expected, "the output differs after {kills:?}");
+        let job = || {
+            let job = JobFolder::new("alerts");
+            write(&job, &payments, &changes, 1_000);
+            job
+        };
+        survives_kills(job, &options, &expected, &mut chance);
     }
 }
 

@@ -4,17 +4,19 @@
 
 mod common;
 
-use common::{Chance, Scene, snapline, text};
+use common::{Chance, Running, Scene, snapline, text};
 use snapline::base::Attempt;
 use snapline::publish::PointerKind;
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 /// How often the process is killed.
 const KILLS: u32 = 8;
+
+/// A shared file that the first attempt of a job has begun.
+const ORPHAN: &str = "1-0-1-0-00000000000000000000000000000055-4";
 
 /// What `gc` says that could be deleted.
 fn garbage(scene: &Scene) -> BTreeSet<PathBuf> {
@@ -57,6 +59,15 @@ fn collect(scene: &Scene) -> u32 {
     deleted
 }
 
+/// Leaves a file of the first attempt to which nothing refers, if the job has had another one since.
+fn plant_garbage(scene: &Scene) -> Option<PathBuf> {
+    let newest = scene.pointers().pop();
+    newest.filter(|(_, pointer)| pointer.attempt > Attempt(1))?;
+    let orphan = scene.storage().directory().join("shared").join(ORPHAN);
+    fs::write(&orphan, b"half").unwrap();
+    Some(orphan)
+}
+
 /// Kills a job again and again, and deletes all garbage while it runs and when it was killed: it ends as it would have.
 fn survives_without_garbage(options: &[&str]) {
     let seed = std::env::var("SNAPLINE_SEED").map_or(1, |seed| seed.parse().unwrap());
@@ -65,15 +76,13 @@ fn survives_without_garbage(options: &[&str]) {
     let files: Vec<_> = (0..2).map(|number| text(number, 3_000_000)).collect();
     let options = [&["--emit", "updates", "--interval", "10ms"], options].concat();
     let undisturbed = Scene::new(&files);
-    let start = Instant::now();
     undisturbed.run(&options).succeeded();
-    let whole = start.elapsed();
     let expected = undisturbed.lines();
     let scene = Scene::new(&files);
-    let mut deleted = [0; 2];
+    let (mut deleted, mut planted) = ([0; 2], 0);
     for _ in 0..KILLS {
         let resume: &[&str] = if scene.job().is_some() { &["--resume"] } else { &[] };
-        let running = scene.start(&[&options[..], resume].concat());
+        let running = Running::that_tells(scene.command(&[&options[..], resume].concat()));
         running.wait_until(|| {
             scene.job().is_some() && scene.checkpoints().join(scene.job().unwrap().to_string()).is_dir()
         });
@@ -82,11 +91,14 @@ fn survives_without_garbage(options: &[&str]) {
         }
         deleted[0] += collect(&scene);
         snapline("fsck", &scene.checkpoints(), &[]).succeeded();
-        if !running.kill_after(Duration::from_micros(chance.below((whole / 8).as_micros() as u64))) {
+        if !running.kill_at(chance.moment()) {
             break;
         }
+        let orphan = plant_garbage(&scene);
         snapline("fsck", &scene.checkpoints(), &["--json"]).succeeded();
         deleted[1] += collect(&scene);
+        planted += u32::from(orphan.is_some());
+        assert!(!orphan.is_some_and(|orphan| orphan.exists()), "garbage is still there");
         snapline("verify", &scene.checkpoints(), &[]).succeeded();
         if scene.newest().is_some() {
             scene.assert_newest_is_whole();
@@ -95,7 +107,7 @@ fn survives_without_garbage(options: &[&str]) {
     scene.run(&[&options[..], &["--resume"]].concat()).succeeded();
     assert!(scene.lines() == expected, "seed {seed}: the output differs");
     println!("{deleted:?} files were deleted while the job ran, and while it did not");
-    assert!(deleted.iter().sum::<u32>() > 0, "there was nothing to delete");
+    assert!(planted > 0, "the first attempt was not killed");
 }
 
 #[test]
@@ -140,7 +152,7 @@ fn gc_deletes_nothing_and_says_so() {
     let scene = Scene::new(&[b"one two one three\n".to_vec()]);
     scene.run(&[]).succeeded();
     let shared = scene.storage().directory().join("shared");
-    let orphan = shared.join("1-0-1-0-00000000000000000000000000000055-4");
+    let orphan = shared.join(ORPHAN);
     fs::write(&orphan, b"half").unwrap();
     let (sequence, pointer) = scene.pointers().pop().unwrap();
     let claim = snapline::publish::Pointer { kind: PointerKind::Claim, attempt: Attempt(2), ..pointer };

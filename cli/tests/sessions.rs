@@ -5,8 +5,7 @@
 mod common;
 
 use common::Chance;
-use common::job::JobFolder;
-use std::time::Instant;
+use common::job::{JobFolder, survives_kills};
 
 #[test]
 fn sessions_of_log_files_have_their_users_times_and_clicks() {
@@ -37,14 +36,10 @@ fn sessions_of_a_log_with_a_wrong_line_say_where_it_is() {
 #[test]
 fn sessions_of_a_process_that_is_killed_are_those_of_one_that_is_not() {
     let clicks = ["--clicks", "200000", "--seed", "7", "--users", "300", "--interval", "20ms"];
-    let (whole, killed) = (JobFolder::new("sessions"), JobFolder::new("sessions"));
-    let began = Instant::now();
+    let whole = JobFolder::new("sessions");
     whole.start(&clicks).end().succeeded();
-    let duration = began.elapsed();
     let expected = whole.lines();
     let number = |line: &String| line.rsplit('\t').next().unwrap().parse::<u64>().unwrap();
     assert_eq!(expected.iter().map(number).sum::<u64>(), 200_000, "no click is late");
-    let kills = killed.run_through_kills(&clicks, duration, &mut Chance(3));
-    assert!(kills.kills > 0 && kills.resumes > 0, "{kills:?}");
-    assert!(killed.lines() == expected, "the output differs after {kills:?}");
+    survives_kills(|| JobFolder::new("sessions"), &clicks, &expected, &mut Chance(3));
 }

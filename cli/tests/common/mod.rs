@@ -24,6 +24,12 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_snapline");
 pub struct Chance(pub u64);
 
 impl Chance {
+    /// A moment to kill a process: at its start, or when it has taken up to some three checkpoints.
+    pub fn moment(&mut self) -> Moment {
+        let bound = if self.below(3) == 0 { 4 } else { 64 };
+        Moment { lines: self.below(bound), then: Duration::from_micros(self.below(5_000)) }
+    }
+
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -31,6 +37,13 @@ impl Chance {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound
     }
+}
+
+/// When the log of a process has so many lines, and a little later: a slow machine gets as far until then as a fast one.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    lines: u64,
+    then: Duration,
 }
 
 /// Lines of words, some frequent and many rare, `bytes` long or a little more.
@@ -184,8 +197,8 @@ impl Scene {
         }
     }
 
-    /// What a job that has finished leaves: one checkpoint, the claims, and the pointers of the last attempt
-    /// without a gap, since it has not filled a segment of the log; no open output.
+    /// What a job that has finished leaves: one checkpoint, the claims, and the pointers of the last attempt in the newest
+    /// segment of the log without a gap; no open output.
     pub fn assert_nothing_is_left_over(&self) {
         let output = names(&self.output());
         let is_known = |name: &String| name == "_snapline_job" || name.starts_with("part-");
@@ -193,10 +206,15 @@ impl Scene {
         let pointers = self.pointers();
         // What an attempt that was killed had still to delete stays with the claims.
         let (newest, last) = pointers.last().unwrap();
+        let segment = newest.segment(Config::SEGMENT);
         let of_last =
             |pointer: &Pointer| pointer.kind == PointerKind::Publication && pointer.attempt == last.attempt;
         let published = pointers.iter().filter(|(_, pointer)| of_last(pointer)).map(|(number, _)| *number);
-        let first = newest.segment(Config::SEGMENT).next();
+        // An attempt of many checkpoints fills segments, and leaves of each what it began with.
+        let is_begun_by_last =
+            pointers.iter().any(|(number, pointer)| *number == segment && of_last(pointer));
+        let first = if is_begun_by_last { segment } else { segment.next() };
+        let published = published.filter(|number| *number >= first);
         assert!(published.eq((first.0..=newest.0).map(PointerSequence)), "{pointers:?}");
         let directory = self.storage().directory().to_owned();
         let found = names(&directory.join("pointers"));
@@ -280,6 +298,8 @@ pub struct Running {
     out: JoinHandle<String>,
     err: JoinHandle<String>,
     err_so_far: Arc<Mutex<String>>,
+    /// One for each line of stderr.
+    told: Receiver<()>,
     ended: Receiver<()>,
 }
 
@@ -296,23 +316,44 @@ impl Running {
         });
         let err_so_far = Arc::new(Mutex::new(String::new()));
         let so_far = Arc::clone(&err_so_far);
+        let (tell, told) = mpsc::channel();
         let err = std::thread::spawn(move || {
             for line in BufReader::new(err).lines() {
                 let mut all = so_far.lock().unwrap();
                 all.push_str(&line.unwrap());
                 all.push('\n');
+                // Who has ended the process does not listen.
+                let _ = tell.send(());
             }
             so_far.lock().unwrap().clone()
         });
-        Running { child, out, err, err_so_far, ended }
+        Running { child, out, err, err_so_far, told, ended }
     }
 
-    /// Ends the process at once after `delay`, unless it ends before; says whether it had to.
-    pub fn kill_after(mut self, delay: Duration) -> bool {
-        if self.ended.recv_timeout(delay).is_ok() {
+    /// Starts a process that says all that it does, so that it can be killed at a moment.
+    pub fn that_tells(mut command: Command) -> Self {
+        command.env("SNAPLINE_LOG", "snapline=debug");
+        Running::of(command)
+    }
+
+    /// Ends the process at this moment, unless it ends before; says whether it had to.
+    pub fn kill_at(self, moment: Moment) -> bool {
+        for _ in 0..moment.lines {
+            match self.told.recv_timeout(PATIENCE) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it says nothing more: {}", self.threads()),
+            }
+        }
+        if self.ended.recv_timeout(moment.then).is_ok() {
             self.end().succeeded();
             return false;
         }
+        self.kill()
+    }
+
+    /// Ends the process at once, unless it has ended; says whether it had to.
+    pub fn kill(mut self) -> bool {
         self.child.kill().unwrap();
         // It may have ended in the meantime.
         let status = self.child.wait().unwrap();
