@@ -35,16 +35,16 @@ fn expected(scene: &Scene) -> Vec<u8> {
     lines.concat()
 }
 
-/// Runs until there is output, and stops with a checkpoint.
+/// Runs until there is some output, and stops with its first checkpoint.
 fn stopped(scene: &Scene) {
-    let running = scene.start(&["--interval", "10ms"]);
-    assert!(running.wait_until(|| has_output(scene)));
+    let running = scene.start(&["--interval", "off"]);
+    assert!(running.wait_until(|| is_writing(scene)));
     running.interrupt();
     running.end().succeeded();
 }
 
-fn has_output(scene: &Scene) -> bool {
-    scene.output().is_dir() && names(&scene.output()).iter().any(|name| name.starts_with("part-"))
+fn is_writing(scene: &Scene) -> bool {
+    scene.output().is_dir() && names(&scene.output()).iter().any(|name| name.starts_with(".part-"))
 }
 
 #[test]
@@ -170,10 +170,9 @@ fn disk_that_is_full_for_output_is_survived() {
 #[test]
 fn disk_that_is_full_for_checkpoints_is_survived() {
     let scene = long();
-    let options = ["--emit", "final", "--interval", "10ms"];
-    let full = [&options[..], &["--resume"]].concat();
-    let running = scene.start(&options);
-    assert!(running.wait_until(|| scene.job().is_some() && scene.newest().is_some()));
+    let full = ["--emit", "final", "--interval", "10ms", "--resume"];
+    let running = scene.start(&["--emit", "final", "--interval", "off"]);
+    assert!(running.wait_until(|| scene.job().is_some() && !scene.pointers().is_empty()));
     running.interrupt();
     running.end().succeeded();
     let outcome = Running::of(on_a_full_disk(&scene, 1, &full)).end();
@@ -241,7 +240,7 @@ fn resume_of_a_finished_job_changes_nothing() {
 fn interrupt_takes_a_checkpoint_to_go_on_from() {
     let scene = long();
     let running = scene.start(&["--interval", "off", "--json"]);
-    assert!(running.wait_until(|| scene.job().is_some() && !scene.pointers().is_empty()));
+    assert!(running.wait_until(|| is_writing(&scene)));
     running.interrupt();
     let outcome = running.end().succeeded();
     assert!(outcome.err.contains("stopping with a checkpoint"), "{}", outcome.err);
@@ -256,9 +255,7 @@ fn interrupt_takes_a_checkpoint_to_go_on_from() {
 fn interrupt_says_how_to_go_on() {
     let scene = long();
     let running = scene.start(&["--interval", "off"]);
-    while scene.job().is_none() || scene.pointers().is_empty() {
-        std::thread::yield_now();
-    }
+    assert!(running.wait_until(|| is_writing(&scene)));
     running.interrupt();
     let outcome = running.end().succeeded();
     assert!(outcome.out.contains("go on with --resume"), "{}", outcome.out);
@@ -280,7 +277,7 @@ fn summary_as_json_can_be_parsed() {
 fn two_processes_on_one_job_leave_exact_output() {
     let scene = long();
     let first = scene.start(&["--interval", "10ms"]);
-    assert!(first.wait_until(|| has_output(&scene)));
+    assert!(first.wait_until(|| is_writing(&scene)));
     let second = scene.start(&["--interval", "10ms", "--resume"]);
     first.end().failed(FAILURE, &["another process has taken over this job"]);
     second.end().succeeded();

@@ -50,17 +50,18 @@ fn explore_serves_states_with_readable_actions_and_a_picture() {
     let mut said = String::new();
     BufReader::new(stdout).read_line(&mut said).expect("it says where it serves");
     assert!(said.contains(&address), "{said}");
-    let start = get(&address, "/.states/");
+    let start = get(&mut server, &address, "/.states/");
     assert!(start.contains("\"state\""), "the initial states are listed");
-    let next = get(&address, "/.states/0");
+    let next = get(&mut server, &address, "/.states/0");
     assert!(next.contains("coordinator") && next.contains("store"), "actions name the actors");
     assert!(next.contains("<svg"), "every step has a picture");
 }
 
 /// The answer to a request, repeated until the server listens.
-fn get(address: &str, path: &str) -> String {
-    for _ in 0..10_000 {
+fn get(server: &mut Server, address: &str, path: &str) -> String {
+    loop {
         let Ok(mut stream) = TcpStream::connect(address) else {
+            assert!(server.0.try_wait().expect("it can be asked").is_none(), "nothing listens at {address}");
             std::thread::yield_now();
             continue;
         };
@@ -70,5 +71,4 @@ fn get(address: &str, path: &str) -> String {
         stream.read_to_string(&mut answer).expect("it is answered");
         return answer;
     }
-    panic!("nothing listens at {address}");
 }

@@ -9,7 +9,6 @@ mod s3;
 use common::{BINARY, Outcome, Running, Scene, text};
 use s3::S3Server;
 use std::process::Command;
-use std::time::Duration;
 
 /// Starts the word count of `scene`, whose checkpoints lie on the server.
 fn start(scene: &Scene, server: &S3Server, options: &[&str]) -> Running {
@@ -44,7 +43,7 @@ fn s3_job_that_was_killed_goes_on_from_its_checkpoint_there() {
     let running = start(&scene, &server, &["--interval", "5ms"]);
     let is_published = || server.bucket.keys().iter().any(|key| key.ends_with("/_metadata"));
     assert!(running.wait_until(is_published));
-    running.kill_after(Duration::ZERO);
+    running.kill();
     run(&scene, &server, &["--resume"]).succeeded();
     assert!(scene.lines() == reference.lines(), "the output differs");
     assert!(!scene.checkpoints().exists(), "nothing lies in files");
