@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 /// How long requests that are being served may take once the server is to end.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// How a job is served.
 #[derive(Clone, Debug, PartialEq, Eq)]

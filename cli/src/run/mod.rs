@@ -60,8 +60,8 @@ pub fn run(
     // What the job is stopped with is as fast to write as its checkpoints.
     let format = if settings.job.incremental { SavepointFormat::Native } else { SavepointFormat::Canonical };
     let handle = job.start(settings.job, storage)?;
-    let server = listener.map(|listener| rest::serve(&handle, listener, &settings.name)).transpose()?;
     stop_on_interrupt(handle.control(), format)?;
+    let server = listener.map(|listener| rest::serve(&handle, listener, &settings.name)).transpose()?;
     progress::watch(&handle);
     let ended = handle.wait();
     if let Some(server) = server {
