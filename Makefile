@@ -6,7 +6,8 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# A model that runs away is stopped by this limit (in KiB) instead of by the whole machine.
+# A model that runs away is stopped by this limit (in KiB) instead of by the whole machine. The arenas of the allocator, of which
+# there are as many as processors, reserve addresses that count as well: they are kept few.
 MEMORY_LIMIT_KIB ?= 16000000
 
 .PHONY: run test verify verify-tla verify-tla-quick specification-fixtures fix bench toolchain toolchain-rust
@@ -17,7 +18,7 @@ run: toolchain-rust
 
 test: toolchain
 	@tools/etcd
-	ulimit -v $(MEMORY_LIMIT_KIB) && $(CARGO) test --workspace --all-features --locked
+	export MALLOC_ARENA_MAX=4 && ulimit -v $(MEMORY_LIMIT_KIB) && $(CARGO) test --workspace --all-features --locked
 	@if command -v $(TLA) >/dev/null; then $(MAKE) --no-print-directory verify-tla-quick; \
 	else echo "skipped: tla is not installed (cargo install tla-checker --locked)"; fi
 
