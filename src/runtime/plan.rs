@@ -4,6 +4,7 @@ use super::builder::Job;
 use super::error::PlanError;
 use super::given::GivenCheckpoint;
 use super::settings::{CLAIM_MODES, name_of};
+use super::subtask_state::is_of_runtime;
 use crate::inspection::{KeyedStateReport, OperatorStateReport, keyed_state, operator_state};
 use crate::rescale::{OperatorAssignment, RestoredOperator, StateAssignment};
 use crate::state::StateFileSummary;
@@ -179,7 +180,7 @@ impl fmt::Display for OperatorPlan {
                 write!(f, ", in files of {backend}")?;
             }
         }
-        let of_user = self.operator_states.iter().filter(|state| !state.name.starts_with("_runtime/"));
+        let of_user = self.operator_states.iter().filter(|state| !is_of_runtime(&state.name));
         for OperatorStateReport { name, mode, item_serializer, .. } in of_user {
             write!(
                 f,

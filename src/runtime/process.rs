@@ -10,7 +10,7 @@ use super::progress::Meters;
 use super::receive::{Receiver, TimerDriver, run_gate};
 use super::restore::RestoredState;
 use super::source::emit;
-use super::subtask_state::SubtaskState;
+use super::subtask_state::{SubtaskState, has_union_list};
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis, TimeDomain};
 use crate::keygroup::{KeyGroupRangeAssignment, KeyHash, key_group_of};
@@ -190,6 +190,10 @@ impl<F: KeyedFunction> Operator for Process<F> {
 
     fn has_sent_all(&self) -> bool {
         !self.outputs.is_full()
+    }
+
+    fn has_union_list(&self) -> bool {
+        has_union_list(&self.backends.operator)
     }
 
     fn overtake(

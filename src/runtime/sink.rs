@@ -3,6 +3,7 @@ use super::function::{Durability, TransactionalSink, UserError};
 use super::gate::Gate;
 use super::receive::{Receiver, TimerDriver, run_gate};
 use super::restore::RestoredState;
+use super::subtask_state::has_union_list;
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
 use crate::base::{Channel, CheckpointId, CheckpointOptions, EventTime, Millis};
 use crate::commit::{Committer, Config, Input, Output, TransactionId};
@@ -95,6 +96,10 @@ impl<S: TransactionalSink> Operator for Sink<S> {
 
     fn send(&mut self, _: &mut Vec<(Channel, CheckpointId)>) -> Result<(), TaskError> {
         Ok(())
+    }
+
+    fn has_union_list(&self) -> bool {
+        has_union_list(&self.state)
     }
 
     fn overtake(

@@ -3,7 +3,7 @@ use super::error::TaskError;
 use super::function::{SourceCollector, SourceFunction, SourceStatus};
 use super::output::Outputs;
 use super::restore::RestoredState;
-use super::subtask_state::SubtaskState;
+use super::subtask_state::{SubtaskState, has_union_list};
 use super::task::{Checkpointing, Environment, Marker, Operator, Report, Snapshot, SnapshotRequest};
 use crate::base::{Channel, CheckpointId, CheckpointOptions};
 use crate::state::{ChannelState, OperatorStateBackend, StateError, TaskSnapshot};
@@ -32,6 +32,10 @@ impl<S: SourceFunction> Operator for Source<S> {
 
     fn has_sent_all(&self) -> bool {
         !self.outputs.is_full()
+    }
+
+    fn has_union_list(&self) -> bool {
+        has_union_list(&self.state)
     }
 
     fn overtake(

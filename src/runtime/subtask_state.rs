@@ -2,9 +2,17 @@ use crate::base::EventTime;
 use crate::rescale::SubtaskProgress;
 use crate::state::{ListStateDescriptor, OperatorListState, OperatorStateBackend, StateError};
 
+/// Whether a state has one of the names that are not for the user's code.
+pub(super) fn is_of_runtime(state: &str) -> bool {
+    state.starts_with("_runtime/")
+}
+
+/// Whether the user's code has a union list.
+pub(super) fn has_union_list(state: &OperatorStateBackend) -> bool {
+    state.union_lists().any(|name| !is_of_runtime(name))
+}
+
 /// How far a subtask has come, in its operator state.
-///
-/// Names that begin with `_runtime/` are not for the user's code.
 #[derive(Clone, Copy)]
 pub(super) struct SubtaskState {
     watermarks: OperatorListState<i64>,

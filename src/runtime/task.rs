@@ -117,6 +117,11 @@ pub(super) trait Operator {
         true
     }
 
+    /// Whether the user's code has a union list.
+    fn has_union_list(&self) -> bool {
+        false
+    }
+
     /// Moves a barrier to the head of an output queue and copies what it passes into `captured`.
     fn overtake(
         &mut self,
@@ -267,7 +272,7 @@ impl Checkpointing {
         }
         let is_at_end = self.machine.has_reached_end_of_data() && operator.has_sent_all();
         if is_at_end && !std::mem::replace(&mut self.end_of_data_sent, true) {
-            self.on(Input::EndOfDataSent, operator)?;
+            self.on(Input::EndOfDataSent { has_union_list: operator.has_union_list() }, operator)?;
         }
         Ok(())
     }

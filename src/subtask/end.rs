@@ -23,6 +23,8 @@ pub(super) struct End {
     sent: bool,
     /// The job is being stopped: its checkpoint is to include this source.
     drained: bool,
+    /// Others need the items of its union list.
+    has_union_list: bool,
     /// The first checkpoint whose snapshot was taken after all that.
     covered_by: Option<CheckpointId>,
 }
@@ -103,17 +105,22 @@ impl Subtask {
         if self.end.reached { Ok(()) } else { self.source_exhausted(out) }
     }
 
-    pub(super) fn end_of_data_sent(&mut self) -> Result<(), Misuse> {
+    pub(super) fn end_of_data_sent(&mut self, has_union_list: bool) -> Result<(), Misuse> {
         if !self.end.reached {
             return Err(Misuse::new(MACHINE, format!("the data of {} has not ended", self.id)));
         }
-        self.end.sent = true;
+        if !std::mem::replace(&mut self.end.sent, true) {
+            self.end.has_union_list = has_union_list;
+        }
         Ok(())
     }
 
     /// Takes note of a checkpoint that begins here, should it be the last one.
     pub(super) fn note_begin(&mut self, checkpoint: CheckpointId, options: CheckpointOptions) {
-        if self.end.sent && !self.end.drained {
+        //= spec/subtask.md#subtask-27-a-subtask-with-a-union-list-stays-until-the-job-ends
+        //# A subtask that has a union list when the end of the data was sent MUST finish only with a terminal
+        //# checkpoint.
+        if self.end.sent && !self.end.drained && !self.end.has_union_list {
             self.end.covered_by.get_or_insert(checkpoint);
         }
         if options.kind().is_terminal() && matches!(self.life, Life::Running | Life::Holding(_)) {
@@ -150,12 +157,15 @@ impl Subtask {
     }
 
     pub(super) fn check_end(&self) -> Result<(), Violation> {
-        let End { reached, sent, drained, covered_by } = self.end;
+        let End { reached, sent, drained, has_union_list, covered_by } = self.end;
         Violation::unless(reached || !sent, MACHINE, "SUBTASK-24", || {
             "an end of data was sent that was never reached".into()
         })?;
         Violation::unless(covered_by.is_none() || (sent && !drained), MACHINE, "SUBTASK-24", || {
             format!("{covered_by:?} does not cover all data: {:?}", self.end)
+        })?;
+        Violation::unless(covered_by.is_none() || !has_union_list, MACHINE, "SUBTASK-27", || {
+            format!("{covered_by:?} is not the end of the job: {:?}", self.end)
         })?;
         Violation::unless(self.life != Life::Leaving || !self.parts.is_empty(), MACHINE, "SUBTASK-25", || {
             "nothing is under way, but the subtask has not finished".into()
@@ -189,12 +199,20 @@ mod tests {
     #[test]
     fn subtask_check_finds_an_end_that_was_sent_too_soon_or_never_left() {
         let covered = Some(CheckpointId(1));
-        let end = |reached, sent, drained, covered_by| End { reached, sent, drained, covered_by };
+        let end = |reached, sent, drained, covered_by| End {
+            reached,
+            sent,
+            drained,
+            has_union_list: false,
+            covered_by,
+        };
         assert_eq!(broken(|_| {}), None);
         assert_eq!(broken(|subtask| subtask.end = end(true, true, false, covered)), None);
         assert_eq!(broken(|subtask| subtask.end = end(false, true, false, None)), Some("SUBTASK-24"));
         assert_eq!(broken(|subtask| subtask.end = end(true, false, false, covered)), Some("SUBTASK-24"));
         assert_eq!(broken(|subtask| subtask.end = end(true, true, true, covered)), Some("SUBTASK-24"));
+        let united = End { has_union_list: true, ..end(true, true, false, covered) };
+        assert_eq!(broken(|subtask| subtask.end = united), Some("SUBTASK-27"));
         assert_eq!(broken(|subtask| subtask.life = Life::Leaving), Some("SUBTASK-25"));
     }
 }

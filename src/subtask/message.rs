@@ -90,7 +90,11 @@ pub enum Input {
     },
     /// [`Output::EmitEndOfData`] was carried out, and nothing ahead of it waits in an output queue any more. From then
     /// on the subtask may finish before the others; a driver whose tasks all finish together does not report it.
-    EndOfDataSent,
+    EndOfDataSent {
+        /// Whether the subtask has items of a list that every subtask gets whole when the job is restored. Then it does not
+        /// finish before the others. What is said first counts.
+        has_union_list: bool,
+    },
     /// [`Output::TakeSnapshot`] has been carried out.
     SnapshotTaken {
         /// The checkpoint.

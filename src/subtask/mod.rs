@@ -179,7 +179,7 @@ impl Subtask {
             Input::EndOfDataArrived { channel } => self.channel_exhausted(channel, out),
             Input::SourceExhausted => self.source_exhausted(out),
             Input::DrainArrived { attempt } => self.drain(attempt, out),
-            Input::EndOfDataSent => self.end_of_data_sent(),
+            Input::EndOfDataSent { has_union_list } => self.end_of_data_sent(has_union_list),
             Input::SnapshotTaken { checkpoint } => self.snapshot_taken(now, checkpoint, out),
             Input::SnapshotFailed { checkpoint } => self.snapshot_failed(now, checkpoint, out),
             Input::UploadFinished { checkpoint, handle } => {

@@ -468,7 +468,13 @@ fn subtask_misuse_is_refused_without_change() {
         assert_eq!((&after, out.len()), (task, 0), "{input:?}");
     };
     let drain = Input::DrainArrived { attempt: ATTEMPT };
-    for input in [drain, Input::EndOfDataSent, Input::SourceExhausted, taken(1), barrier(1, 1)] {
+    for input in [
+        drain,
+        Input::EndOfDataSent { has_union_list: false },
+        Input::SourceExhausted,
+        taken(1),
+        barrier(1, 1),
+    ] {
         refused(&subtask(1), input);
     }
     let mut source = subtask(0);
@@ -518,7 +524,7 @@ fn any_input() -> impl Strategy<Value = Input> {
                 13 => Input::BarrierSent { channel, checkpoint },
                 14 => Input::Tick,
                 15 => Input::DrainArrived { attempt },
-                16 => Input::EndOfDataSent,
+                16 => Input::EndOfDataSent { has_union_list: channel.0 == 2 },
                 2 => Input::CancellationArrived { channel, checkpoint },
                 3 => Input::EndOfDataArrived { channel },
                 4 => Input::ChannelEnded { channel },

@@ -1,11 +1,15 @@
 //! Jobs of which a part comes to its end before the rest: checkpoints go on without it, and it is not started again.
 
-use crate::common::{Place, World, job, job_of_two_pipelines, memory, options, run, wait_until};
+use crate::common::union::{Found, job_with_union};
+use crate::common::{
+    NUMBERS_PER_SOURCE, Place, World, job, job_of_two_pipelines, memory, options, run, wait_until,
+};
 use snapline::base::{CheckpointingMode, Millis, SavepointFormat, SubtaskId};
 use snapline::coordinator::StopMode;
 use snapline::runtime::{Job, JobEnd, JobHandle, JobOptions};
 use snapline::store::CheckpointStorage;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 const FIRST_SOURCE: SubtaskId = SubtaskId::new(0, 0);
 
@@ -93,4 +97,31 @@ fn finished_source_stays_finished_after_the_job_was_stopped() {
         world.assert_exact(2);
     }
     assert_eq!(world.state.lock().unwrap().started.iter().filter(|(_, index)| *index == 0).count(), 1);
+}
+
+//= spec/subtask.md#subtask-27-a-subtask-with-a-union-list-stays-until-the-job-ends
+//= type=test
+//# A subtask that has a union list when the end of the data was sent MUST finish only with a terminal checkpoint.
+#[test]
+fn finished_data_of_a_subtask_with_a_union_list_leaves_its_items_to_the_others() {
+    for options in in_every_mode() {
+        let (world, storage) = (World::new(), memory());
+        let (job, found) = job_with_union(&world, 2);
+        let handle = start(&world, job, options.clone(), &storage);
+        wait_until(&handle, || world.emitted.load(Ordering::SeqCst) == NUMBERS_PER_SOURCE);
+        let before = handle.progress().completed;
+        wait_until(&handle, || handle.progress().completed >= before + 5);
+        assert!(!had_finished(&storage, &[FIRST_SOURCE]));
+        fail_and_go_on(&world, &handle);
+        let attempt = handle.progress().attempt.0;
+        let found: Vec<_> =
+            found.lock().unwrap().iter().filter(|found| found.attempt == attempt).cloned().collect();
+        for subtask in 0..2 {
+            let expected = Found { attempt, subtask, known: vec![0, 1], agreed: Some(2) };
+            assert!(found.contains(&expected), "{found:?}");
+        }
+        world.hold_from(None);
+        assert_eq!(handle.wait().unwrap().end, JobEnd::Finished);
+        world.assert_as_required(options.mode, 2);
+    }
 }

@@ -17,6 +17,7 @@ pub(super) use image::{read_operator, records_of_item, skip_items};
 pub(super) use snapshot::OperatorStateHeader;
 
 use super::{ListStateDescriptor, MapStateDescriptor, StateError, StateObject};
+use crate::rescale::OperatorStateMode;
 use broadcast::Entries;
 use held::{Held, Openable};
 use image::RawOperatorState;
@@ -110,7 +111,8 @@ impl OperatorStateBackend {
         self.open_list(descriptor, ListKind::Split)
     }
 
-    /// Opens a list that, after a restore, has the items of all subtasks in each of them.
+    /// Opens a list that, after a restore, has the items of all subtasks in each of them. So that none are missing, a subtask
+    /// that has one finishes only at the end of its job (SUBTASK-27).
     ///
     /// # Errors
     /// As [`list_state`](Self::list_state).
@@ -138,6 +140,14 @@ impl OperatorStateBackend {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let open = self.states.iter().map(|open| &open.name);
         open.chain(self.unclaimed.keys()).map(String::as_str)
+    }
+
+    /// The names of all union lists, opened or only restored.
+    pub(crate) fn union_lists(&self) -> impl Iterator<Item = &str> {
+        let is_union = |held: &dyn Held| held.state_type().mode() == OperatorStateMode::Union;
+        let open = self.states.iter().filter(move |open| is_union(&*open.held)).map(|open| &open.name);
+        let unclaimed = self.unclaimed.iter().filter(move |(_, raw)| is_union(*raw)).map(|(name, _)| name);
+        open.chain(unclaimed).map(String::as_str)
     }
 
     /// Captures all states, opened or not. The cost does not depend on how large they are; one is copied when it is

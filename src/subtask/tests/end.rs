@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SENT: Input = Input::EndOfDataSent;
+const SENT: Input = Input::EndOfDataSent { has_union_list: false };
 const DRAIN: Input = Input::DrainArrived { attempt: ATTEMPT };
 
 fn end_of_data(channel: u16) -> Input {
@@ -210,6 +210,24 @@ fn subtask_drained_source_ends_its_data_and_finishes_with_the_stop_checkpoint_al
         assert_eq!(on(&mut source, completion(3)), [notifies(3), Output::Finish]);
         assert_eq!(on(&mut source, DRAIN), []);
     }
+}
+
+//= spec/subtask.md#subtask-27-a-subtask-with-a-union-list-stays-until-the-job-ends
+//= type=test
+//# A subtask that has a union list when the end of the data was sent MUST finish only with a terminal checkpoint.
+#[test]
+fn subtask_with_a_union_list_finishes_with_the_final_checkpoint_alone() {
+    let mut source = subtask(0);
+    on(&mut source, Input::SourceExhausted);
+    on(&mut source, Input::EndOfDataSent { has_union_list: true });
+    for checkpoint in [1, 2] {
+        takes(&mut source, checkpoint);
+        assert_eq!(on(&mut source, completion(checkpoint)), [notifies(checkpoint)]);
+    }
+    on(&mut source, trigger_of(3, CheckpointKind::Final));
+    on(&mut source, taken(3));
+    on(&mut source, uploaded(3));
+    assert_eq!(on(&mut source, completion(3)), [notifies(3), Output::Finish]);
 }
 
 //= spec/subtask.md#subtask-2-messages-of-other-attempts-are-ignored

@@ -32,7 +32,13 @@ fn until_9() -> Input {
 
 /// A source whose end was sent, and that has acknowledged checkpoint 1 since then.
 fn covered_by_1() -> Vec<Input> {
-    vec![Input::SourceExhausted, Input::EndOfDataSent, trigger(1), taken(1), uploaded(1)]
+    vec![
+        Input::SourceExhausted,
+        Input::EndOfDataSent { has_union_list: false },
+        trigger(1),
+        taken(1),
+        uploaded(1),
+    ]
 }
 
 fn drained(attempt: u32) -> Input {
@@ -62,7 +68,16 @@ fn situations() -> Vec<Situation> {
             5,
             after(0, [Input::SourceExhausted, terminal(), taken(1), uploaded(1), completion(1)]),
         ),
-        ("source at its end that was sent", 5, after(0, [Input::SourceExhausted, Input::EndOfDataSent])),
+        (
+            "source at its end that was sent",
+            5,
+            after(0, [Input::SourceExhausted, Input::EndOfDataSent { has_union_list: false }]),
+        ),
+        (
+            "source at its end that was sent, with a union list",
+            5,
+            after(0, [Input::SourceExhausted, Input::EndOfDataSent { has_union_list: true }]),
+        ),
         ("source at its end that 1 covers", 5, after(0, covered_by_1())),
         ("source covered by 1, upload of 2", 5, after(0, covered_by_1().into_iter().chain(leaving))),
         ("source drained", 5, after(0, [drained(3)])),
@@ -120,7 +135,8 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("source exhausted", Input::SourceExhausted),
         ("drained", drained(3)),
         ("drained, another attempt", drained(2)),
-        ("end of data sent", Input::EndOfDataSent),
+        ("end of data sent", Input::EndOfDataSent { has_union_list: false }),
+        ("end of data sent, with a union list", Input::EndOfDataSent { has_union_list: true }),
         ("snapshot of 1 taken", taken(1)),
         ("snapshot of 1 failed", Input::SnapshotFailed { checkpoint: id(1) }),
         ("upload of 1 finished", uploaded(1)),

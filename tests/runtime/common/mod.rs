@@ -42,7 +42,7 @@ pub use world::{Fault, Place, Plan, World};
 
 pub const JOB: JobId = JobId(7);
 const KEYS: u64 = 16;
-const NUMBERS_PER_SOURCE: u64 = 2_000;
+pub const NUMBERS_PER_SOURCE: u64 = 2_000;
 pub const STEPS: u64 = 5;
 /// How many numbers a source sends before the first checkpoint.
 pub const FIRST_STEP: u64 = NUMBERS_PER_SOURCE / STEPS;
