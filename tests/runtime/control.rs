@@ -402,21 +402,26 @@ fn control_progress_tells_how_long_the_parts_of_a_checkpoint_took() {
 #[test]
 fn control_progress_tells_how_long_an_alignment_took() {
     let (world, storage) = (World::new(), memory());
+    world.hold_from(Some(0));
     let options = JobOptions { checkpoint_interval: None, ..options(0) };
     let handle = start(&world, options, &storage);
     let control = handle.control();
     wait_until(&handle, || control.trigger_checkpoint(CheckpointType::Configured).wait().is_ok());
-    // One source is stuck in the user's code, while the barrier of the other has long arrived.
-    world.close_for_one(Place::Poll);
-    world.wait_for_arrival();
-    let request = control.trigger_checkpoint(CheckpointType::Configured);
-    assert!(!handle.wait_timeout(Duration::from_millis(30)));
-    world.hold_from(Some(0));
-    world.open_again();
-    request.wait().unwrap();
-    let last = handle.progress().last.unwrap();
-    assert!(last.longest.alignment >= Millis(10), "{last:?}");
-    assert!(last.duration >= last.longest.alignment, "{last:?}");
+    let longest_that_is_stuck_for = |pause| {
+        // One source is stuck in the user's code, while the barrier of the other arrives.
+        world.close_for_one(Place::Poll);
+        world.wait_for_arrival();
+        let request = control.trigger_checkpoint(CheckpointType::Configured);
+        assert!(!handle.wait_timeout(pause));
+        world.open_again();
+        request.wait().unwrap();
+        let last = handle.progress().last.unwrap();
+        assert!(last.duration >= last.longest.alignment, "{last:?}");
+        last.longest.alignment
+    };
+    // How long that barrier is on its way is up to the machine.
+    let mut pauses = (0..12).map(|doubled| Duration::from_millis(30 << doubled));
+    assert!(pauses.any(|pause| longest_that_is_stuck_for(pause) >= Millis(10)), "no alignment took its time");
     stop(&control);
     handle.wait().unwrap();
 }

@@ -70,7 +70,7 @@ pub struct Outside {
     pub room: Option<u64>,
     /// The only sink that needs room, if it is not every one.
     pub needs_room: Option<u16>,
-    /// Calls that wait, or have waited.
+    /// Calls that wait, or have waited, since the place was closed.
     pub arrived: u64,
     /// The sources from this index on go on without emitting anything.
     pub held_from: Option<u16>,
@@ -102,13 +102,14 @@ impl World {
     }
 
     pub fn close(self: &Arc<Self>, place: Place) {
-        self.state.lock().unwrap().closed = Some(place);
+        let mut state = self.state.lock().unwrap();
+        (state.closed, state.closed_for_one, state.arrived) = (Some(place), false, 0);
     }
 
     /// The same, but only for the first call that arrives.
     pub fn close_for_one(self: &Arc<Self>, place: Place) {
         let mut state = self.state.lock().unwrap();
-        (state.closed, state.closed_for_one) = (Some(place), true);
+        (state.closed, state.closed_for_one, state.arrived) = (Some(place), true, 0);
     }
 
     pub fn open_again(&self) {
