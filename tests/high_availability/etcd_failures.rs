@@ -185,6 +185,7 @@ fn etcd_that_stays_away_ends_a_job_which_then_goes_on() {
     let (world, directory) = (World::new(), tempfile::tempdir().unwrap());
     let pointers = Arc::new(impatient(&proxy));
     let in_place = storage(directory.path(), pointers.clone()).unwrap();
+    world.hold_from(Some(1));
     let handle = common::job(&world, 2).start(options(0), in_place).unwrap();
     wait_until(&handle, || world.completed.load(Ordering::SeqCst) >= 1);
     // Not in the middle of a put: whether that was done nobody could say, and the job would wait until somebody can.
@@ -192,6 +193,7 @@ fn etcd_that_stays_away_ends_a_job_which_then_goes_on() {
     let error = handle.wait().unwrap_err().to_string();
     assert!(error.contains(&proxy.url()) && error.contains("pointers/"), "{error}");
     proxy.plan(|_, _| None);
+    world.hold_from(None);
     let summary = run(&world, 2, options(0), &storage(directory.path(), pointers).unwrap()).unwrap();
     assert!(summary.progress.restored_from.is_some());
     world.assert_exact(2);

@@ -152,7 +152,9 @@ fn checkpoint_of_other_max_parallelism_is_refused() {
 #[test]
 fn job_that_is_stopped_at_once_always_ends() {
     for _ in 0..200 {
-        let handle = job(&World::new(), 2).start(options(0), memory()).unwrap();
+        let world = World::new();
+        world.hold_from(Some(1));
+        let handle = job(&world, 2).start(options(0), memory()).unwrap();
         drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
         let summary = handle.wait().unwrap();
         assert!(matches!(summary.end, JobEnd::Stopped(_)));

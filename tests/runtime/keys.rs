@@ -70,11 +70,13 @@ fn assert_counted(world: &World) {
 fn renamed(named: Named) -> Result<(), JobError> {
     let (world, storage) = (World::new(), memory());
     let [before, after] = jobs(&world, named);
+    world.hold_from(Some(1));
     let handle = before.start(options(0), Arc::clone(&storage))?;
     // So that there are counts of keys in the savepoint.
     wait_until(&handle, || world.completed.load(Ordering::SeqCst) > 0);
     drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     handle.wait()?;
+    world.hold_from(None);
     let summary = after.start(options(0), storage)?.wait()?;
     assert!(summary.progress.restored_from.is_some());
     assert_counted(&world);

@@ -100,11 +100,13 @@ fn rescale_of_a_job_that_was_drained_emits_nothing_twice() {
     for (first, second) in [(2, 3), (3, 1)] {
         let (world, storage) = (World::new(), memory());
         let shape = |subtasks| Shape { sources: subtasks, counts: subtasks };
+        world.hold_from(Some(4));
         let job = job_of(&world, shape(first)).unwrap();
         let handle = job.start(options(0), Arc::clone(&storage)).unwrap();
         wait_until(&handle, || handle.progress().completed > 0);
         handle.control().stop_with_savepoint(StopMode::Drain, SavepointFormat::Native).wait().unwrap();
         handle.wait().unwrap();
+        world.hold_from(None);
         let job = job_of(&world, shape(second)).unwrap();
         let summary = job.start(options(0), Arc::clone(&storage)).unwrap().wait().unwrap();
         assert!(summary.progress.restored_from.is_some());
@@ -256,11 +258,13 @@ fn rescale_of_a_keyed_stream_with_a_broadcast_stream() {
     for (before, now) in [(2, 7), (3, 5), (7, 2), (5, 3), (2, 5), (5, 2)] {
         for stop_options in [options(0), unaligned(0, 0)] {
             let (world, storage) = (World::new(), memory());
+            world.hold_from(Some(1));
             let handle =
                 job_with_judges(&world, 2, 1, before).start(stop_options, Arc::clone(&storage)).unwrap();
             wait_until(&handle, || handle.progress().completed > 1);
             handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
             handle.wait().unwrap();
+            world.hold_from(None);
             let handle =
                 job_with_judges(&world, 2, 1, now).start(unaligned(0, 0), Arc::clone(&storage)).unwrap();
             assert_eq!(handle.wait().unwrap().end, JobEnd::Finished);
