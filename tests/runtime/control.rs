@@ -185,8 +185,9 @@ fn control_cancel_with_savepoint_that_fails_leaves_the_job_and_its_periodic_chec
     let world = World::new();
     world.close(Place::Process);
     let options =
-        JobOptions { checkpoint_timeout: Millis(5), tolerable_failed_checkpoints: u32::MAX, ..options(0) };
+        JobOptions { checkpoint_timeout: Millis(250), tolerable_failed_checkpoints: u32::MAX, ..options(0) };
     let handle = start(&world, options, &memory());
+    world.wait_for_arrival();
     wait_until(&handle, || handle.progress().aborted > 0);
     let control = handle.control();
     let cancelled = control.cancel_with_savepoint(SavepointFormat::Canonical).wait();
@@ -349,8 +350,9 @@ fn control_request_whose_checkpoint_fails_is_told_and_the_stuck_job_goes_on() {
     let world = World::new();
     world.close(Place::Process);
     let options =
-        JobOptions { checkpoint_timeout: Millis(5), tolerable_failed_checkpoints: u32::MAX, ..options(0) };
+        JobOptions { checkpoint_timeout: Millis(250), tolerable_failed_checkpoints: u32::MAX, ..options(0) };
     let handle = start(&world, options, &memory());
+    world.wait_for_arrival();
     wait_until(&handle, || handle.progress().aborted > 0);
     let savepoint = handle.control().trigger_savepoint(SavepointFormat::Canonical).wait();
     assert!(

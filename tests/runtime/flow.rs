@@ -111,9 +111,10 @@ fn checkpoint_waits_for_the_transactions_of_one_that_was_given_up() {
     let world = World::new();
     world.close(Place::Durability);
     let mut options = options(0);
-    options.checkpoint_timeout = Millis(20);
+    options.checkpoint_timeout = Millis(250);
     options.tolerable_failed_checkpoints = u32::MAX;
     let handle = job(&world, 1).start(options, memory()).unwrap();
+    world.wait_for_arrival();
     loop {
         let progress = handle.progress();
         if progress.aborted >= 3 || progress.completed >= 1 {
