@@ -2,13 +2,13 @@
 
 use crate::common::broadcast::{job_with_rules, output_with_rules};
 use crate::common::{Fault, Place, Plan, World, memory, options, wait_until};
+use crate::unaligned::{go_on_freely, take_checkpoints_until};
 use snapline::base::{Channel, CheckpointingMode, EventTime, Millis, SavepointFormat, SubtaskId};
 use snapline::coordinator::StopMode;
-use snapline::runtime::{JobEnd, JobHandle, JobOptions};
+use snapline::runtime::{JobEnd, JobOptions};
 use snapline::state::{ChannelSide, SnapshotImage};
 use snapline::store::CheckpointStorage;
 use std::sync::Arc;
-use std::time::Duration;
 
 const RULES: SubtaskId = SubtaskId::new(1, 0);
 const JUDGE: SubtaskId = SubtaskId::new(2, 0);
@@ -76,14 +76,6 @@ fn broadcast_failure_anywhere_restarts_from_the_last_checkpoint() {
     }
 }
 
-/// Lets the sink write a record now and then until `is_so`, which must be before the job is through.
-fn go_on_until(world: &World, handle: &JobHandle, is_so: impl Fn() -> bool) {
-    while !is_so() {
-        world.give_room(Some(1));
-        assert!(!handle.wait_timeout(Duration::from_millis(1)), "the job has ended before");
-    }
-}
-
 #[test]
 fn broadcast_records_of_both_streams_that_are_on_their_way_come_back() {
     for timeout in [0, 5] {
@@ -96,9 +88,9 @@ fn broadcast_records_of_both_streams_that_are_on_their_way_come_back() {
             ..options(1)
         };
         let handle = job_with_rules(&world, 1, 1).start(options, Arc::clone(&storage)).unwrap();
-        go_on_until(&world, &handle, || captured(&storage) == [Channel(0), Channel(1)]);
+        take_checkpoints_until(&world, &handle, || captured(&storage) == [Channel(0), Channel(1)]);
         world.fail_next(Place::Write);
-        world.give_room(None);
+        go_on_freely(&world, &handle);
         assert_eq!(handle.wait().unwrap().progress.restarts, 1);
         world.assert_output(1, output_with_rules(1, 1));
     }

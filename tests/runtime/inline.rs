@@ -4,7 +4,7 @@
 
 use crate::common::splits::{Shape, job_under};
 use crate::common::{self, Fault, JOB, Place, Plan, World, in_files, options, run, wait_until};
-use crate::unaligned::{captured, go_on_until, unaligned};
+use crate::unaligned::{go_on_freely, has_captured, take_checkpoints_until, unaligned};
 use snapline::base::{JobId, Millis, SavepointFormat};
 use snapline::coordinator::{ClaimMode, JobStatus, StopMode};
 use snapline::inspection::{Depth, Location, diff, fsck, inspect, verify};
@@ -74,12 +74,10 @@ fn inline_records_on_their_way_come_back_after_a_failure() {
     world.give_room(Some(0));
     let options = JobOptions { batch_records: 1, channel_capacity: 8, ..backends()[2](1) };
     let handle = common::job(&world, 1).start(options, Arc::clone(&storage)).unwrap();
-    go_on_until(&world, &handle, || {
-        captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0)
-    });
+    take_checkpoints_until(&world, &handle, || has_captured(&storage));
     assert_eq!(state_files(folder.path()), 0);
     world.fail_next(Place::Write);
-    world.give_room(None);
+    go_on_freely(&world, &handle);
     assert_eq!(handle.wait().unwrap().progress.restarts, 1);
     world.assert_exact(1);
     assert_eq!(state_files(folder.path()), 0);

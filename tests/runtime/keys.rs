@@ -1,8 +1,8 @@
 //! The type of the keys, and of the records that they are a part of, over a restart of the job.
 
 use crate::common::keys::{Click, job_by_user};
-use crate::common::{Fault, Place, Plan, World, expected, memory, options, wait_until};
-use crate::unaligned::{go_on_until, unaligned};
+use crate::common::{Place, World, expected, memory, options, wait_until};
+use crate::unaligned::{take_checkpoints_until, unaligned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use snapline::base::SavepointFormat;
@@ -103,9 +103,8 @@ fn renamed_under_way(named: Named) -> Result<(), JobError> {
     world.give_room(Some(0));
     let slow = JobOptions { batch_records: 1, channel_capacity: 8, ..unaligned(0, 0) };
     let handle = before.start(slow, Arc::clone(&storage))?;
-    go_on_until(&world, &handle, || has_captured_clicks(&storage) == Some(true));
-    world.state.lock().unwrap().plan =
-        Some(Plan { place: Place::Write, fault: Fault::Error, after: 0, times: 1 });
+    take_checkpoints_until(&world, &handle, || has_captured_clicks(&storage) == Some(true));
+    world.fail_next(Place::Write);
     world.give_room(Some(1_000));
     handle.wait().unwrap_err();
     world.give_room(None);

@@ -4,7 +4,7 @@ use crate::common::faulty::{Failure, Faulty};
 use crate::common::{Fault, Place, Plan, World, job, memory, options, run};
 use snapline::base::{CheckpointingMode, Millis, SavepointFormat};
 use snapline::coordinator::StopMode;
-use snapline::runtime::{JobEnd, JobError, JobHandle, JobOptions};
+use snapline::runtime::{CheckpointType, JobEnd, JobError, JobHandle, JobOptions};
 use snapline::state::{ChannelSide, SnapshotImage};
 use snapline::store::CheckpointStorage;
 use std::sync::Arc;
@@ -23,15 +23,41 @@ fn start_slowly(world: &Arc<World>, options: JobOptions, storage: &Arc<dyn Check
 }
 
 /// Lets the sink write a record now and then until `is_so`, which must be before the job is through.
-pub fn go_on_until(world: &World, handle: &JobHandle, is_so: impl Fn() -> bool) {
+fn go_on_until(world: &World, handle: &JobHandle, is_so: impl Fn() -> bool) {
     while !is_so() {
-        world.give_room(Some(1));
+        world.give_room_for_one();
         assert!(!handle.wait_timeout(Duration::from_millis(1)), "the job has ended before");
     }
 }
 
+/// Has the job take one checkpoint after another until `is_so` of the newest, which must be before the job is through; from then
+/// on it takes only those that are asked for. Sinks write only while one is under way, so that channels stay full.
+pub fn take_checkpoints_until(world: &World, handle: &JobHandle, is_so: impl Fn() -> bool) {
+    let control = handle.control();
+    control.switch_periodic_checkpoints(false);
+    loop {
+        let asked = control.trigger_checkpoint(CheckpointType::Configured);
+        let answer = loop {
+            match asked.wait_timeout(Duration::from_millis(1)) {
+                Some(answer) => break answer,
+                None => world.give_room_for_one(),
+            }
+        };
+        if answer.is_ok() && is_so() {
+            return;
+        }
+        assert!(!handle.wait_timeout(Duration::from_millis(1)), "the job has ended before");
+    }
+}
+
+/// Lets the job run to its end, with periodic checkpoints.
+pub fn go_on_freely(world: &World, handle: &JobHandle) {
+    world.give_room(None);
+    handle.control().switch_periodic_checkpoints(true);
+}
+
 /// How many records the newest checkpoint holds of the inputs and of the outputs.
-pub fn captured(storage: &Arc<dyn CheckpointStorage>) -> Option<(u64, u64)> {
+fn captured(storage: &Arc<dyn CheckpointStorage>) -> Option<(u64, u64)> {
     let last = *storage.list().ok()?.pointers.last()?;
     let newest = storage.read_pointer(last).ok()??.newest?;
     let mut sums = (0, 0);
@@ -41,6 +67,11 @@ pub fn captured(storage: &Arc<dyn CheckpointStorage>) -> Option<(u64, u64)> {
         sums = (sums.0 + sum(ChannelSide::Input), sums.1 + sum(ChannelSide::Output));
     }
     Some(sums)
+}
+
+/// Whether the newest checkpoint holds records of both.
+pub fn has_captured(storage: &Arc<dyn CheckpointStorage>) -> bool {
+    captured(storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0)
 }
 
 #[test]
@@ -84,12 +115,9 @@ fn unaligned_checkpoint_completes_with_full_channels_and_gives_back_what_was_on_
     for timeout in [0, 5] {
         let (world, storage) = (World::new(), memory());
         let handle = start_slowly(&world, unaligned(timeout, 1), &storage);
-        go_on_until(&world, &handle, || {
-            captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0)
-        });
-        world.state.lock().unwrap().plan =
-            Some(Plan { place: Place::Write, fault: Fault::Error, after: 0, times: 1 });
-        world.give_room(None);
+        take_checkpoints_until(&world, &handle, || has_captured(&storage));
+        world.fail_next(Place::Write);
+        go_on_freely(&world, &handle);
         let summary = handle.wait().unwrap();
         assert_eq!(summary.progress.restarts, 1);
         world.assert_exact(1);
@@ -101,16 +129,11 @@ fn unaligned_checkpoint_that_is_taken_while_restored_records_are_processed_holds
     let (world, storage) = (World::new(), memory());
     let handle = start_slowly(&world, unaligned(0, 3), &storage);
     for _ in 0..3 {
-        let before = handle.progress().completed;
-        go_on_until(&world, &handle, || {
-            let is_new = handle.progress().completed > before;
-            is_new && captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0)
-        });
-        world.state.lock().unwrap().plan =
-            Some(Plan { place: Place::Write, fault: Fault::Error, after: 0, times: 1 });
+        take_checkpoints_until(&world, &handle, || has_captured(&storage));
+        world.fail_next(Place::Write);
         go_on_until(&world, &handle, || world.is_plan_over());
     }
-    world.give_room(None);
+    go_on_freely(&world, &handle);
     assert_eq!(handle.wait().unwrap().progress.restarts, 3);
     world.assert_exact(1);
 }
@@ -123,14 +146,14 @@ fn unaligned_checkpoint_completes_after_the_capture_of_another_could_not_be_clos
     let storage: Arc<dyn CheckpointStorage> = Arc::clone(&faulty) as _;
     let options = JobOptions { tolerable_failed_checkpoints: 1, ..unaligned(0, 0) };
     let handle = start_slowly(&world, options, &storage);
-    let holds_captured = || captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0);
-    go_on_until(&world, &handle, holds_captured);
+    take_checkpoints_until(&world, &handle, || has_captured(&storage));
     faulty.fail_now();
     let newest = || handle.progress().last.map(|last| last.id);
-    go_on_until(&world, &handle, || faulty.unclosed().is_some_and(|unclosed| newest() > Some(unclosed)));
+    let is_unclosed_behind = || faulty.unclosed().is_some_and(|unclosed| newest() > Some(unclosed));
+    take_checkpoints_until(&world, &handle, is_unclosed_behind);
     assert!(handle.progress().aborted >= 1);
-    go_on_until(&world, &handle, holds_captured);
-    world.give_room(None);
+    take_checkpoints_until(&world, &handle, || has_captured(&storage));
+    go_on_freely(&world, &handle);
     assert_eq!(handle.wait().unwrap().progress.restarts, 0);
     world.assert_exact(1);
 }
@@ -152,7 +175,7 @@ fn unaligned_checkpoint_captures_nothing_before_its_time() {
 fn unaligned_jobs_stop_with_an_aligned_checkpoint() {
     let (world, storage) = (World::new(), memory());
     let handle = start_slowly(&world, unaligned(0, 0), &storage);
-    go_on_until(&world, &handle, || captured(&storage).is_some_and(|(inputs, _)| inputs > 0));
+    take_checkpoints_until(&world, &handle, || has_captured(&storage));
     drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     world.give_room(None);
     assert!(matches!(handle.wait().unwrap().end, JobEnd::Stopped(_)));
@@ -165,11 +188,8 @@ fn unaligned_jobs_stop_with_an_aligned_checkpoint() {
 fn unaligned_state_is_restored_by_a_job_that_is_aligned() {
     let (world, storage) = (World::new(), memory());
     let handle = start_slowly(&world, unaligned(0, 0), &storage);
-    go_on_until(&world, &handle, || {
-        captured(&storage).is_some_and(|(inputs, outputs)| inputs > 0 && outputs > 0)
-    });
-    world.state.lock().unwrap().plan =
-        Some(Plan { place: Place::Write, fault: Fault::Error, after: 0, times: 1 });
+    take_checkpoints_until(&world, &handle, || has_captured(&storage));
+    world.fail_next(Place::Write);
     world.give_room(None);
     handle.wait().unwrap_err();
     run(&world, 1, options(1), &storage).unwrap();

@@ -134,6 +134,15 @@ impl World {
         self.changed.notify_all();
     }
 
+    /// Lets sinks write a record if none may, so that room does not pile up while they do something else.
+    pub fn give_room_for_one(&self) {
+        let mut state = self.state.lock().unwrap();
+        if state.room == Some(0) {
+            state.room = Some(1);
+            self.changed.notify_all();
+        }
+    }
+
     pub fn wait_for_room(&self, sink: u16) {
         let state = self.state.lock().unwrap();
         if state.needs_room.is_some_and(|needing| needing != sink) {
