@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How often other ports are tried when somebody else has taken those that were free.
@@ -62,7 +62,7 @@ impl EtcdServer {
         format!("{scheme}://127.0.0.1:{}", self.client_port)
     }
 
-    /// How it is reached. Patience is short.
+    /// How it is reached.
     pub fn options(&self) -> EtcdOptions {
         EtcdOptions {
             ca_certificate: self.has_tls.then(|| tls("authority.pem")),
@@ -81,7 +81,12 @@ impl EtcdServer {
     /// Kills it, and starts it again with what it has stored.
     pub fn restart(&mut self) {
         self.kill();
-        self.run().expect("etcd starts again");
+        let start = Instant::now();
+        while let Err(said) = self.run() {
+            // Its port was free for a moment, and any connection may have been given it.
+            let is_taken = said.contains("address already in use");
+            assert!(is_taken && start.elapsed() < PATIENCE, "etcd does not start again: {said}");
+        }
     }
 
     /// Starts it; what it has said if it has ended instead of serving.
@@ -145,7 +150,9 @@ impl Drop for EtcdServer {
 
 /// An etcd at these addresses, for tests: pauses are short, and patience is enough for a slow machine.
 pub fn options(endpoints: impl IntoIterator<Item = impl Into<String>>) -> EtcdOptions {
-    EtcdOptions { request_timeout: Duration::from_secs(20), ..EtcdOptions::new(endpoints) }
+    // Whoever waits for a server that is started again waits longer than that may take.
+    let (request_timeout, retry_timeout) = (Duration::from_secs(20), PATIENCE * 2);
+    EtcdOptions { request_timeout, retry_timeout, ..EtcdOptions::new(endpoints) }
 }
 
 /// A certificate or key that was made for these tests, for 127.0.0.1 and a hundred years: `authority.pem` vouches for
