@@ -13,6 +13,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -25,6 +26,8 @@ struct Served {
     handle: JobHandle,
     server: RestServer,
     client: Client,
+    /// What the server calls the job; no other server of these tests does.
+    job_name: String,
 }
 
 #[derive(Clone)]
@@ -45,6 +48,12 @@ impl Client {
         let request = ureq::http::Request::builder().method(method).uri(uri).body(body.to_owned()).unwrap();
         let mut response = self.agent.run(request)?;
         Ok((response.status().as_u16(), response.body_mut().read_json()?))
+    }
+
+    /// Whether a server answers that calls its job so. Once that is gone, its port may be given to another one.
+    fn finds(&self, job_name: &str) -> bool {
+        let answer = self.try_send("GET", "/jobs/overview", "");
+        answer.is_ok_and(|(_, overview)| overview["jobs"][0]["name"] == job_name)
     }
 
     #[track_caller]
@@ -90,11 +99,13 @@ fn on_a_free_port() -> RestOptions {
 
 impl Served {
     fn start(world: Arc<World>, options: JobOptions, storage: Arc<dyn CheckpointStorage>) -> Self {
+        static SERVED: AtomicU32 = AtomicU32::new(1);
         let handle = job(&world, 2).start(options, Arc::clone(&storage)).unwrap();
-        let options = RestOptions { job_name: "numbers".to_owned(), linger: PATIENCE, ..on_a_free_port() };
+        let job_name = format!("job {}", SERVED.fetch_add(1, Ordering::Relaxed));
+        let options = RestOptions { job_name: job_name.clone(), linger: PATIENCE, ..on_a_free_port() };
         let server = RestServer::start(&handle, options).unwrap();
         let client = Client::new(server.address());
-        Served { world, storage, handle, server, client }
+        Served { world, storage, handle, server, client, job_name }
     }
 
     /// A job that has taken a checkpoint and does not come to its end.
@@ -119,7 +130,7 @@ impl Served {
     fn end(self) -> JobEnd {
         let end = self.handle.wait().unwrap().end;
         self.server.join();
-        assert!(self.client.try_send("GET", "/jobs", "").is_err(), "the server is gone");
+        assert!(!self.client.finds(&self.job_name), "the server is gone");
         end
     }
 
@@ -148,7 +159,7 @@ fn rest_job_is_listed_with_its_status_and_its_operators() {
     let [job] = overview["jobs"].as_array().unwrap().as_slice() else { panic!("{overview}") };
     assert_eq!(
         (&job["jid"], &job["name"], &job["state"]),
-        (&json!(id), &json!("numbers"), &json!("RUNNING"))
+        (&json!(id), &json!(served.job_name), &json!("RUNNING"))
     );
     assert_eq!((&job["end-time"], &job["tasks"]), (&json!(-1), &json!({ "total": 6 })));
     let details = served.client.get(&format!("/jobs/{JOB}"));
@@ -431,7 +442,7 @@ fn rest_savepoint_that_the_job_refuses_is_told_of_with_the_reason() {
 fn rest_result_waits_for_who_has_triggered_it_when_the_job_has_ended() {
     let served = Served::held();
     let path = served.client.trigger(&of_job("stop"), &json!({}));
-    let Served { handle, server, client, .. } = served;
+    let Served { handle, server, client, job_name, .. } = served;
     let watch = handle.watch();
     let end = handle.wait().unwrap().end;
     let JobEnd::Stopped(savepoint) = end else { panic!("{end:?}") };
@@ -446,7 +457,7 @@ fn rest_result_waits_for_who_has_triggered_it_when_the_job_has_ended() {
     let cause = client.result(&late)["failure-cause"]["stack-trace"].take();
     assert_eq!(cause, "refused: the job is stopping or has ended");
     server.join();
-    assert!(client.try_send("GET", "/jobs", "").is_err(), "the server is gone");
+    assert!(!client.finds(&job_name), "the server is gone");
 }
 
 #[test]
@@ -464,14 +475,15 @@ fn rest_result_that_nobody_asks_for_keeps_the_server_no_longer_than_it_may() {
 #[test]
 fn rest_server_that_is_dropped_is_gone_and_the_job_goes_on() {
     let served = Served::held();
-    let Served { world, handle, server, client, .. } = served;
+    let Served { world, handle, server, client, job_name, .. } = served;
     // It does not wait for anyone.
     client.trigger(&of_job("savepoints"), &json!({}));
     let address = server.address();
     let taken = RestServer::start(&handle, RestOptions { address, ..on_a_free_port() });
     assert!(matches!(&taken, Err(RestError::Bind { address: of, .. }) if *of == address), "two on one port");
+    assert!(client.finds(&job_name));
     drop(server);
-    assert!(client.try_send("GET", "/jobs", "").is_err(), "the server is gone");
+    assert!(!client.finds(&job_name), "the server is gone");
     let again = RestServer::start(&handle, on_a_free_port()).unwrap();
     Client::new(again.address()).get("/jobs");
     world.hold_from(None);
