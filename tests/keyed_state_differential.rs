@@ -10,6 +10,10 @@ use snapline::testkit::keyed_state::differential::{self, Step, run, timers, time
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+#[cfg(feature = "rocksdb")]
+#[path = "support/in_memory.rs"]
+mod in_memory;
+
 fn sorted_map() -> StateBackend {
     StateBackend::Custom(Arc::new(SortedMapStateBackendFactory), BTreeMap::new())
 }
@@ -48,8 +52,8 @@ proptest! {
 mod with_rocksdb {
     use super::*;
     use differential::Tally;
+    use in_memory::place_in_memory;
     use snapline::backend::rocksdb::RocksDbStateBackendFactory;
-    use std::path::{Path, PathBuf};
 
     fn backends(first: usize) -> [StateBackend; 3] {
         let mut backends = [StateBackend::default(), with_small_buffers(), sorted_map()];
@@ -60,8 +64,7 @@ mod with_rocksdb {
     /// Small buffers, so that files are written, and compacted, while a script runs. A disk would be waited for most of the time,
     /// and there is nothing to be seen of that here.
     fn with_small_buffers() -> StateBackend {
-        let in_memory = Some("/dev/shm").filter(|place| Path::new(place).is_dir());
-        let place = in_memory.map_or_else(std::env::temp_dir, PathBuf::from);
+        let place = place_in_memory();
         let place = place.to_str().expect("a name that is text");
         let options = [
             ("localdir", place),

@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the files are what is tested")]
 
-use crate::common::{self, JOB, World, in_files, options, wait_until};
+use crate::common::{self, JOB, World, in_files, in_memory, options, wait_until};
 use snapline::base::{Millis, SavepointFormat};
 use snapline::coordinator::{ClaimMode, StopMode};
 use snapline::runtime::{GivenCheckpoint, JobOptions};
@@ -21,11 +21,6 @@ use tempfile::TempDir;
 const WORKERS: u64 = 4;
 /// Of so many damages of `_metadata` one is shown to a job; all are shown to whatever reads it for a job.
 const STARTED: u64 = 64;
-
-/// In memory, where there is such a place: what is synced there is synced at once.
-fn in_memory() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
-}
 
 fn storage_of(directory: &Path) -> FileSystemCheckpointStorage {
     FileSystemCheckpointStorage::open(directory, JOB).unwrap()

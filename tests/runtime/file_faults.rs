@@ -15,7 +15,7 @@
 
 use crate::common::failing_disk::{Failing, FailingDisk, How};
 use crate::common::sweep::sweep;
-use crate::common::{FIRST_STEP, Fault, Place, Plan, STEPS, World, job_called, options};
+use crate::common::{FIRST_STEP, Fault, Place, Plan, STEPS, World, in_memory, job_called, options};
 use snapline::base::{JobId, SavepointFormat};
 use snapline::coordinator::{ClaimMode, JobStatus};
 use snapline::inspection::{Location, verify};
@@ -44,11 +44,6 @@ struct Case {
     options: fn(&Path) -> JobOptions,
     /// Whether it takes so long that each operation fails once, some times or for ever.
     is_slow: bool,
-}
-
-/// In memory, where there is such a place: what is synced there is synced at once.
-fn in_memory() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
 /// How long it takes until it is looked again whether the job has come further.

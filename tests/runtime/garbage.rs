@@ -4,7 +4,7 @@
 use crate::common::faulty::{Failure, Faulty};
 use crate::common::splits::{Shape, job_under};
 use crate::common::sweep::sweep;
-use crate::common::{self, JOB, World, in_files, options, run, wait_until};
+use crate::common::{self, JOB, World, in_files, in_memory, options, run, wait_until};
 use snapline::base::{JobId, Millis, SavepointFormat};
 use snapline::coordinator::{ClaimMode, StopMode};
 use snapline::inspection::{Location, verify};
@@ -12,12 +12,6 @@ use snapline::runtime::{GivenCheckpoint, JobError, JobOptions};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, Place};
 use std::path::Path;
 use std::sync::Arc;
-use tempfile::TempDir;
-
-/// In memory, where there is such a place: what is synced there is synced at once.
-fn in_memory() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
-}
 
 fn storage_of(directory: &Path, job: JobId) -> FileSystemCheckpointStorage {
     FileSystemCheckpointStorage::open(directory, job).unwrap()

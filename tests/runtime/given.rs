@@ -1,7 +1,7 @@
 //! A job starts from a checkpoint or savepoint that another one has left.
 
 use crate::common::splits::{Shape, job_under};
-use crate::common::{self, Fault, Place, Plan, World, wait_until};
+use crate::common::{self, Fault, Place, Plan, World, in_memory, wait_until};
 use snapline::base::{Attempt, CheckpointKind, JobId, Millis, SavepointFormat};
 use snapline::coordinator::{ClaimMode, Refusal, StopMode};
 use snapline::runtime::{GivenCheckpoint, JobEnd, JobError, JobOptions, RequestError};
@@ -11,16 +11,10 @@ use snapline::store::{
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tempfile::TempDir;
 
 const FIRST: JobId = JobId(1);
 const SECOND: JobId = JobId(2);
 const SHAPE: Shape = Shape { sources: 2, counts: 3 };
-
-/// In memory, where there is such a place: what is synced there is synced at once.
-fn in_memory() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
-}
 
 /// Not so many checkpoints, because files are synced.
 fn with_interval(options: JobOptions) -> JobOptions {

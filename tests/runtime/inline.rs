@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
 
 use crate::common::splits::{Shape, job_under};
-use crate::common::{self, Fault, JOB, Place, Plan, World, in_files, options, run, wait_until};
+use crate::common::{self, Fault, JOB, Place, Plan, World, in_files, in_memory, options, run, wait_until};
 use crate::unaligned::{go_on_freely, has_captured, take_checkpoints_until, unaligned};
 use snapline::base::{JobId, Millis, SavepointFormat};
 use snapline::coordinator::{ClaimMode, JobStatus, StopMode};
@@ -12,7 +12,6 @@ use snapline::runtime::{GivenCheckpoint, JobEnd, JobOptions};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tempfile::TempDir;
 
 /// State up to the default threshold is inline, on each backend, and with records on their way.
 fn backends() -> [fn(u32) -> JobOptions; 3] {
@@ -25,10 +24,6 @@ fn backends() -> [fn(u32) -> JobOptions; 3] {
         |attempts| inline(in_files(attempts)),
         |attempts| inline(unaligned(0, attempts)),
     ]
-}
-
-fn in_memory() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
 fn storage_of(directory: &Path, job: JobId) -> Arc<dyn CheckpointStorage> {

@@ -2,7 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "the test is the outside world")]
 
-use crate::common::{self, FIRST_STEP, JOB, Place, World, in_files, memory, options, run, wait_until};
+use crate::common::{
+    self, FIRST_STEP, JOB, Place, World, in_files, in_memory, memory, options, run, wait_until,
+};
 use snapline::base::{Attempt, CheckpointId, CheckpointKind, SavepointFormat, StateFile, SubtaskId};
 use snapline::coordinator::{ClaimMode, JobStatus, Refusal, StopMode};
 use snapline::inspection::{Location, verify};
@@ -17,11 +19,6 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use SavepointFormat::{Canonical, Native};
-
-/// In memory, where there is such a place: what is synced there is synced at once.
-fn in_memory() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

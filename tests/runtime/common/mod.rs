@@ -6,6 +6,8 @@ pub mod broadcast;
 pub mod failing_backend;
 pub mod failing_disk;
 pub mod faulty;
+#[path = "../../support/in_memory.rs"]
+mod in_memory;
 pub mod keys;
 #[path = "../../support/runs_backend.rs"]
 pub mod runs_backend;
@@ -18,6 +20,7 @@ mod watch;
 pub mod windows;
 mod world;
 
+pub use in_memory::in_memory;
 use runs_backend::RunsStateBackendFactory;
 use serde::{Deserialize, Serialize};
 use sink::Memory;
