@@ -5,12 +5,12 @@ use crate::common::faulty::{Failure, Faulty};
 use crate::common::splits::{Shape, job_under};
 use crate::common::sweep::sweep;
 use crate::common::{self, JOB, World, in_files, in_memory, options, run, wait_until};
-use snapline::base::{JobId, Millis, SavepointFormat};
+use snapline::base::{Attempt, CheckpointId, JobId, Millis, SavepointFormat, StateFile, SubtaskId};
 use snapline::coordinator::{ClaimMode, StopMode};
 use snapline::inspection::{Location, verify};
 use snapline::runtime::{GivenCheckpoint, JobError, JobOptions};
 use snapline::store::{CheckpointStorage, FileSystemCheckpointStorage, Place};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 fn storage_of(directory: &Path, job: JobId) -> FileSystemCheckpointStorage {
@@ -29,39 +29,46 @@ fn assert_whole(directory: &Path) {
     assert!(verification.is_whole, "{verification:?}");
 }
 
-/// Goes on from a stop with a storage that fails at operation `at`; says how many files were deleted meanwhile.
-fn goes_on_without_garbage(failure: Failure, at: u64, options: fn(u32) -> JobOptions) -> u64 {
+/// Leaves what an attempt that is over could not delete, of a checkpoint that it has not published.
+fn leave_behind(directory: &Path) -> PathBuf {
+    let (checkpoint, subtask) = (CheckpointId(1), SubtaskId::new(0, 0));
+    let file = StateFile { checkpoint, subtask, attempt: Attempt(0), savepoint: false };
+    let storage = storage_of(directory, JOB);
+    storage.create_state(file).unwrap().finish().unwrap();
+    storage.state_path(file)
+}
+
+/// Goes on from a stop with a storage that fails at operation `at`.
+fn goes_on_without_garbage(failure: Failure, at: u64, options: fn(u32) -> JobOptions) {
     let (world, directory) = (World::new(), in_memory());
     let storage = swept(directory.path(), JOB, failure, u64::MAX);
     let handle = common::job(&world, 2).start(options(0), Arc::clone(&storage) as _).unwrap();
     drop(handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native));
     handle.wait().unwrap();
+    let left_behind = leave_behind(directory.path());
     let failing = swept(directory.path(), JOB, failure, at);
     let options = JobOptions { checkpoint_interval: Some(Millis(3)), ..options(2) };
     let result = run(&world, 2, options.clone(), &(Arc::clone(&failing) as _));
     world.assert_not_wrong(2);
-    let mut deleted = failing.deleted() + sweep(directory.path());
+    assert!(failing.deleted() > 0 && !left_behind.exists(), "{failure:?} at {at}: nothing was deleted");
+    sweep(directory.path());
     assert_whole(directory.path());
     if let Err(error) = result {
         assert!(failure == Failure::Forever, "{at}: {error}");
         run(&world, 2, options, &(Arc::clone(&storage) as _)).unwrap();
-        deleted += storage.deleted();
     }
     world.assert_exact(2);
     sweep(directory.path());
     assert_whole(directory.path());
-    deleted
 }
 
 fn all_go_on_without_garbage(options: fn(u32) -> JobOptions) {
     for failure in [Failure::Once, Failure::Applied, Failure::Forever] {
-        let deleted: u64 = std::thread::scope(|scope| {
-            let runs = (0..60)
-                .step_by(6)
-                .map(|at| scope.spawn(move || goes_on_without_garbage(failure, at, options)));
-            runs.collect::<Vec<_>>().into_iter().map(|run| run.join().unwrap()).sum()
+        std::thread::scope(|scope| {
+            for at in (0..60).step_by(6) {
+                scope.spawn(move || goes_on_without_garbage(failure, at, options));
+            }
         });
-        assert!(deleted > 0, "{failure:?}: there was nothing to delete");
     }
 }
 
@@ -107,6 +114,12 @@ fn garbage_of_jobs_that_take_over_from_one_another_is_deleted_and_savepoints_sta
         world.assert_exact(2);
         assert_whole(&directory.path().join(second.0.to_string()));
         assert_whole(&storage.path_of(savepoint));
+        // What nobody has claimed is nobody's to delete.
+        let first = storage.path_of(Place::Checkpoint(stopped));
+        match mode {
+            ClaimMode::Claim => assert!(!first.exists(), "{first:?}"),
+            _ => assert_whole(&first),
+        }
     }
     Ok(())
 }

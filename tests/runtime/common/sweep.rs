@@ -13,9 +13,10 @@ pub fn sweep(directory: &Path) -> u64 {
     // Before the first job there is nothing.
     let Ok(location) = Location::of(directory) else { return 0 };
     let found = fsck(&location).unwrap();
-    // A job that has claimed the checkpoint of an earlier one deletes it.
+    // A job that has claimed the checkpoint of an earlier one deletes it, and first some of its files.
     let may_be_claimed = |job: &JobFiles, dangling: &Dangling| {
-        job.job != found.jobs[found.jobs.len() - 1].job && dangling.referred_to_by.starts_with("pointer ")
+        let is_of_checkpoint = ["pointer ", "chk-"].iter().any(|by| dangling.referred_to_by.starts_with(by));
+        job.job != found.jobs[found.jobs.len() - 1].job && is_of_checkpoint
     };
     for job in &found.jobs {
         let mut dangling = job.dangling.iter().filter(|dangling| !may_be_claimed(job, dangling));
@@ -27,10 +28,11 @@ pub fn sweep(directory: &Path) -> u64 {
         let path = PathBuf::from(&file.file);
         assert!(!referred.contains(&path), "{file:?} is referred to");
         let result = if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) };
-        match result {
+        match result.map_err(|error| error.kind()) {
             Ok(()) => deleted += 1,
-            // The job has deleted it, too.
-            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{file:?}"),
+            // The job has deleted it, too, or written something more into a directory.
+            Err(ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {}
+            Err(error) => panic!("{file:?}: {error}"),
         }
     }
     deleted
