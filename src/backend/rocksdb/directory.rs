@@ -43,8 +43,8 @@ impl WorkingDirectory {
         }
     }
 
-    /// Makes a new one, unless another instance takes it for abandoned before it is locked. Each does so only once, when it
-    /// begins itself.
+    /// Makes a new one, unless another instance takes it for abandoned before it is locked. Each looks for such only once, when
+    /// it begins itself.
     fn begin(parent: &Path) -> io::Result<Option<Self>> {
         // Every such state has other keys, of which the first were chosen by chance.
         let instance = RandomState::new().hash_one(std::process::id());
@@ -96,19 +96,27 @@ fn remove_abandoned(parent: &Path) -> io::Result<()> {
         if !(is_begun || name.starts_with(PREFIX)) || !is_abandoned(&entry.path()) {
             continue;
         }
-        let removed = if is_begun { take_over(&entry.path()) } else { Ok(entry.path()) };
-        let removed = removed.and_then(fs::remove_dir_all);
-        // Someone else may do the same.
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(directory = %entry.path().display(), %error, "an abandoned working directory stays");
+        let abandoned = if is_begun { take_over(&entry.path()) } else { Ok(entry.path()) };
+        match abandoned.and_then(|path| remove(&path)) {
+            Ok(()) => {
+                tracing::info!(directory = %entry.path().display(), "an abandoned working directory was removed");
             }
-            _ => {
-                tracing::info!(directory = %entry.path().display(), "an abandoned working directory was removed")
+            // Someone else has done the same, or it has got its name.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(directory = %entry.path().display(), %error, "an abandoned working directory stays");
             }
         }
     }
     Ok(())
+}
+
+/// Removes a directory, even if its process puts its lock into it just now.
+fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => fs::remove_dir_all(directory),
+        removed => removed,
+    }
 }
 
 /// Gives one that was begun the name of one that is abandoned, and returns its path. Its process may be about to lock it, and
