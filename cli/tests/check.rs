@@ -3,6 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// So long a server may take until it listens, even on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_snapline");
 
@@ -59,9 +63,11 @@ fn explore_serves_states_with_readable_actions_and_a_picture() {
 
 /// The answer to a request, repeated until the server listens.
 fn get(server: &mut Server, address: &str, path: &str) -> String {
+    let start = Instant::now();
     loop {
         let Ok(mut stream) = TcpStream::connect(address) else {
             assert!(server.0.try_wait().expect("it can be asked").is_none(), "nothing listens at {address}");
+            assert!(start.elapsed() < PATIENCE, "nothing listens at {address}");
             std::thread::yield_now();
             continue;
         };
