@@ -120,7 +120,9 @@ impl Subtask {
         //= spec/subtask.md#subtask-27-a-subtask-with-a-union-list-stays-until-the-job-ends
         //# A subtask that has a union list when the end of the data was sent MUST finish only with a terminal
         //# checkpoint.
-        if self.end.sent && !self.end.drained && !self.end.has_union_list {
+        let may_finish = self.end.sent && !self.end.drained && !self.end.has_union_list;
+        // Its senders have finished, so no checkpoint to come has them in it without their receiver.
+        if may_finish && !self.has_open_input() {
             self.end.covered_by.get_or_insert(checkpoint);
         }
         if options.kind().is_terminal() && matches!(self.life, Life::Running | Life::Holding(_)) {
@@ -135,7 +137,7 @@ impl Subtask {
         let covers_everything = match self.life {
             //= spec/subtask.md#subtask-24-a-subtask-without-more-data-finishes-with-the-next-checkpoint
             //# A subtask that does not hold MUST finish exactly when a checkpoint is complete that it began after all
-            //# its output, with the end of the data, was sent.
+            //# its inputs had closed and all its output, with the end of the data, was sent.
             Life::Running => self.end.covered_by.is_some_and(|first| checkpoint >= first),
             //= spec/subtask.md#subtask-14-a-subtask-finishes-with-its-terminal-checkpoint
             //# A subtask that holds MUST finish only when the terminal checkpoint that it holds for is complete.

@@ -259,11 +259,16 @@ impl Subtask {
         }
         //= spec/subtask.md#subtask-22-a-subtask-without-open-inputs-is-triggered-like-a-source
         //# A triggered checkpoint MUST begin as soon as no input channel is open.
-        if (0..self.gate.channels()).any(|channel| !self.gate.is_ended(Channel(channel))) {
+        if self.has_open_input() {
             self.triggered.insert(checkpoint, options);
             return Ok(());
         }
         self.begin(now, checkpoint, options, Some(Millis(0)), out)
+    }
+
+    /// Whether records or barriers may still come in.
+    fn has_open_input(&self) -> bool {
+        (0..self.gate.channels()).any(|channel| !self.gate.is_ended(Channel(channel)))
     }
 
     /// Begins what was triggered before the end of the last channel was read, if this was it.

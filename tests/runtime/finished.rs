@@ -1,6 +1,6 @@
 //! Jobs of which a part comes to its end before the rest: checkpoints go on without it, and it is not started again.
 
-use crate::common::union::{Found, job_with_union};
+use crate::common::union::{Found, job_of_two_pipelines_with_union, job_with_union};
 use crate::common::{
     NUMBERS_PER_SOURCE, Place, World, job, job_of_two_pipelines, memory, options, run, wait_until,
 };
@@ -122,6 +122,26 @@ fn finished_data_of_a_subtask_with_a_union_list_leaves_its_items_to_the_others()
         }
         world.hold_from(None);
         assert_eq!(handle.wait().unwrap().end, JobEnd::Finished);
+        world.assert_as_required(options.mode, 2);
+    }
+}
+
+/// What is behind such a subtask must not finish before it, or else nothing could be restored.
+#[test]
+fn finished_data_of_a_pipeline_whose_source_has_a_union_list_is_restored_as_a_whole() {
+    for options in in_every_mode() {
+        let (world, storage) = (World::new(), memory());
+        let handle = start(&world, job_of_two_pipelines_with_union(&world), options.clone(), &storage);
+        wait_until(&handle, || world.emitted.load(Ordering::SeqCst) == NUMBERS_PER_SOURCE);
+        let before = handle.progress().completed;
+        wait_until(&handle, || handle.progress().completed >= before + 5);
+        fail_and_go_on(&world, &handle);
+        let stopped =
+            handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();
+        assert_eq!(handle.wait().unwrap().end, JobEnd::Stopped(stopped));
+        world.hold_from(None);
+        let job = job_of_two_pipelines_with_union(&world);
+        assert_eq!(job.start(options.clone(), storage).unwrap().wait().unwrap().end, JobEnd::Finished);
         world.assert_as_required(options.mode, 2);
     }
 }

@@ -88,8 +88,8 @@ fn subtask_abort_tells_of_the_completion_that_was_lost_and_only_then() {
 
 //= spec/subtask.md#subtask-24-a-subtask-without-more-data-finishes-with-the-next-checkpoint
 //= type=test
-//# A subtask that does not hold MUST finish exactly when a checkpoint is complete that it began after all its output, with
-//# the end of the data, was sent.
+//# A subtask that does not hold MUST finish exactly when a checkpoint is complete that it began after all its inputs had
+//# closed and all its output, with the end of the data, was sent.
 #[test]
 fn subtask_without_more_data_finishes_with_the_first_checkpoint_that_covers_it() {
     let mut source = subtask(0);
@@ -111,8 +111,8 @@ fn subtask_without_more_data_finishes_with_the_first_checkpoint_that_covers_it()
 
 //= spec/subtask.md#subtask-24-a-subtask-without-more-data-finishes-with-the-next-checkpoint
 //= type=test
-//# A subtask that does not hold MUST finish exactly when a checkpoint is complete that it began after all its output, with
-//# the end of the data, was sent.
+//# A subtask that does not hold MUST finish exactly when a checkpoint is complete that it began after all its inputs had
+//# closed and all its output, with the end of the data, was sent.
 #[test]
 fn subtask_whose_input_has_ended_finishes_like_a_source_and_one_that_reports_nothing_does_not() {
     for (sent, finishes) in [(true, true), (false, false)] {
@@ -124,7 +124,10 @@ fn subtask_whose_input_has_ended_finishes_like_a_source_and_one_that_reports_not
         on(&mut task, barrier(0, 1));
         on(&mut task, taken(1));
         on(&mut task, uploaded(1));
-        assert_eq!(on(&mut task, completion(1)).contains(&Output::Finish), finishes);
+        assert_eq!(on(&mut task, completion(1)), [notifies(1)], "its sender is still there");
+        on(&mut task, ended(0));
+        takes(&mut task, 2);
+        assert_eq!(on(&mut task, completion(2)).contains(&Output::Finish), finishes);
     }
 }
 

@@ -212,15 +212,20 @@ pub fn job_called(id: JobId, world: &Arc<World>, parallelism: u16) -> Job {
 /// The same with parallelism two, but nothing in common between the two instances: each has the keys of its source.
 pub fn job_of_two_pipelines(world: &Arc<World>) -> Job {
     let mut job = JobBuilder::new();
-    let uids = [["numbers", "count", "memory"], ["others", "count others", "other memory"]];
-    for (index, uids) in uids.into_iter().enumerate() {
-        let numbers_of = move |context: SubtaskContext| {
-            let subtask = SubtaskId::new(context.subtask.operator, index as u16);
-            SubtaskContext { subtask, parallelism: 2, ..context }
-        };
-        add_pipeline(&mut job, world, uids, 1, numbers_of);
+    for (index, uids) in PIPELINES.into_iter().enumerate() {
+        add_pipeline(&mut job, world, uids, 1, move |context| as_one_of_two(context, index));
     }
     job.build(JOB).unwrap()
+}
+
+/// The operators of two pipelines in one job.
+const PIPELINES: [[&str; 3]; 2] =
+    [["numbers", "count", "memory"], ["others", "count others", "other memory"]];
+
+/// A source that is alone in its pipeline has the numbers of one of two.
+fn as_one_of_two(context: SubtaskContext, index: usize) -> SubtaskContext {
+    let subtask = SubtaskId::new(context.subtask.operator, index as u16);
+    SubtaskContext { subtask, parallelism: 2, ..context }
 }
 
 fn add_pipeline(

@@ -1,8 +1,8 @@
 //! The same job, whose sources know of each other by a union list and by broadcast state.
 
-use super::{JOB, Keyed, Number, Numbers, World, add_counts};
+use super::{JOB, Keyed, Number, Numbers, PIPELINES, World, add_counts, as_one_of_two};
 use snapline::runtime::{
-    Job, JobBuilder, SourceCollector, SourceFunction, SourceStatus, SubtaskContext, UserError,
+    Job, JobBuilder, SourceCollector, SourceFunction, SourceStatus, Stream, SubtaskContext, UserError,
 };
 use snapline::state::{ListStateDescriptor, MapStateDescriptor, OperatorListState, OperatorStateBackend};
 use std::sync::{Arc, Mutex};
@@ -61,13 +61,34 @@ impl SourceFunction for Knowing {
 pub fn job_with_union(world: &Arc<World>, parallelism: u16) -> (Job, AllFound) {
     let found = AllFound::default();
     let mut job = JobBuilder::new();
-    let (numbers, all_found) = (Arc::clone(world), Arc::clone(&found));
-    let numbers = job.source("numbers", parallelism, move |context| Knowing {
-        numbers: Keyed { numbers: Numbers { world: Arc::clone(&numbers), context, next: 0, state: None } },
-        context,
-        found: Arc::clone(&all_found),
-        known: None,
-    });
+    let numbers = add_knowing(&mut job, "numbers", parallelism, world, &found, |context| context);
     add_counts(&mut job, numbers, world, ["count", "memory"], parallelism);
     (job.build(JOB).unwrap(), found)
+}
+
+/// The same with parallelism two, but nothing in common between the two instances.
+pub fn job_of_two_pipelines_with_union(world: &Arc<World>) -> Job {
+    let (mut job, found) = (JobBuilder::new(), AllFound::default());
+    for (index, [source, count, sink]) in PIPELINES.into_iter().enumerate() {
+        let numbers =
+            add_knowing(&mut job, source, 1, world, &found, move |context| as_one_of_two(context, index));
+        add_counts(&mut job, numbers, world, [count, sink], 1);
+    }
+    job.build(JOB).unwrap()
+}
+
+fn add_knowing(
+    job: &mut JobBuilder,
+    uid: &str,
+    parallelism: u16,
+    world: &Arc<World>,
+    found: &AllFound,
+    numbers_of: impl Fn(SubtaskContext) -> SubtaskContext + Send + Sync + 'static,
+) -> Stream<Number> {
+    let (world, found) = (Arc::clone(world), Arc::clone(found));
+    job.source(uid, parallelism, move |context| {
+        let numbers =
+            Numbers { world: Arc::clone(&world), context: numbers_of(context), next: 0, state: None };
+        Knowing { numbers: Keyed { numbers }, context, found: Arc::clone(&found), known: None }
+    })
 }
