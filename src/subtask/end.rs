@@ -166,6 +166,9 @@ impl Subtask {
         Violation::unless(covered_by.is_none() || (sent && !drained), MACHINE, "SUBTASK-24", || {
             format!("{covered_by:?} does not cover all data: {:?}", self.end)
         })?;
+        Violation::unless(covered_by.is_none() || !self.has_open_input(), MACHINE, "SUBTASK-24", || {
+            format!("{covered_by:?} does not cover what still comes in")
+        })?;
         Violation::unless(covered_by.is_none() || !has_union_list, MACHINE, "SUBTASK-27", || {
             format!("{covered_by:?} is not the end of the job: {:?}", self.end)
         })?;
@@ -182,11 +185,15 @@ mod tests {
     use crate::subtask::Config;
 
     fn source() -> Subtask {
+        subtask(0)
+    }
+
+    fn subtask(channels: u16) -> Subtask {
         Subtask::new(Config {
             id: SubtaskId::new(0, 0),
             attempt: Attempt(1),
             mode: CheckpointingMode::ExactlyOnce,
-            channels: 0,
+            channels,
             outputs: 1,
             input_finished: false,
         })
@@ -213,6 +220,12 @@ mod tests {
         assert_eq!(broken(|subtask| subtask.end = end(false, true, false, None)), Some("SUBTASK-24"));
         assert_eq!(broken(|subtask| subtask.end = end(true, false, false, covered)), Some("SUBTASK-24"));
         assert_eq!(broken(|subtask| subtask.end = end(true, true, true, covered)), Some("SUBTASK-24"));
+        let mut with_open_input = subtask(1);
+        with_open_input.end = end(true, true, false, covered);
+        assert_eq!(
+            with_open_input.check_end().err().map(|violation| violation.requirement),
+            Some("SUBTASK-24")
+        );
         let united = End { has_union_list: true, ..end(true, true, false, covered) };
         assert_eq!(broken(|subtask| subtask.end = united), Some("SUBTASK-27"));
         assert_eq!(broken(|subtask| subtask.life = Life::Leaving), Some("SUBTASK-25"));

@@ -135,6 +135,7 @@ fn finished_data_of_a_pipeline_whose_source_has_a_union_list_is_restored_as_a_wh
         wait_until(&handle, || world.emitted.load(Ordering::SeqCst) == NUMBERS_PER_SOURCE);
         let before = handle.progress().completed;
         wait_until(&handle, || handle.progress().completed >= before + 5);
+        assert!([0, 1, 2].iter().all(|operator| !had_finished(&storage, &[SubtaskId::new(*operator, 0)])));
         fail_and_go_on(&world, &handle);
         let stopped =
             handle.control().stop_with_savepoint(StopMode::Suspend, SavepointFormat::Native).wait().unwrap();

@@ -112,7 +112,7 @@ impl OperatorStateBackend {
     }
 
     /// Opens a list that, after a restore, has the items of all subtasks in each of them. So that none are missing, a subtask
-    /// that has one when its data ends finishes only with its job (SUBTASK-27).
+    /// that has one when its data ends finishes only with the last checkpoint of its job (SUBTASK-27).
     ///
     /// # Errors
     /// As [`list_state`](Self::list_state).
