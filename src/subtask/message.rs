@@ -89,7 +89,8 @@ pub enum Input {
         attempt: Attempt,
     },
     /// [`Output::EmitEndOfData`] was carried out, and nothing ahead of it waits in an output queue any more. From then
-    /// on the subtask may finish before the others, once its inputs have closed; a driver whose tasks all finish together does not report it.
+    /// on the subtask may finish before the others, once its inputs have closed; a driver whose tasks all finish together does
+    /// not report it.
     EndOfDataSent {
         /// Whether the subtask has items of a list that every subtask gets whole when the job is restored. Then it does not
         /// finish before the others. What is said first counts.
