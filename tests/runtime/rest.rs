@@ -110,9 +110,20 @@ impl Served {
 
     /// A job that has taken a checkpoint and does not come to its end.
     fn held() -> Self {
+        Served::held_with(options(1), memory())
+    }
+
+    /// The same with its checkpoints in files.
+    fn held_in(folder: &Path) -> Self {
+        let storage = FileSystemCheckpointStorage::open(folder, JOB).unwrap();
+        let options = JobOptions { checkpoint_interval: Some(Millis(20)), ..options(0) };
+        Served::held_with(options, Arc::new(storage))
+    }
+
+    fn held_with(options: JobOptions, storage: Arc<dyn CheckpointStorage>) -> Self {
         let world = World::new();
         world.hold_from(Some(0));
-        let served = Served::start(world, options(1), memory());
+        let served = Served::start(world, options, storage);
         wait_until(&served.handle, || served.handle.progress().completed > 0);
         served
     }
@@ -503,12 +514,7 @@ fn rest_server_is_for_this_machine_alone_unless_it_is_told_otherwise() {
 fn rest_savepoints_lie_in_the_directory_that_was_asked_for_and_are_disposed_of() {
     for (what, body) in [("savepoints", "target-directory"), ("stop", "targetDirectory")] {
         let [folder, target] = [(); 2].map(|()| TempDir::new().unwrap());
-        let storage = FileSystemCheckpointStorage::open(folder.path(), JOB).unwrap();
-        let world = World::new();
-        world.hold_from(Some(0));
-        let options = JobOptions { checkpoint_interval: Some(Millis(20)), ..options(0) };
-        let served = Served::start(world, options, Arc::new(storage));
-        wait_until(&served.handle, || served.handle.progress().completed > 0);
+        let served = Served::held_in(folder.path());
         let client = &served.client;
         let wrong = client.trigger(&of_job(what), &json!({ body: "s3://bucket/savepoints" }));
         assert_eq!(
@@ -540,12 +546,7 @@ fn rest_savepoints_lie_in_the_directory_that_was_asked_for_and_are_disposed_of()
 #[test]
 fn rest_disposal_deletes_savepoints_and_nothing_else() {
     let folder = TempDir::new().unwrap();
-    let storage = FileSystemCheckpointStorage::open(folder.path(), JOB).unwrap();
-    let world = World::new();
-    world.hold_from(Some(0));
-    let options = JobOptions { checkpoint_interval: Some(Millis(20)), ..options(0) };
-    let served = Served::start(world, options, Arc::new(storage));
-    wait_until(&served.handle, || served.handle.progress().completed > 0);
+    let served = Served::held_in(folder.path());
     let path = served.client.trigger(&of_job("savepoints"), &json!({}));
     let savepoint = served.client.result(&path)["location"].as_str().unwrap().to_owned();
     let dispose = |path: &str| {
